@@ -1,0 +1,119 @@
+//! The client's side of an exchange: the connection, its addresses, and what it has sent ahead.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    net::{IpAddr, SocketAddr},
+};
+
+use bytes::BytesMut;
+
+use crate::{
+    clock,
+    net::{Stream, stream::PeerSide},
+};
+
+/// One client connection.
+pub struct Client {
+    /// The socket.
+    pub stream: Stream,
+    /// Number of the connection in this worker (`$connection`).
+    pub serial: u64,
+    /// Index of the listening address in the configuration.
+    pub listener: usize,
+    /// Where the client is.
+    pub remote: Address,
+    /// Where it came to.
+    pub local: Address,
+    /// Requests so far, this one included (`$connection_requests`).
+    pub requests: Cell<u64>,
+    /// When it was accepted.
+    pub opened: clock::Moment,
+    /// Bytes received and not used yet: the next head, a body, pipelined requests.
+    pub input: RefCell<BytesMut>,
+}
+
+/// One end of a connection.
+#[derive(Debug, Clone)]
+pub struct Address {
+    /// The address, unless it is a UNIX-domain socket.
+    pub socket: Option<SocketAddr>,
+    /// The IP address as text, or `unix:`.
+    pub text: String,
+}
+
+/// Bytes that one read asks for.
+pub const READ_BYTES: usize = 16 << 10;
+
+impl Client {
+    /// Takes charge of an accepted connection.
+    pub fn new(stream: Stream, serial: u64, listener: usize) -> Self {
+        let remote = Address::new(stream.peer_address());
+        let local = Address::new(stream.local_address());
+        Self {
+            stream,
+            serial,
+            listener,
+            remote,
+            local,
+            requests: Cell::new(0),
+            opened: clock::moment(),
+            input: RefCell::default(),
+        }
+    }
+
+    /// Waits for bytes and appends them to [`Self::input`]; zero is the end. Cancel safe.
+    pub async fn receive(&self) -> io::Result<usize> {
+        loop {
+            match self.try_receive() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stream.readable().await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Appends to [`Self::input`] what has arrived.
+    pub fn try_receive(&self) -> io::Result<usize> {
+        let mut input = self.input.borrow_mut();
+        input.reserve(READ_BYTES);
+        self.stream.try_read(&mut input)
+    }
+
+    /// Waits until the client has closed its side. Cancel safe.
+    ///
+    /// Bytes that it pipelines meanwhile are kept, up to one read's worth; with more than that it
+    /// is clearly alive, and this waits for ever.
+    pub async fn closed(&self) {
+        loop {
+            match self.stream.peek_end().await {
+                Ok(PeerSide::Closed) | Err(_) => return,
+                Ok(PeerSide::Sending) if self.input.borrow().len() >= READ_BYTES => {
+                    return std::future::pending().await;
+                }
+                Ok(PeerSide::Sending) => {
+                    if !matches!(self.receive().await, Ok(1..)) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Address {
+    fn new(socket: Option<SocketAddr>) -> Self {
+        // An IPv4 client of an IPv6 wildcard socket is shown as the IPv4 address that it has.
+        let text = socket.map_or_else(|| "unix:".to_owned(), |socket| socket.ip().to_canonical().to_string());
+        Self { socket, text }
+    }
+
+    /// Returns the IP address, IPv4-mapped ones as IPv4.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.socket.map(|socket| socket.ip().to_canonical())
+    }
+
+    /// Returns the port; none for a UNIX-domain socket.
+    pub fn port(&self) -> Option<u16> {
+        self.socket.map(|socket| socket.port())
+    }
+}

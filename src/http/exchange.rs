@@ -1,0 +1,138 @@
+//! One request and what is known about it: head, configuration, variables' sources, facts for the log.
+//!
+//! An `Exchange` is made by a front, changed by the phases, and read by the log. It holds no
+//! protocol state: how bytes come and go is the front's business.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use cache::policy::CacheStatus;
+use config::{Captures, LocationConf, ServerConf};
+use http1::{Fields, Method, RequestHead};
+
+use super::{client::Client, request_body::RequestBody, site::{EventLoop, LocationState}};
+use crate::clock;
+
+/// One request and its answer.
+pub struct Exchange {
+    /// The event loop that serves it, with all that its worker shares.
+    pub event_loop: Rc<EventLoop>,
+    /// The connection it came on.
+    pub client: Rc<Client>,
+    /// The head as received.
+    pub head: RequestHead,
+    /// The server block in force.
+    pub server: Arc<ServerConf>,
+    /// The location in force.
+    pub location: Arc<LocationConf>,
+    /// Method in force: an `error_page` turns it into GET.
+    pub method: Method,
+    /// Host of the request, lower-case, without port; empty where none was sent (`$host`).
+    pub host: Vec<u8>,
+    /// Decoded, merged path in force (`$uri`).
+    pub uri: Vec<u8>,
+    /// Arguments in force, without `?` (`$args`).
+    pub args: Vec<u8>,
+    /// Whether [`Self::uri`] is no longer what the request line said, or was not plain to begin with.
+    pub uri_state: UriState,
+    /// Captures of the last regular expression that matched.
+    pub captures: Captures,
+    /// Captures of the server name.
+    pub server_captures: Captures,
+    /// The request's body.
+    pub body: RequestBody,
+    /// When its first byte was read.
+    pub started: clock::Moment,
+    /// Internal redirects that are left; ten at first, as nginx.
+    pub redirects_left: u8,
+    /// Whether this is an internal redirect, which may enter `internal` locations.
+    pub internal: bool,
+    /// The error that an `error_page` is being made for: its status, or what replaces it.
+    pub error_status: Option<u16>,
+    /// What the log will want to know about the answer.
+    pub sent: Sent,
+    /// What the log will want to know about upstreams and cache.
+    pub upstream: UpstreamFacts,
+    /// Whether the connection may be used again after this exchange.
+    pub keepalive: bool,
+    /// Random text of `$request_id`, made on first use.
+    pub request_id: std::cell::OnceCell<String>,
+}
+
+/// How [`Exchange::uri`] relates to the request line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UriState {
+    /// As sent: passing the request line's target on is right.
+    AsSent,
+    /// Changed by an internal redirect: the URI in force is passed on, escaped.
+    Changed,
+}
+
+/// Facts about the answer, as they become known.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// Status; 0 before there is one.
+    pub status: u16,
+    /// Head of the answer, for `$sent_http_*`: slots included. Filled only where a log wants it.
+    pub fields: Fields,
+    /// Bytes of the head on the wire.
+    pub head_bytes: u64,
+    /// Bytes of the body on the wire, without chunk framing (`$body_bytes_sent`).
+    pub body_bytes: u64,
+    /// Bytes on the wire in all (`$bytes_sent`).
+    pub bytes: u64,
+    /// Whether all of the answer went out (`$request_completion`).
+    pub complete: bool,
+}
+
+/// Facts about the tries with upstreams, for `$upstream_*`.
+#[derive(Debug, Default, Clone)]
+pub struct UpstreamFacts {
+    /// One item per try, and per internal redirect a boundary.
+    pub tries: Vec<Try>,
+    /// What the cache did.
+    pub cache_status: Option<CacheStatus>,
+    /// Head of the last upstream answer, for `$upstream_http_*`; the stored one on a hit.
+    pub head: Option<Arc<Fields>>,
+    /// Trailers of the last upstream answer.
+    pub trailers: Option<Arc<Fields>>,
+}
+
+/// One try with one peer.
+#[derive(Debug, Default, Clone)]
+pub struct Try {
+    /// Address as text, or the group's name where no peer could be chosen.
+    pub address: Arc<str>,
+    /// Status; absent where none came.
+    pub status: Option<u16>,
+    /// Time until the connection stood; absent where it never did.
+    pub connect: Option<Duration>,
+    /// Time until the head was there.
+    pub header: Option<Duration>,
+    /// Time until the last byte.
+    pub response: Option<Duration>,
+    /// Body bytes received.
+    pub response_length: u64,
+    /// All bytes received.
+    pub bytes_received: u64,
+    /// All bytes sent.
+    pub bytes_sent: u64,
+    /// Whether this is the first try after an internal redirect (` : ` in lists).
+    pub after_redirect: bool,
+}
+
+impl Exchange {
+    /// Returns what the worker keeps for the location in force.
+    pub fn location_state(&self) -> &LocationState {
+        self.event_loop.site.location(self.location.id)
+    }
+
+    /// Starts an internal redirect to a path and arguments.
+    ///
+    /// As nginx: at most ten, and the path may enter `internal` locations.
+    pub fn redirect(&mut self, uri: Vec<u8>, args: Vec<u8>) {
+        self.uri = uri;
+        self.args = args;
+        self.uri_state = UriState::Changed;
+        self.internal = true;
+    }
+}

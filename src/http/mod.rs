@@ -1,0 +1,22 @@
+//! HTTP: from bytes of a connection to an answer, and to a line in the log.
+//!
+//! `phases.rs` tells a request's way as a story; `exchange.rs` and `response.rs` hold what it carries.
+
+pub mod access_log;
+pub mod client;
+pub mod exchange;
+pub mod fault;
+pub mod files;
+pub mod filter;
+pub mod h1;
+pub mod phases;
+pub mod proxy;
+pub mod request_body;
+pub mod response;
+pub mod route;
+pub mod site;
+pub mod variables;
+
+pub use exchange::Exchange;
+pub use fault::Fault;
+pub use response::{Body, Response};

@@ -1,0 +1,159 @@
+//! An answer before it is written: status, fields, body.
+//!
+//! Fields that nginx writes in fixed places (Content-Type, Content-Length, Last-Modified, Location)
+//! have slots of their own; all others stay in the order in which they came. Filters edit this
+//! value; only a front (`h1.rs`) turns it into bytes.
+
+use std::{fs::File, ops::Range, sync::Arc, time::SystemTime};
+
+use bytes::Bytes;
+use http1::Fields;
+
+use super::proxy::{fill::FillReader, transport::UpstreamBody};
+
+/// What a client is sent for one request.
+pub struct Response {
+    /// Status code, 100 to 999.
+    pub status: u16,
+    /// Reason phrase of an upstream, where it came with one; otherwise nginx's for the status.
+    pub reason: Option<Bytes>,
+    /// Content-Type.
+    pub content_type: Option<Bytes>,
+    /// Content-Length, where the length of the whole body is known.
+    pub content_length: Option<u64>,
+    /// Last-Modified.
+    pub last_modified: Option<LastModified>,
+    /// Location that the front completes to an absolute one where `absolute_redirect` says so.
+    pub location: Option<Vec<u8>>,
+    /// Fields shared with other answers from the same stored file; written before [`Self::fields`].
+    pub shared: Option<Arc<SharedFields>>,
+    /// All other fields, in order.
+    pub fields: Fields,
+    /// Whether ranges of this body may be asked for.
+    pub ranges: Ranges,
+    /// The body.
+    pub body: Body,
+}
+
+/// Fields formatted once and sent many times.
+#[derive(Debug, Default)]
+pub struct SharedFields {
+    /// The fields, for variables and filters.
+    pub fields: Fields,
+    /// The same as header lines, each with its CR LF.
+    pub lines: Vec<u8>,
+}
+
+/// When the content changed last.
+#[derive(Debug, Clone)]
+pub struct LastModified {
+    /// The time, for conditions; absent where the upstream's text is no date.
+    pub time: Option<SystemTime>,
+    /// The text as the upstream sent it.
+    pub text: Option<Bytes>,
+}
+
+/// Whether parts of a body may be asked for (`Accept-Ranges`, `proxy_force_ranges`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ranges {
+    /// Range is ignored.
+    Refused,
+    /// One range at a time.
+    Single,
+    /// Any ranges up to `max_ranges`.
+    Allowed,
+}
+
+/// The bytes after the head.
+pub enum Body {
+    /// None.
+    Empty,
+    /// In memory, whole.
+    Memory(Bytes),
+    /// Part of an open file.
+    File(FileSlice),
+    /// Several pieces in order (multipart ranges).
+    Pieces(Vec<Piece>),
+    /// Still arriving.
+    Stream {
+        /// Where it comes from.
+        source: Source,
+        /// The only part that is sent, in bytes of the whole body.
+        window: Option<Range<u64>>,
+    },
+}
+
+/// A body that is still arriving.
+pub enum Source {
+    /// From the upstream, straight through.
+    Upstream(Box<UpstreamBody>),
+    /// From a fill of the cache, as it grows.
+    Fill(FillReader),
+}
+
+/// A run of bytes of an open file.
+#[derive(Clone, Debug)]
+pub struct FileSlice {
+    /// The file.
+    pub file: Arc<File>,
+    /// First byte.
+    pub offset: u64,
+    /// Number of bytes.
+    pub len: u64,
+}
+
+/// One piece of a body.
+pub enum Piece {
+    /// Bytes in memory.
+    Memory(Bytes),
+    /// Bytes in a file.
+    File(FileSlice),
+}
+
+impl Piece {
+    /// Number of bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File(slice) => slice.len,
+        }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Response {
+    /// Starts an answer without a body.
+    pub fn new(status: u16) -> Self {
+        Self {
+            status,
+            reason: None,
+            content_type: None,
+            content_length: Some(0),
+            last_modified: None,
+            location: None,
+            shared: None,
+            fields: Fields::new(),
+            ranges: Ranges::Refused,
+            body: Body::Empty,
+        }
+    }
+
+    /// Sets a body in memory, with its length and type.
+    pub fn with_memory(mut self, content_type: impl Into<Bytes>, body: impl Into<Bytes>) -> Self {
+        let body = body.into();
+        self.content_type = Some(content_type.into());
+        self.content_length = Some(body.len() as u64);
+        self.body = Body::Memory(body);
+        self
+    }
+
+    /// Returns the first field of that name among all that will be sent, slots not counted.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        let shared = || self.shared.as_ref().and_then(|shared| shared.fields.get(name));
+        self.fields.get(name).or_else(shared)
+    }
+}

@@ -1,0 +1,133 @@
+//! What a worker keeps for its configuration: zones, upstream groups, logs; and one event loop's own share.
+//!
+//! A worker serves one configuration for all its life, so everything here is found once at start and
+//! reached by index from then on.
+
+use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
+
+use anyhow::Context;
+use config::{CacheZone, Config, Content, HttpConf, LocationConf};
+
+use super::{access_log::{AccessLogs, LocationLogs}, proxy::zone::Zone};
+use crate::{
+    process::Drain,
+    upstream::{Group, IdlePool},
+};
+
+/// Everything that the event loops of one worker share.
+pub struct Site {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// All access logs, for reopening and flushing.
+    pub access_logs: AccessLogs,
+    locations: Vec<LocationState>,
+    zones: HashMap<String, Arc<Zone>>,
+    groups: HashMap<String, Arc<Group>>,
+}
+
+/// What a location needs at run time.
+pub struct LocationState {
+    /// Its cache zone, where it is a fixed one.
+    pub zone: Option<Arc<Zone>>,
+    /// Its upstream group, where it is a fixed one.
+    pub group: Option<Arc<Group>>,
+    /// Its access logs.
+    pub logs: LocationLogs,
+}
+
+/// One event loop: what is its own, and the way to what is shared.
+pub struct EventLoop {
+    /// Shared by all loops of the worker.
+    pub site: Arc<Site>,
+    /// Idle upstream connections of this loop.
+    pub idle: IdlePool,
+    /// Tells when the worker is asked to finish.
+    pub drain: Drain,
+    /// Number of this loop, from zero.
+    pub index: usize,
+    next_serial: Cell<u64>,
+}
+
+impl Site {
+    /// Opens the zones and logs of a configuration, and sets up its upstream groups.
+    ///
+    /// # Errors
+    /// A zone's directory or index, or a log file, cannot be opened.
+    pub fn new(config: Arc<Config>) -> anyhow::Result<Arc<Self>> {
+        let mut site = Self {
+            access_logs: AccessLogs::default(),
+            locations: Vec::new(),
+            zones: HashMap::new(),
+            groups: HashMap::new(),
+            config: Arc::clone(&config),
+        };
+        let Some(http) = &config.http else { return Ok(Arc::new(site)) };
+        for path in &http.zones {
+            let zone = Zone::open(Arc::clone(path)).with_context(|| format!("cache zone \"{}\"", path.name))?;
+            site.zones.insert(path.name.clone(), Arc::new(zone));
+        }
+        for upstream in &http.upstreams {
+            site.groups.insert(upstream.name.clone(), Arc::new(Group::new(Arc::clone(upstream))));
+        }
+        site.add_locations(http)?;
+        Ok(Arc::new(site))
+    }
+
+    fn add_locations(&mut self, http: &HttpConf) -> anyhow::Result<()> {
+        let mut locations: Vec<&Arc<LocationConf>> = http.locations().collect();
+        locations.sort_by_key(|location| location.id);
+        for (index, location) in locations.into_iter().enumerate() {
+            debug_assert_eq!(index, location.id, "location ids are dense");
+            let state = LocationState {
+                zone: match &*location.cache.zone {
+                    CacheZone::Zone(path) => self.zones.get(&path.name).cloned(),
+                    CacheZone::Off | CacheZone::Variable(_) => None,
+                },
+                group: match &location.content {
+                    Content::Proxy(pass) => pass.group().and_then(|group| self.groups.get(&group.name).cloned()),
+                    Content::Static => None,
+                },
+                logs: self.access_logs.open(&location.log)?,
+            };
+            self.locations.push(state);
+        }
+        Ok(())
+    }
+
+    /// Returns what is kept for the location with that id.
+    pub fn location(&self, id: usize) -> &LocationState {
+        &self.locations[id]
+    }
+
+    /// Returns the HTTP part of the configuration.
+    pub fn http(&self) -> &HttpConf {
+        self.config.http.as_ref().expect("connections are accepted only where there is an http block")
+    }
+
+    /// Finds a zone by name, for `proxy_cache` with variables.
+    pub fn zone(&self, name: &str) -> Option<&Arc<Zone>> {
+        self.zones.get(name)
+    }
+
+    /// Finds an upstream group by name, for `proxy_pass` with variables.
+    pub fn group(&self, name: &str) -> Option<&Arc<Group>> {
+        self.groups.get(name)
+    }
+}
+
+impl EventLoop {
+    /// Sets up one event loop of a worker.
+    pub fn new(site: Arc<Site>, index: usize, drain: Drain) -> Rc<Self> {
+        Rc::new(Self { site, idle: IdlePool::default(), drain, index, next_serial: Cell::new(1) })
+    }
+
+    /// Returns the number of the next connection; numbers of different loops never meet.
+    pub fn next_serial(&self) -> u64 {
+        let serial = self.next_serial.get();
+        self.next_serial.set(serial + 1);
+        serial * LOOPS_MAX + self.index as u64
+    }
+}
+
+/// Event loops that a worker may have.
+pub const LOOPS_MAX: u64 = 1024;

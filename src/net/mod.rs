@@ -1,0 +1,7 @@
+//! Connections: accepting them, and moving bytes over them.
+
+pub mod stream;
+pub mod timer;
+
+pub use stream::Stream;
+pub use timer::Timer;

@@ -1,0 +1,190 @@
+//! A connection of either kind, with just the operations that serving needs.
+//!
+//! All methods take `&self`, so a request can be read while its answer is written. Each tries
+//! the system call first and waits only where the kernel says so. No method has a timeout: the
+//! caller combines it with a [`super::timer::Timer`].
+
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    net::SocketAddr,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use nix::sys::{
+    sendfile::sendfile64,
+    socket::{MsgFlags, send},
+};
+use socket2::SockRef;
+use tokio::{
+    io::Interest,
+    net::{TcpStream, UnixStream},
+};
+
+/// A connected stream socket.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// A UNIX-domain socket.
+    Unix(UnixStream),
+}
+
+/// Bytes that one `sendfile` call may move, so that one client cannot hold an event loop.
+const SENDFILE_PIECE_BYTES: u64 = 2 << 20;
+
+impl Stream {
+    /// Waits until there are bytes, the end or an error to read.
+    pub async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.readable().await,
+            Self::Unix(stream) => stream.readable().await,
+        }
+    }
+
+    /// Waits until the socket takes bytes.
+    pub async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.writable().await,
+            Self::Unix(stream) => stream.writable().await,
+        }
+    }
+
+    /// Reads into the free capacity of `buffer`, which the caller has reserved; zero is the end.
+    pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read_buf(buffer),
+            Self::Unix(stream) => stream.try_read_buf(buffer),
+        }
+    }
+
+    /// Reads once into the free capacity of `buffer`. Cancel safe.
+    pub async fn read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        loop {
+            match self.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Writes what the socket takes at once.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// Writes at least one byte. Cancel safe.
+    pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Writes at least one byte of several slices. Cancel safe.
+    pub async fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            let wrote = match self {
+                Self::Tcp(stream) => stream.try_write_vectored(slices),
+                Self::Unix(stream) => stream.try_write_vectored(slices),
+            };
+            match wrote {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Writes at least one byte, telling the kernel that more follows at once (`MSG_MORE`). Cancel safe.
+    pub async fn write_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = MsgFlags::MSG_MORE | MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        self.io(Interest::WRITABLE, || Ok(send(self.as_fd().as_raw_fd(), bytes, flags)?)).await
+    }
+
+    /// Sends up to `len` bytes of a file from `offset` without copying them; zero is the end of the file. Cancel safe.
+    pub async fn send_file(&self, file: &File, offset: u64, len: u64) -> io::Result<usize> {
+        let count = usize::try_from(len.min(SENDFILE_PIECE_BYTES)).expect("2 MiB fit");
+        let mut position = i64::try_from(offset).map_err(io::Error::other)?;
+        self.io(Interest::WRITABLE, || Ok(sendfile64(self.as_fd(), file, Some(&mut position), count)?)).await
+    }
+
+    async fn io<R>(&self, interest: Interest, mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+        match self {
+            Self::Tcp(stream) => stream.async_io(interest, &mut call).await,
+            Self::Unix(stream) => stream.async_io(interest, &mut call).await,
+        }
+    }
+
+    /// Waits for bytes or the peer's end, and says which it was without taking anything.
+    pub async fn peek_end(&self) -> io::Result<PeerSide> {
+        let mut byte = [0];
+        let count = match self {
+            Self::Tcp(stream) => stream.peek(&mut byte).await?,
+            Self::Unix(_) => {
+                let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+                self.io(Interest::READABLE, || Ok(nix::sys::socket::recv(self.as_fd().as_raw_fd(), &mut byte, flags)?))
+                    .await?
+            }
+        };
+        Ok(if count == 0 { PeerSide::Closed } else { PeerSide::Sending })
+    }
+
+    /// Ends our side: the peer reads the end after what was written.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        SockRef::from(self).shutdown(std::net::Shutdown::Write)
+    }
+
+    /// Sets `TCP_NODELAY`; nothing to do on other sockets.
+    pub fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Makes the close a reset that frees the socket at once (`reset_timedout_connection`).
+    pub fn reset_on_close(&self) -> io::Result<()> {
+        SockRef::from(self).set_linger(Some(Duration::ZERO))
+    }
+
+    /// Returns the peer's address where it has one.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Returns our own address where it has one.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// What the peer is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerSide {
+    /// Bytes are waiting to be read.
+    Sending,
+    /// It has closed its side.
+    Closed,
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
