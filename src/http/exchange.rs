@@ -48,6 +48,10 @@ pub struct Exchange {
     pub internal: bool,
     /// The error that an `error_page` is being made for: its status, or what replaces it.
     pub error_status: Option<u16>,
+    /// Whether an `error_page` has been taken, which rules out another (`recursive_error_pages off`).
+    pub error_page: ErrorPage,
+    /// Host and port of `proxy_pass`, where variables decide them (`$proxy_host`, `$proxy_port`).
+    pub proxy_target: Option<ProxyTarget>,
     /// What the log will want to know about the answer.
     pub sent: Sent,
     /// What the log will want to know about upstreams and cache.
@@ -65,6 +69,24 @@ pub enum UriState {
     AsSent,
     /// Changed by an internal redirect: the URI in force is passed on, escaped.
     Changed,
+}
+
+/// Whether an `error_page` may still be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorPage {
+    /// None was taken yet.
+    Untaken,
+    /// One was.
+    Taken,
+}
+
+/// Host and port of an upstream, as `$proxy_host` and `$proxy_port` show them.
+#[derive(Debug, Clone)]
+pub struct ProxyTarget {
+    /// Name, with the port where it was written.
+    pub host: String,
+    /// Port, or the scheme's default.
+    pub port: String,
 }
 
 /// Facts about the answer, as they become known.

@@ -9,7 +9,7 @@ use std::{fs::File, ops::Range, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use http1::Fields;
 
-use super::proxy::{fill::FillReader, transport::UpstreamBody};
+use super::proxy::{fill::FillReader, transport::{Upgraded, UpstreamBody}};
 
 /// What a client is sent for one request.
 pub struct Response {
@@ -74,6 +74,8 @@ pub enum Body {
     File(FileSlice),
     /// Several pieces in order (multipart ranges).
     Pieces(Vec<Piece>),
+    /// None: after the head both sides talk freely (a WebSocket).
+    Tunnel(Box<Upgraded>),
     /// Still arriving.
     Stream {
         /// Where it comes from.

@@ -10,7 +10,7 @@ use config::{CacheZone, Config, Content, HttpConf, LocationConf};
 
 use super::{access_log::{AccessLogs, LocationLogs}, proxy::zone::Zone};
 use crate::{
-    process::Drain,
+    net::Drain,
     upstream::{Group, IdlePool},
 };
 

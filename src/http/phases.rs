@@ -1,0 +1,206 @@
+//! A request's way through Larder, told in order.
+//!
+//! Each phase is a function over the exchange that either lets it go on or ends it. An ending that
+//! is a fault may start the way anew: `error_page` redirects inside.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use config::{Content, LocationConf};
+
+use super::{
+    Exchange, Fault, Response,
+    exchange::{ErrorPage, UriState},
+    fault::{self, PageAction},
+    files, filter, proxy,
+    route::{self, Place},
+};
+use crate::error_log;
+
+/// How a phase ends a request.
+pub enum Ending {
+    /// With this answer.
+    Answer(Response),
+    /// With a fault, which `error_page` may still turn into something better.
+    Fail(Fault),
+    /// Not at all: the URI has changed and the phases start again.
+    Restart,
+}
+
+/// Where the phases begin.
+enum Entry {
+    /// At the server's own rules.
+    Server,
+    /// At a named location's rules.
+    Named(Arc<LocationConf>),
+}
+
+/// Finds the answer to a request; nothing means that the connection is closed without one.
+pub async fn respond(exchange: &mut Exchange) -> Option<Response> {
+    let mut entry = Entry::Server;
+    loop {
+        let fault = match run(exchange, entry).await {
+            Ending::Answer(response) => return Some(finish(exchange, response)),
+            Ending::Restart => {
+                if exchange.redirects_left == 0 {
+                    return Some(too_many_redirects(exchange));
+                }
+                exchange.redirects_left -= 1;
+                entry = Entry::Server;
+                continue;
+            }
+            Ending::Fail(fault) => fault,
+        };
+        fault::log(exchange, &fault);
+        let status = fault.status();
+        if fault::closes_silently(status) {
+            exchange.sent.status = status;
+            return None;
+        }
+        if exchange.redirects_left == 0 {
+            return Some(too_many_redirects(exchange));
+        }
+        entry = match fault::error_page(exchange, status) {
+            None => {
+                let response = fault::plain(status, exchange);
+                return Some(finish(exchange, response));
+            }
+            Some(PageAction::External(response)) => return Some(finish(exchange, response)),
+            Some(PageAction::Redirect { uri, args }) => {
+                exchange.redirect(uri, args);
+                Entry::Server
+            }
+            Some(PageAction::Named(location)) => Entry::Named(location),
+        };
+        exchange.redirects_left -= 1;
+    }
+}
+
+/// Answers a request whose head was refused: no phase runs, but error pages, filters and log apply.
+pub async fn refuse(exchange: &mut Exchange, fault: Fault) -> Option<Response> {
+    exchange.keepalive = false;
+    let status = fault.status();
+    fault::log(exchange, &fault);
+    if fault::closes_silently(status) {
+        exchange.sent.status = status;
+        return None;
+    }
+    match fault::error_page(exchange, status) {
+        Some(PageAction::Redirect { uri, args }) => {
+            exchange.redirect(uri, args);
+            respond(exchange).await
+        }
+        Some(PageAction::External(response)) => Some(finish(exchange, response)),
+        Some(PageAction::Named(_)) | None => {
+            let response = fault::plain(status, exchange);
+            Some(finish(exchange, response))
+        }
+    }
+}
+
+async fn run(exchange: &mut Exchange, entry: Entry) -> Ending {
+    let prepared = match entry {
+        Entry::Server => server_rewrite(exchange).map_continue(|()| find_location(exchange)),
+        Entry::Named(location) => {
+            exchange.location = location;
+            exchange.internal = true;
+            ControlFlow::Continue(ControlFlow::Continue(()))
+        }
+    };
+    let prepared = match prepared {
+        ControlFlow::Break(ending) | ControlFlow::Continue(ControlFlow::Break(ending)) => return ending,
+        ControlFlow::Continue(ControlFlow::Continue(())) => location_rewrite(exchange),
+    };
+    if let ControlFlow::Break(ending) = prepared {
+        return ending;
+    }
+    if let ControlFlow::Break(ending) = body_size(exchange) {
+        return ending;
+    }
+    content(exchange).await
+}
+
+/// Server rewrite: `return` at server level.
+fn server_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
+    let server = Arc::clone(&exchange.server);
+    match server.returns() {
+        Some(rule) => {
+            exchange.location = Arc::clone(&server.defaults);
+            ControlFlow::Break(fault::returned(exchange, rule))
+        }
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// Location: the longest prefix, the first regular expression; `internal`; the redirect that adds a slash.
+fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
+    let server = Arc::clone(&exchange.server);
+    match route::location(&server, &exchange.uri) {
+        Place::Location(location, captures) => {
+            exchange.location = Arc::clone(location);
+            if !captures.is_empty() {
+                exchange.captures = captures;
+            }
+        }
+        Place::Server(location) => exchange.location = Arc::clone(location),
+        Place::WantsSlash => {
+            exchange.location = Arc::clone(&server.defaults);
+            return ControlFlow::Break(Ending::Answer(fault::add_slash(exchange)));
+        }
+    }
+    if exchange.location.internal && !exchange.internal {
+        return ControlFlow::Break(Ending::Fail(Fault::status_only(404)));
+    }
+    ControlFlow::Continue(())
+}
+
+/// Rewrite: `return` in a location.
+fn location_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
+    let location = Arc::clone(&exchange.location);
+    match location.returns() {
+        Some(rule) => ControlFlow::Break(fault::returned(exchange, rule)),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// Refuses a body whose announced length is over `client_max_body_size`.
+fn body_size(exchange: &mut Exchange) -> ControlFlow<Ending> {
+    let limit = *exchange.location.core.client_max_body_size;
+    match exchange.body.length() {
+        Some(length) if limit > 0 && length > limit && !exchange.internal => {
+            ControlFlow::Break(Ending::Fail(Fault::body_too_large(length)))
+        }
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// Content: the one that answers.
+async fn content(exchange: &mut Exchange) -> Ending {
+    let location = Arc::clone(&exchange.location);
+    let delay = *location.core.delay;
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    match &location.content {
+        Content::Static => files::serve(exchange).await,
+        Content::Proxy(pass) => proxy::serve(exchange, pass).await,
+    }
+}
+
+/// Filters: what every answer goes through, whoever made it.
+fn finish(exchange: &mut Exchange, mut response: Response) -> Response {
+    if let Some(status) = exchange.error_status {
+        response.status = status;
+        response.reason = None;
+    }
+    filter::apply(exchange, response)
+}
+
+fn too_many_redirects(exchange: &mut Exchange) -> Response {
+    let uri = String::from_utf8_lossy(&exchange.uri).into_owned();
+    let message = format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"");
+    error_log::write(error_log::Level::Error, message);
+    exchange.error_page = ErrorPage::Taken;
+    exchange.uri_state = UriState::Changed;
+    let response = fault::plain(500, exchange);
+    finish(exchange, response)
+}
