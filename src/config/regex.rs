@@ -1,0 +1,97 @@
+//! Regular expressions as nginx has them: PCRE over bytes.
+//!
+//! What matched is kept as [`Captures`], a value of its own, so that a request can hold it after the subject is gone.
+
+use std::sync::Arc;
+
+/// A compiled expression.
+#[derive(Debug, Clone)]
+pub struct Regex {
+    inner: pcre2::bytes::Regex,
+    text: Arc<str>,
+    names: Arc<[(Arc<str>, usize)]>,
+}
+
+/// Whether letters match in either case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Case {
+    /// `~`.
+    Sensitive,
+    /// `~*`.
+    Insensitive,
+}
+
+/// Why an expression cannot be compiled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} in \"{text}\" at offset {offset}")]
+pub struct InvalidRegex {
+    /// The expression.
+    pub text: String,
+    /// PCRE's words.
+    pub reason: String,
+    /// Where, in bytes.
+    pub offset: usize,
+}
+
+impl Regex {
+    /// Compiles an expression.
+    pub fn new(text: &str, case: Case) -> Result<Self, InvalidRegex> {
+        let inner = pcre2::bytes::RegexBuilder::new()
+            .caseless(case == Case::Insensitive)
+            .jit_if_available(true)
+            .build(text)
+            .map_err(|error| InvalidRegex {
+                text: text.to_owned(),
+                reason: error.to_string(),
+                offset: error.offset().unwrap_or(0),
+            })?;
+        let named = |(number, name): (usize, &Option<String>)| Some((Arc::from(name.as_deref()?), number));
+        let names = inner.capture_names().iter().enumerate().filter_map(named).collect();
+        Ok(Self { inner, text: Arc::from(text), names })
+    }
+
+    /// Returns the expression as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Names the groups that have a name.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|(name, _)| &**name)
+    }
+
+    /// Says whether a subject matches. An expression that gives up (its backtracking limit) does not match.
+    pub fn is_match(&self, subject: &[u8]) -> bool {
+        self.inner.is_match(subject).unwrap_or(false)
+    }
+
+    /// Matches a subject and returns what the groups caught.
+    pub fn captures(&self, subject: &[u8]) -> Option<Captures> {
+        let mut locations = self.inner.capture_locations();
+        self.inner.captures_read(&mut locations, subject).ok()??;
+        let ranges = (0..locations.len()).map(|group| locations.get(group)).collect();
+        Some(Captures { subject: subject.to_vec(), ranges, names: Some(Arc::clone(&self.names)) })
+    }
+}
+
+/// What the groups of an expression caught; empty where nothing matched yet.
+#[derive(Debug, Clone, Default)]
+pub struct Captures {
+    subject: Vec<u8>,
+    ranges: Vec<Option<(usize, usize)>>,
+    names: Option<Arc<[(Arc<str>, usize)]>>,
+}
+
+impl Captures {
+    /// Returns a group by number: 0 is all that matched.
+    pub fn group(&self, number: usize) -> Option<&[u8]> {
+        let (start, end) = (*self.ranges.get(number)?)?;
+        Some(&self.subject[start..end])
+    }
+
+    /// Returns a group by name.
+    pub fn named(&self, name: &str) -> Option<&[u8]> {
+        let (_, number) = self.names.as_ref()?.iter().find(|(known, _)| **known == *name)?;
+        self.group(*number)
+    }
+}

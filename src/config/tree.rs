@@ -1,0 +1,242 @@
+//! The typed configuration: main, events, http, servers, locations.
+//!
+//! It knows nothing of nginx's syntax, so that another language can be read into it.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use crate::{
+    directives::{
+        cache::CacheConf,
+        cache_path::CachePath,
+        core::CoreConf,
+        events::EventsConf,
+        headers::HeadersConf,
+        log::{LogConf, LogFormat},
+        main::MainConf,
+        proxy::{ProxyConf, RedirectRule},
+        server::ServerCore,
+        upstream::UpstreamConf,
+    },
+    locations::LocationTable,
+    names::{NameTable, ServerName},
+    regex::Regex,
+    template::Template,
+};
+
+/// A whole configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// Directives outside all blocks.
+    pub main: MainConf,
+    /// `events`.
+    pub events: EventsConf,
+    /// `http`.
+    pub http: Option<HttpConf>,
+}
+
+/// `http`.
+#[derive(Debug, Clone, Default)]
+pub struct HttpConf {
+    /// Addresses to listen on, each with the servers behind it.
+    pub listeners: Vec<ListenConf>,
+    /// All servers.
+    pub servers: Vec<Arc<ServerConf>>,
+    /// All groups, those that stand for a plain `proxy_pass` address included.
+    pub upstreams: Vec<Arc<UpstreamConf>>,
+    /// All caches.
+    pub zones: Vec<Arc<CachePath>>,
+    /// All log formats.
+    pub log_formats: Vec<Arc<LogFormat>>,
+    /// What holds where no server is known yet.
+    pub defaults: Arc<LocationConf>,
+    /// How many locations there are: [`LocationConf::id`] is below it.
+    pub location_count: usize,
+}
+
+/// An address to listen on.
+#[derive(Debug, Clone)]
+pub struct ListenConf {
+    /// The address.
+    pub address: ListenAddress,
+    /// Options of its socket.
+    pub socket: SocketOptions,
+    /// Server of requests whose name no other has.
+    pub default_server: Arc<ServerConf>,
+    /// Servers by name.
+    pub names: NameTable,
+}
+
+/// Where a socket listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// An address and port.
+    Inet(SocketAddr),
+    /// A path.
+    Unix(PathBuf),
+}
+
+/// Options of a listening socket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// `backlog=`; absent means the system's largest (nginx: 511).
+    pub backlog: Option<i32>,
+    /// `reuseport`.
+    pub reuseport: bool,
+    /// `ipv6only=`; absent means on.
+    pub ipv6only: Option<bool>,
+    /// `so_keepalive=`; absent means the system's.
+    pub so_keepalive: Option<SocketKeepalive>,
+    /// `rcvbuf=`, in bytes.
+    pub rcvbuf: Option<usize>,
+    /// `sndbuf=`, in bytes.
+    pub sndbuf: Option<usize>,
+    /// `deferred`.
+    pub deferred: bool,
+    /// `fastopen=`.
+    pub fastopen: Option<i32>,
+    /// `bind`, or an option that implies it: a socket of its own though a wildcard has the port too.
+    pub bind: bool,
+}
+
+/// `so_keepalive=`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketKeepalive {
+    /// Off.
+    Off,
+    /// On, with what is given in seconds and counts.
+    On {
+        /// Idle time before the first probe.
+        idle_s: Option<u32>,
+        /// Time between probes.
+        interval_s: Option<u32>,
+        /// Probes before giving up.
+        count: Option<u32>,
+    },
+}
+
+/// `server`.
+#[derive(Debug, Clone)]
+pub struct ServerConf {
+    /// All names.
+    pub names: Vec<ServerName>,
+    /// `$server_name`: the first of them as written, empty where there is none.
+    pub first_name: String,
+    /// What is asked before a location is known.
+    pub core: ServerCore,
+    /// Addresses it listens on.
+    pub listen: Vec<ListenAddress>,
+    /// What holds before a location is found.
+    pub defaults: Arc<LocationConf>,
+    /// Its locations.
+    pub locations: LocationTable,
+    /// What to do before a location is looked for.
+    pub rewrite: Vec<RewriteOp>,
+}
+
+/// `location`, or what holds outside of any.
+#[derive(Debug, Clone, Default)]
+pub struct LocationConf {
+    /// Number, unique in a configuration and below [`HttpConf::location_count`].
+    pub id: usize,
+    /// What it matches.
+    pub name: LocationName,
+    /// Whether only internal redirects may enter.
+    pub internal: bool,
+    /// Limits, files, connections.
+    pub core: CoreConf,
+    /// How requests are passed on.
+    pub proxy: ProxyConf,
+    /// What is stored.
+    pub cache: CacheConf,
+    /// Fields added to answers.
+    pub headers: HeadersConf,
+    /// What is logged.
+    pub log: LogConf,
+    /// What to do first.
+    pub rewrite: Vec<RewriteOp>,
+    /// Who answers.
+    pub content: Content,
+    /// Locations within.
+    pub nested: LocationTable,
+}
+
+/// What a location matches.
+#[derive(Debug, Clone, Default)]
+pub enum LocationName {
+    /// Everything: this is a server's or `http`'s own level.
+    #[default]
+    Outer,
+    /// `= /path`.
+    Exact(String),
+    /// `/path`.
+    Prefix(String),
+    /// `^~ /path`: expressions are not asked.
+    PrefixNoRegex(String),
+    /// `~` and `~*`.
+    Regex(Regex),
+    /// `@name`, kept without `@`.
+    Named(String),
+}
+
+/// One step of the rewrite phase.
+#[derive(Debug, Clone)]
+pub enum RewriteOp {
+    /// `return`.
+    Return(Return),
+}
+
+/// `return`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Return {
+    /// Status.
+    pub status: u16,
+    /// What goes with it.
+    pub with: ReturnWith,
+}
+
+/// What a `return` sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReturnWith {
+    /// The status' own page, which `error_page` may replace.
+    Page,
+    /// A body.
+    Text(Template),
+    /// A redirect to it.
+    Location(Template),
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Default)]
+pub enum Content {
+    /// Files.
+    #[default]
+    Static,
+    /// Another server.
+    Proxy(ProxyPass),
+}
+
+/// `proxy_pass`.
+#[derive(Debug, Clone)]
+pub struct ProxyPass {
+    /// Who is asked.
+    pub target: ProxyTarget,
+    /// What replaces the part of the path that the location matched; absent where the path is passed as it is.
+    pub uri: Option<Vec<u8>>,
+    /// `$proxy_host`: host as written, with the port unless it is 80.
+    pub host: String,
+    /// `$proxy_port`.
+    pub port: String,
+    /// Bytes of the location's name, which [`Self::uri`] replaces.
+    pub location_len: usize,
+    /// `proxy_redirect` in force, `default` worked out; empty is `off`.
+    pub redirect: Vec<RedirectRule>,
+}
+
+/// Who `proxy_pass` asks.
+#[derive(Debug, Clone)]
+pub enum ProxyTarget {
+    /// A group, implicit ones included.
+    Group(Arc<UpstreamConf>),
+    /// A URL made for each request.
+    Variable(Template),
+}

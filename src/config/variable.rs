@@ -1,0 +1,200 @@
+//! The variables there are.
+//!
+//! An enum, so that whoever gives values must give all of them; [`Variable::named`] is the only place that knows
+//! their names.
+
+use std::sync::Arc;
+
+macro_rules! variables {
+    ($($(#[doc = $about:literal])* $name:literal => $variant:ident,)*) => {
+        /// A variable by what it means. Names in `$http_…` and the like are lower-case with dashes, as fields are.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum Variable {
+            $($(#[doc = $about])* $variant,)*
+            /// `$arg_NAME`: an argument of the request.
+            Arg(Arc<str>),
+            /// `$cookie_NAME`: a cookie of the request.
+            Cookie(Arc<str>),
+            /// `$http_NAME`: a field of the request.
+            Http(Arc<str>),
+            /// `$sent_http_NAME`: a field of the answer.
+            SentHttp(Arc<str>),
+            /// `$sent_trailer_NAME`: a trailer of the answer.
+            SentTrailer(Arc<str>),
+            /// `$upstream_http_NAME`: a field of the upstream's answer.
+            UpstreamHttp(Arc<str>),
+            /// `$upstream_trailer_NAME`: a trailer of the upstream's answer.
+            UpstreamTrailer(Arc<str>),
+            /// `$upstream_cookie_NAME`: a cookie the upstream sets.
+            UpstreamCookie(Arc<str>),
+            /// A named group of a server name or location.
+            NamedCapture(Arc<str>),
+        }
+
+        /// Variables without a part of their own in the name.
+        const PLAIN: &[(&str, Variable)] = &[$(($name, Variable::$variant),)*];
+    };
+}
+
+variables! {
+    /// Arguments of the request.
+    "args" => Args,
+    /// The client's address in binary.
+    "binary_remote_addr" => BinaryRemoteAddr,
+    /// Body bytes sent to the client.
+    "body_bytes_sent" => BodyBytesSent,
+    /// Bytes sent to the client.
+    "bytes_sent" => BytesSent,
+    /// Serial number of the connection.
+    "connection" => Connection,
+    /// Requests made through the connection so far.
+    "connection_requests" => ConnectionRequests,
+    /// Age of the connection, in seconds with milliseconds.
+    "connection_time" => ConnectionTime,
+    /// Field Content-Length of the request.
+    "content_length" => ContentLength,
+    /// Field Content-Type of the request.
+    "content_type" => ContentType,
+    /// `root` or `alias` in force.
+    "document_root" => DocumentRoot,
+    /// Same as `$uri`.
+    "document_uri" => DocumentUri,
+    /// Host of the request line, of the field Host, or the server's name.
+    "host" => Host,
+    /// The machine's name.
+    "hostname" => Hostname,
+    /// `on` over TLS.
+    "https" => Https,
+    /// `?` where there are arguments.
+    "is_args" => IsArgs,
+    /// Field Last-Modified of the answer, and what else a log may ask for, come by `$sent_http_…`. This is the rate limit in force.
+    "limit_rate" => LimitRate,
+    /// The time in seconds with milliseconds.
+    "msec" => Msec,
+    /// The version of nginx whose language is spoken.
+    "nginx_version" => NginxVersion,
+    /// Process id of the worker.
+    "pid" => Pid,
+    /// `p` where the request was pipelined.
+    "pipe" => Pipe,
+    /// Host of `proxy_pass`.
+    "proxy_host" => ProxyHost,
+    /// Port of `proxy_pass`.
+    "proxy_port" => ProxyPort,
+    /// Field X-Forwarded-For with the client's address appended.
+    "proxy_add_x_forwarded_for" => ProxyAddXForwardedFor,
+    /// Same as `$args`.
+    "query_string" => QueryString,
+    /// `root` or `alias` with symbolic links resolved.
+    "realpath_root" => RealpathRoot,
+    /// The client's address.
+    "remote_addr" => RemoteAddr,
+    /// The client's port.
+    "remote_port" => RemotePort,
+    /// User of the field Authorization, scheme Basic.
+    "remote_user" => RemoteUser,
+    /// The request line.
+    "request" => Request,
+    /// The request's body, where it is in memory.
+    "request_body" => RequestBody,
+    /// The file that holds the request's body.
+    "request_body_file" => RequestBodyFile,
+    /// `OK` where all was sent.
+    "request_completion" => RequestCompletion,
+    /// Path of the file asked for.
+    "request_filename" => RequestFilename,
+    /// Sixteen random bytes in hexadecimal.
+    "request_id" => RequestId,
+    /// Bytes of the request.
+    "request_length" => RequestLength,
+    /// Method.
+    "request_method" => RequestMethod,
+    /// Seconds with milliseconds since the first byte of the request.
+    "request_time" => RequestTime,
+    /// Target of the request line, as sent.
+    "request_uri" => RequestUri,
+    /// `http` or `https`.
+    "scheme" => Scheme,
+    /// Address that accepted the connection.
+    "server_addr" => ServerAddr,
+    /// First name of the server block.
+    "server_name" => ServerName,
+    /// Port that accepted the connection.
+    "server_port" => ServerPort,
+    /// Protocol of the request.
+    "server_protocol" => ServerProtocol,
+    /// Status of the answer.
+    "status" => Status,
+    /// The kernel's round trip time of the connection, in microseconds.
+    "tcpinfo_rtt" => TcpinfoRtt,
+    /// Its variation.
+    "tcpinfo_rttvar" => TcpinfoRttvar,
+    /// Congestion window.
+    "tcpinfo_snd_cwnd" => TcpinfoSndCwnd,
+    /// Receive window.
+    "tcpinfo_rcv_space" => TcpinfoRcvSpace,
+    /// The time as ISO 8601.
+    "time_iso8601" => TimeIso8601,
+    /// The time as logs have it.
+    "time_local" => TimeLocal,
+    /// Path in force, decoded.
+    "uri" => Uri,
+    /// Addresses of the upstreams tried.
+    "upstream_addr" => UpstreamAddr,
+    /// Bytes received from them.
+    "upstream_bytes_received" => UpstreamBytesReceived,
+    /// Bytes sent to them.
+    "upstream_bytes_sent" => UpstreamBytesSent,
+    /// What the cache did.
+    "upstream_cache_status" => UpstreamCacheStatus,
+    /// Age of the stored answer, in seconds.
+    "upstream_cache_age" => UpstreamCacheAge,
+    /// Key the answer is stored under.
+    "upstream_cache_key" => UpstreamCacheKey,
+    /// Last-Modified of the stored answer.
+    "upstream_cache_last_modified" => UpstreamCacheLastModified,
+    /// ETag of the stored answer.
+    "upstream_cache_etag" => UpstreamCacheEtag,
+    /// Seconds to connect.
+    "upstream_connect_time" => UpstreamConnectTime,
+    /// Seconds until the head.
+    "upstream_header_time" => UpstreamHeaderTime,
+    /// Lengths of the answers.
+    "upstream_response_length" => UpstreamResponseLength,
+    /// Seconds until the end.
+    "upstream_response_time" => UpstreamResponseTime,
+    /// Statuses of the answers.
+    "upstream_status" => UpstreamStatus,
+}
+
+impl Variable {
+    /// Finds a variable by its name without `$`; names of groups are the caller's to know.
+    pub fn named(name: &str) -> Option<Self> {
+        if let Some((_, variable)) = PLAIN.iter().find(|(known, _)| *known == name) {
+            return Some(variable.clone());
+        }
+        let dashed = |rest: &str| Arc::from(rest.to_ascii_lowercase().replace('_', "-"));
+        type Make = fn(Arc<str>) -> Variable;
+        let fields: [(&str, Make); 5] = [
+            ("http_", Self::Http),
+            ("sent_http_", Self::SentHttp),
+            ("sent_trailer_", Self::SentTrailer),
+            ("upstream_http_", Self::UpstreamHttp),
+            ("upstream_trailer_", Self::UpstreamTrailer),
+        ];
+        if let Some((rest, make)) =
+            fields.iter().find_map(|(start, make)| Some((name.strip_prefix(start)?, make)))
+        {
+            return Some(make(dashed(rest)));
+        }
+        let words: [(&str, Make); 3] =
+            [("arg_", Self::Arg), ("cookie_", Self::Cookie), ("upstream_cookie_", Self::UpstreamCookie)];
+        let (rest, make) = words.iter().find_map(|(start, make)| Some((name.strip_prefix(start)?, make)))?;
+        Some(make(Arc::from(rest)))
+    }
+
+    /// Names the variables that have no part of their own in the name.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        PLAIN.iter().map(|(name, _)| *name)
+    }
+}
