@@ -1,5 +1,6 @@
 //! Connections: accepting them, and moving bytes over them.
 
+pub mod file;
 pub mod stream;
 pub mod timer;
 

@@ -1,0 +1,124 @@
+//! HTTP/1 towards clients: one connection, request after request.
+//!
+//! This front turns bytes into exchanges and answers into bytes; what the answer is, the phases decide.
+//! A connection never outlives a broken framing: whatever cannot be understood ends it after the answer.
+
+mod head;
+mod linger;
+mod receive;
+mod send;
+
+use std::{rc::Rc, time::Duration};
+
+use config::LocationConf;
+use http1::{RequestHead, RequestParser};
+
+use self::receive::Received;
+use super::{
+    Exchange, access_log,
+    client::Client,
+    phases,
+    site::EventLoop,
+};
+use crate::net::{Stream, Timer};
+
+/// One client connection and what is reused from request to request.
+struct Connection {
+    event_loop: Rc<EventLoop>,
+    client: Rc<Client>,
+    timer: Timer,
+    parser: RequestParser,
+    head: RequestHead,
+    out: Vec<u8>,
+    send_timeout: Duration,
+}
+
+/// Whether a connection goes on after an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Another request may come.
+    Request,
+    /// All was said on both sides: close.
+    Close,
+    /// All was said here, but the client may still be sending: read on for a while, then close.
+    Linger,
+    /// Broken or timed out: close at once.
+    Drop,
+}
+
+/// Serves one accepted connection until it ends. `listener` is the index of its address in the configuration.
+pub async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: usize) {
+    let client = Rc::new(Client::new(stream, event_loop.next_serial(), listener));
+    let defaults = &event_loop.site.http().listeners[listener].default_server;
+    if *defaults.defaults.core.tcp_nodelay {
+        // A socket that is already dead fails here; the first read will tell.
+        let _ = client.stream.set_nodelay();
+    }
+    let timer = Timer::new(*defaults.core.client_header_timeout);
+    let mut connection = Connection {
+        event_loop,
+        client,
+        timer,
+        parser: RequestParser::new(),
+        head: RequestHead::new(),
+        out: Vec::new(),
+        send_timeout: Duration::ZERO,
+    };
+    connection.run().await;
+}
+
+impl Connection {
+    async fn run(&mut self) {
+        let mut idle: Option<Duration> = None;
+        loop {
+            let Some(received) = self.receive(idle).await else { return };
+            let (next, location) = self.exchange(received).await;
+            match next {
+                Next::Request => idle = Some(location.core.keepalive_timeout.idle),
+                Next::Close | Next::Linger => {
+                    return linger::close(&self.client, &mut self.timer, &location.core, next).await;
+                }
+                Next::Drop => return,
+            }
+        }
+    }
+
+    /// Answers one request.
+    async fn exchange(&mut self, received: Received) -> (Next, std::sync::Arc<LocationConf>) {
+        let (mut exchange, fault) = self.begin(received);
+        let response = match fault {
+            None => phases::respond(&mut exchange).await,
+            Some(fault) => phases::refuse(&mut exchange, fault).await,
+        };
+        let mut next = match response {
+            None => Next::Drop,
+            Some(response) => {
+                decide_keepalive(&mut exchange);
+                self.send(&mut exchange, response).await
+            }
+        };
+        access_log::record(&exchange);
+        if !exchange.body.is_done() {
+            next = match next {
+                Next::Request => linger::discard_body(&mut exchange).await,
+                Next::Close | Next::Linger => Next::Linger,
+                Next::Drop => Next::Drop,
+            };
+        }
+        self.head = exchange.head;
+        (next, exchange.location)
+    }
+}
+
+/// As nginx: the location may end a connection that the client would keep.
+fn decide_keepalive(exchange: &mut Exchange) {
+    if !exchange.keepalive {
+        return;
+    }
+    let core = &exchange.location.core;
+    let client = &exchange.client;
+    exchange.keepalive = !core.keepalive_timeout.idle.is_zero()
+        && client.requests.get() < *core.keepalive_requests
+        && client.opened.elapsed() <= *core.keepalive_time
+        && !exchange.event_loop.drain.is_draining();
+}

@@ -1,0 +1,213 @@
+//! Reading a request's head, and making an exchange of it.
+
+use std::{cell::OnceCell, io, rc::Rc, sync::Arc, time::Duration};
+
+use config::{Captures, LocationConf, ServerConf};
+use http1::{
+    Fields, Framing, HeadRules, InvalidNames, Method, Progress, RequestHead, Underscores, Version, uri,
+};
+
+use super::Connection;
+use crate::{
+    clock,
+    error_log::{self, Level},
+    http::{
+        Exchange, Fault,
+        exchange::{ErrorPage, Sent, UpstreamFacts, UriState},
+        fault::{Kind, Retry, Side},
+        request_body::RequestBody,
+        route,
+    },
+};
+
+/// A request's head, or what was wrong with it.
+pub(super) struct Received {
+    head: RequestHead,
+    fault: Option<Fault>,
+    started: clock::Moment,
+}
+
+impl Connection {
+    /// Waits for the next request; none where the connection ends without one.
+    ///
+    /// `idle` is how long a kept connection may stay silent; the first request has `client_header_timeout`.
+    pub(super) async fn receive(&mut self, idle: Option<Duration>) -> Option<Received> {
+        self.parser.reset();
+        self.head.clear();
+        let server = Arc::clone(&self.event_loop.site.http().listeners[self.client.listener].default_server);
+        let rules = head_rules(&server);
+        if let Some(idle) = idle
+            && self.client.input.borrow().is_empty()
+        {
+            self.wait_for_request(idle).await?;
+        }
+        self.timer.reset(*server.core.client_header_timeout);
+        let started = clock::moment();
+        loop {
+            let progress = self.parser.parse(&self.client.input.borrow(), &rules, &mut self.head);
+            let fault = match progress {
+                Ok(Progress::Done(used)) => {
+                    let _head = self.client.input.borrow_mut().split_to(used);
+                    return Some(self.received(None, started));
+                }
+                Ok(Progress::NeedMore) => self.read_more().await?,
+                Err(error) => Some(refusal(error.status(), error.to_string())),
+            };
+            if fault.is_some() {
+                return Some(self.received(fault, started));
+            }
+        }
+    }
+
+    /// Waits until a kept connection says something; none where it ends.
+    async fn wait_for_request(&mut self, idle: Duration) -> Option<()> {
+        let receive = self.timer.within(idle, self.client.receive());
+        let received = tokio::select! {
+            biased;
+            received = receive => received,
+            () = self.event_loop.drain.wait() => return None,
+        };
+        matches!(received, Ok(1..)).then_some(())
+    }
+
+    /// Reads more of a head; none where the connection ends without a word, a fault where it ends amid one.
+    async fn read_more(&mut self) -> Option<Option<Fault>> {
+        match self.timer.limit(self.client.receive()).await {
+            Ok(1..) => Some(None),
+            Ok(0) if self.client.input.borrow().is_empty() => None,
+            Ok(0) => Some(Some(lost(Kind::Connection, "client prematurely closed connection".to_owned()))),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                if self.client.input.borrow().is_empty() {
+                    return None;
+                }
+                Some(Some(lost(Kind::Timeout, "client timed out".to_owned())))
+            }
+            Err(error) => Some(Some(lost(Kind::Connection, error.to_string()))),
+        }
+    }
+
+    fn received(&mut self, fault: Option<Fault>, started: clock::Moment) -> Received {
+        Received { head: std::mem::take(&mut self.head), fault, started }
+    }
+
+    /// Makes an exchange of a head: server block, URI, framing. What is wrong with it comes beside.
+    pub(super) fn begin(&mut self, received: Received) -> (Exchange, Option<Fault>) {
+        let Received { head, fault, started } = received;
+        let client = Rc::clone(&self.client);
+        client.requests.set(client.requests.get() + 1);
+        let event_loop = Rc::clone(&self.event_loop);
+        let server = Arc::clone(&event_loop.site.http().listeners[client.listener].default_server);
+        let location = Arc::clone(&server.defaults);
+        let mut exchange = Exchange {
+            event_loop,
+            client,
+            method: head.method,
+            keepalive: head.persists(),
+            head,
+            server,
+            location,
+            host: Vec::new(),
+            uri: Vec::new(),
+            args: Vec::new(),
+            uri_state: UriState::AsSent,
+            captures: Captures::default(),
+            server_captures: Captures::default(),
+            body: RequestBody::new(Framing::Empty, false),
+            started,
+            redirects_left: REDIRECTS_MAX,
+            internal: false,
+            error_status: None,
+            error_page: ErrorPage::Untaken,
+            proxy_target: None,
+            sent: Sent::default(),
+            upstream: UpstreamFacts::default(),
+            request_id: OnceCell::new(),
+        };
+        let fault = fault.or_else(|| understand(&mut exchange).err());
+        (exchange, fault)
+    }
+}
+
+/// Internal redirects that one request may take. As nginx.
+const REDIRECTS_MAX: u8 = 10;
+
+fn head_rules(server: &ServerConf) -> HeadRules {
+    let core = &server.core;
+    HeadRules {
+        invalid_names: if *core.ignore_invalid_headers { InvalidNames::Ignored } else { InvalidNames::Passed },
+        underscores: if *core.underscores_in_headers { Underscores::Valid } else { Underscores::Invalid },
+        first_buffer_bytes: *core.client_header_buffer_size,
+        max_line_bytes: core.large_client_header_buffers.size,
+        max_head_bytes: core.large_client_header_buffers.size * core.large_client_header_buffers.count,
+    }
+}
+
+/// Finds host, server, URI and framing of a request.
+fn understand(exchange: &mut Exchange) -> Result<(), Fault> {
+    for line in exchange.head.ignored() {
+        let line = String::from_utf8_lossy(line);
+        error_log::write_for(
+            None,
+            Level::Info,
+            Some(exchange.client.serial),
+            format_args!("client sent invalid header line: \"{line}\" while reading client request headers"),
+        );
+    }
+    find_server(exchange)?;
+    parse_uri(exchange)?;
+    http1::check_request(&exchange.head).map_err(|error| refusal(error.status(), error.to_string()))?;
+    let framing = http1::request_framing(&exchange.head)
+        .map_err(|error| refusal(error.status(), error.to_string()))?;
+    let expects = exchange.head.version >= Version::V1_1
+        && exchange.head.fields.get("Expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+    exchange.body = RequestBody::new(framing, expects);
+    if exchange.method == Method::Trace {
+        return Err(refusal(405, "client sent TRACE method".to_owned()));
+    }
+    Ok(())
+}
+
+fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
+    let host = http1::check_host(&exchange.head).map_err(|error| refusal(error.status(), error.to_string()))?;
+    exchange.host = host.map(|host| host.name.to_ascii_lowercase()).unwrap_or_default();
+    let event_loop = Rc::clone(&exchange.event_loop);
+    let (server, captures) = route::server(event_loop.site.http(), exchange.client.listener, &exchange.host);
+    if !Arc::ptr_eq(server, &exchange.server) {
+        exchange.location = Arc::clone(&server.defaults);
+        exchange.server = Arc::clone(server);
+    }
+    exchange.server_captures = captures;
+    Ok(())
+}
+
+fn parse_uri(exchange: &mut Exchange) -> Result<(), Fault> {
+    let merge =
+        if *exchange.server.core.merge_slashes { uri::MergeSlashes::On } else { uri::MergeSlashes::Off };
+    let parsed = uri::normalize(exchange.head.path_and_query(), merge)
+        .map_err(|_| refusal(400, "client sent invalid request while reading client request line".to_owned()))?;
+    exchange.uri = parsed.path;
+    exchange.args = parsed.args;
+    Ok(())
+}
+
+/// A request that is answered with `status` because of what it says.
+fn refusal(status: u16, detail: String) -> Fault {
+    Fault {
+        side: Side::Client,
+        kind: Kind::Status(status),
+        during: "reading client request headers",
+        retry: Retry::Never,
+        detail: detail.into(),
+    }
+}
+
+/// A connection that ended amid a head.
+fn lost(kind: Kind, detail: String) -> Fault {
+    Fault {
+        side: Side::Client,
+        kind,
+        during: "reading client request headers",
+        retry: Retry::Never,
+        detail: detail.into(),
+    }
+}

@@ -1,0 +1,263 @@
+//! Writing an answer: head, framing, body, in as few system calls as it takes.
+//!
+//! A head and a body in memory go out with one call. A file follows its head by `sendfile`, or is
+//! read off the event loop where `sendfile` is off. A stream is written as it comes, and its slowness is the
+//! client's only protection: nothing here reads ahead of what the client takes.
+
+use std::{io, ops::Range};
+
+use bytes::Bytes;
+
+use super::{
+    Connection, Next,
+    head::{self, BodyFraming},
+};
+use crate::{
+    http::{
+        Body, Exchange, Response,
+        fault::{self, Fault},
+        proxy::transport,
+        response::{FileSlice, Piece, Source},
+    },
+    net::file,
+};
+
+/// Bodies up to this many bytes are copied behind the head, so that one write sends both.
+const COPY_BYTES: usize = 16 << 10;
+/// Bytes that one read of a file takes where `sendfile` is off.
+const READ_FILE_BYTES: u64 = 128 << 10;
+
+/// Why sending stopped early.
+enum Broken {
+    /// The client is gone or too slow.
+    Client(io::Error),
+    /// The body cannot be completed.
+    Source(Fault),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl Connection {
+    /// Sends an answer and says how the connection goes on.
+    pub(super) async fn send(&mut self, exchange: &mut Exchange, mut response: Response) -> Next {
+        let body = std::mem::replace(&mut response.body, Body::Empty);
+        let framing = head::frame(exchange, &mut response, &body);
+        self.send_timeout = *exchange.location.core.send_timeout;
+        self.out.clear();
+        head::write(&mut self.out, exchange, &response, framing);
+        exchange.sent.status = response.status;
+        exchange.sent.head_bytes = self.out.len() as u64;
+        if exchange.location_state().logs.want_fields() {
+            head::remember_fields(exchange, &response, framing);
+        }
+        let sent = match framing {
+            BodyFraming::None if !matches!(body, Body::Tunnel(_)) => self.flush_out().await.map_err(Broken::from),
+            _ => self.send_body(exchange, body, framing).await,
+        };
+        exchange.sent.bytes = exchange.sent.head_bytes + exchange.sent.body_bytes;
+        match sent {
+            Ok(()) => {
+                exchange.sent.complete = true;
+                if exchange.keepalive { Next::Request } else { Next::Close }
+            }
+            Err(broken) => self.broken(exchange, broken),
+        }
+    }
+
+    fn broken(&self, exchange: &mut Exchange, broken: Broken) -> Next {
+        match broken {
+            Broken::Client(error) => {
+                if error.kind() == io::ErrorKind::TimedOut && *exchange.location.core.reset_timedout_connection {
+                    // The socket goes away either way.
+                    let _ = self.client.stream.reset_on_close();
+                }
+                fault::log_send_failure(exchange, &error);
+            }
+            Broken::Source(fault) => fault::log(exchange, &fault),
+        }
+        Next::Drop
+    }
+
+    async fn send_body(&mut self, exchange: &mut Exchange, body: Body, framing: BodyFraming) -> Result<(), Broken> {
+        match body {
+            Body::Empty => {}
+            Body::Memory(bytes) => self.send_piece(exchange, Piece::Memory(bytes), framing).await?,
+            Body::File(slice) => self.send_piece(exchange, Piece::File(slice), framing).await?,
+            Body::Pieces(pieces) => {
+                for piece in pieces {
+                    self.send_piece(exchange, piece, framing).await?;
+                }
+            }
+            Body::Stream { source, window } => self.send_stream(exchange, source, window, framing).await?,
+            Body::Tunnel(upgraded) => {
+                exchange.keepalive = false;
+                self.flush_out().await?;
+                let counts = transport::tunnel(&self.client, *upgraded, &exchange.location).await;
+                exchange.sent.body_bytes += counts.to_client;
+                return Ok(());
+            }
+        }
+        if framing == BodyFraming::Chunked {
+            self.out.extend_from_slice(http1::LAST_CHUNK);
+        }
+        self.flush_out().await?;
+        Ok(())
+    }
+
+    /// Sends what comes until it ends. A source that breaks breaks the connection, so that nobody takes a torn body for whole.
+    async fn send_stream(
+        &mut self,
+        exchange: &mut Exchange,
+        mut source: Source,
+        window: Option<Range<u64>>,
+        framing: BodyFraming,
+    ) -> Result<(), Broken> {
+        let mut position = 0;
+        loop {
+            if self.out.len() >= COPY_BYTES || !source.is_ready() {
+                self.flush_out().await?;
+            }
+            let next = tokio::select! {
+                biased;
+                piece = source.next() => piece,
+                () = self.client.closed(), if !*exchange.location.proxy.ignore_client_abort => {
+                    return Err(Broken::Client(io::ErrorKind::ConnectionAborted.into()));
+                }
+            };
+            let piece = match next {
+                Ok(Some(piece)) => piece,
+                Ok(None) => break,
+                Err(fault) => {
+                    source.finish(&mut exchange.upstream);
+                    return Err(Broken::Source(fault));
+                }
+            };
+            let start = position;
+            position += piece.len();
+            let Some(piece) = cut(piece, start, window.as_ref()) else { continue };
+            self.send_piece(exchange, piece, framing).await?;
+        }
+        source.finish(&mut exchange.upstream);
+        Ok(())
+    }
+
+    async fn send_piece(&mut self, exchange: &mut Exchange, piece: Piece, framing: BodyFraming) -> Result<(), Broken> {
+        let len = piece.len();
+        if len == 0 {
+            return Ok(());
+        }
+        if framing == BodyFraming::Chunked {
+            http1::write_chunk_size(&mut self.out, usize::try_from(len).expect("a piece fits in memory or a file"));
+        }
+        match piece {
+            Piece::Memory(bytes) => self.send_memory(exchange, bytes).await?,
+            Piece::File(slice) if *exchange.location.core.sendfile => self.send_file(exchange, slice).await?,
+            Piece::File(slice) => self.copy_file(exchange, slice).await?,
+        }
+        if framing == BodyFraming::Chunked {
+            self.out.extend_from_slice(http1::CHUNK_END);
+        }
+        Ok(())
+    }
+
+    async fn send_memory(&mut self, exchange: &mut Exchange, bytes: Bytes) -> io::Result<()> {
+        let timeout = self.send_timeout;
+        exchange.sent.body_bytes += bytes.len() as u64;
+        if bytes.len() <= COPY_BYTES {
+            self.out.extend_from_slice(&bytes);
+            if self.out.len() >= COPY_BYTES {
+                self.flush_out().await?;
+            }
+            return Ok(());
+        }
+        let (mut head, mut body): (&[u8], &[u8]) = (&self.out, &bytes);
+        while !head.is_empty() || !body.is_empty() {
+            let slices = [io::IoSlice::new(head), io::IoSlice::new(body)];
+            let count = self.timer.within(timeout, self.client.stream.write_vectored(&slices)).await?;
+            let of_head = count.min(head.len());
+            head = &head[of_head..];
+            body = &body[count - of_head..];
+        }
+        self.out.clear();
+        Ok(())
+    }
+
+    async fn send_file(&mut self, exchange: &mut Exchange, slice: FileSlice) -> io::Result<()> {
+        let timeout = self.send_timeout;
+        self.flush_more().await?;
+        let FileSlice { file, mut offset, len } = slice;
+        let end = offset + len;
+        while offset < end {
+            let send = self.client.stream.send_file(&file, offset, end - offset);
+            let count = self.timer.within(timeout, send).await? as u64;
+            if count == 0 {
+                // Somebody cut the file: the client must not take this for the end.
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            offset += count;
+            exchange.sent.body_bytes += count;
+        }
+        Ok(())
+    }
+
+    async fn copy_file(&mut self, exchange: &mut Exchange, slice: FileSlice) -> io::Result<()> {
+        let FileSlice { file, mut offset, len } = slice;
+        let end = offset + len;
+        while offset < end {
+            let bytes = file::read(&file, offset, (end - offset).min(READ_FILE_BYTES)).await?;
+            if bytes.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            offset += bytes.len() as u64;
+            self.send_memory(exchange, bytes).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes what has been gathered, and tells the kernel that more follows.
+    async fn flush_more(&mut self) -> io::Result<()> {
+        let timeout = self.send_timeout;
+        let mut left: &[u8] = &self.out;
+        while !left.is_empty() {
+            let count = self.timer.within(timeout, self.client.stream.write_more(left)).await?;
+            left = &left[count..];
+        }
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Writes what has been gathered.
+    async fn flush_out(&mut self) -> io::Result<()> {
+        let timeout = self.send_timeout;
+        let mut left: &[u8] = &self.out;
+        while !left.is_empty() {
+            let count = self.timer.within(timeout, self.client.stream.write(left)).await?;
+            left = &left[count..];
+        }
+        self.out.clear();
+        Ok(())
+    }
+}
+
+/// Returns the part of a piece that lies in the window, where `start` is the piece's place in the body.
+fn cut(piece: Piece, start: u64, window: Option<&Range<u64>>) -> Option<Piece> {
+    let Some(window) = window else { return Some(piece) };
+    let end = start + piece.len();
+    let (from, to) = (window.start.max(start), window.end.min(end));
+    if from >= to {
+        return None;
+    }
+    let (skip, len) = (from - start, to - from);
+    Some(match piece {
+        Piece::Memory(bytes) => {
+            let skip = usize::try_from(skip).expect("it lies within bytes in memory");
+            let len = usize::try_from(len).expect("it lies within bytes in memory");
+            Piece::Memory(bytes.slice(skip..skip + len))
+        }
+        Piece::File(slice) => Piece::File(FileSlice { offset: slice.offset + skip, len, ..slice }),
+    })
+}

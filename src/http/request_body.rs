@@ -1,0 +1,282 @@
+//! The body of a request: framing taken off, limits kept, read only when somebody wants it.
+//!
+//! It is either streamed piece by piece or collected whole, in memory up to
+//! `client_body_buffer_size` and in a temporary file beyond. What nobody read is discarded at the end,
+//! so that the connection can be used again.
+
+use std::{borrow::Cow, io, io::Write, path::Path, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use config::CoreConf;
+use http1::{Chunk, ChunkLimits, ChunkedDecoder, Framing};
+
+use super::{
+    client::Client,
+    fault::{Fault, Kind, Retry, Side},
+    response::FileSlice,
+};
+use crate::net::Timer;
+
+/// A request's body while it is being read.
+pub struct RequestBody {
+    stage: Stage,
+    asks_to_continue: bool,
+    received: u64,
+    payload: u64,
+    collected: Option<Collected>,
+    timer: Option<Timer>,
+}
+
+enum Stage {
+    Done,
+    Length { left: u64 },
+    Chunked(Box<ChunkedDecoder>),
+    Broken,
+}
+
+/// A body that has been read whole.
+#[derive(Clone, Debug)]
+pub enum Collected {
+    /// In memory.
+    Memory(Bytes),
+    /// In a temporary file that has no name any more.
+    File(FileSlice),
+}
+
+/// What is kept to while a body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Most bytes of payload; zero is no limit (`client_max_body_size`).
+    pub payload_bytes: u64,
+    /// Longest pause between two reads (`client_body_timeout`).
+    pub timeout: Duration,
+}
+
+impl BodyLimits {
+    /// Takes the limits of a location.
+    pub fn of(core: &CoreConf) -> Self {
+        Self { payload_bytes: *core.client_max_body_size, timeout: *core.client_body_timeout }
+    }
+}
+
+impl RequestBody {
+    /// Sets up the reading of a body with that framing.
+    pub fn new(framing: Framing, asks_to_continue: bool) -> Self {
+        let stage = match framing {
+            Framing::Empty | Framing::UntilClose | Framing::Length(0) => Stage::Done,
+            Framing::Length(left) => Stage::Length { left },
+            Framing::Chunked => Stage::Chunked(Box::new(ChunkedDecoder::new(ChunkLimits::default()))),
+        };
+        Self { stage, asks_to_continue, received: 0, payload: 0, collected: None, timer: None }
+    }
+
+    /// Returns the bytes still announced by Content-Length; none where the body is chunked.
+    pub fn length(&self) -> Option<u64> {
+        match (&self.collected, &self.stage) {
+            (Some(Collected::Memory(bytes)), _) => Some(bytes.len() as u64),
+            (Some(Collected::File(slice)), _) => Some(slice.len),
+            (None, Stage::Length { left }) => Some(*left),
+            (None, Stage::Chunked(_)) => None,
+            (None, Stage::Done | Stage::Broken) => Some(0),
+        }
+    }
+
+    /// Returns the bytes taken from the connection, framing included.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Whether nothing is left to read from the connection.
+    pub fn is_done(&self) -> bool {
+        matches!(self.stage, Stage::Done)
+    }
+
+    /// Returns the whole body, where it has been collected.
+    pub fn collected(&self) -> Option<&Collected> {
+        self.collected.as_ref()
+    }
+
+    /// Reads the next piece; none at the end. Cancel safe.
+    ///
+    /// # Errors
+    /// The client's faults: gone, too slow, too large, broken framing.
+    pub async fn next(&mut self, client: &Client, limits: BodyLimits) -> Result<Option<Bytes>, Fault> {
+        loop {
+            if let Some(bytes) = self.take(&mut client.input.borrow_mut(), limits)? {
+                return Ok(Some(bytes));
+            }
+            if matches!(self.stage, Stage::Done) {
+                return Ok(None);
+            }
+            self.say_continue(client).await?;
+            let timer = self.timer.get_or_insert_with(|| Timer::new(limits.timeout));
+            match timer.within(limits.timeout, client.receive()).await {
+                Ok(1..) => {}
+                Ok(0) => return Err(self.broken(Kind::Connection, "client prematurely closed connection")),
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    return Err(self.broken(Kind::Timeout, "client timed out"));
+                }
+                Err(error) => return Err(self.broken(Kind::Connection, error.to_string())),
+            }
+        }
+    }
+
+    /// Takes payload that has already arrived.
+    fn take(&mut self, input: &mut BytesMut, limits: BodyLimits) -> Result<Option<Bytes>, Fault> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        match &mut self.stage {
+            Stage::Done | Stage::Broken => Ok(None),
+            Stage::Length { left } => {
+                let count = input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= count as u64;
+                if *left == 0 {
+                    self.stage = Stage::Done;
+                }
+                self.received += count as u64;
+                self.payload += count as u64;
+                Ok(Some(input.split_to(count).freeze()))
+            }
+            Stage::Chunked(_) => self.take_chunk(input, limits),
+        }
+    }
+
+    fn take_chunk(&mut self, input: &mut BytesMut, limits: BodyLimits) -> Result<Option<Bytes>, Fault> {
+        let Stage::Chunked(decoder) = &mut self.stage else { return Ok(None) };
+        let bytes = match decoder.decode(input) {
+            Ok(Chunk::NeedMore { used }) => {
+                self.received += used as u64;
+                let _framing = input.split_to(used);
+                return Ok(None);
+            }
+            Ok(Chunk::End { used }) => {
+                self.received += used as u64;
+                let _framing = input.split_to(used);
+                self.stage = Stage::Done;
+                return Ok(None);
+            }
+            Ok(Chunk::Payload { skip, len }) => {
+                let _framing = input.split_to(skip);
+                self.received += (skip + len) as u64;
+                self.payload += len as u64;
+                input.split_to(len).freeze()
+            }
+            Err(_) => return Err(self.broken(Kind::InvalidBody, "client sent invalid chunked body")),
+        };
+        if limits.payload_bytes > 0 && self.payload > limits.payload_bytes {
+            let detail = format!("client intended to send too large chunked body: {} bytes", self.payload);
+            return Err(self.broken(Kind::BodyTooLarge, detail));
+        }
+        Ok(Some(bytes))
+    }
+
+    fn broken(&mut self, kind: Kind, detail: impl Into<Cow<'static, str>>) -> Fault {
+        self.stage = Stage::Broken;
+        let during = "reading client request body";
+        Fault { side: Side::Client, kind, during, retry: Retry::Never, detail: detail.into() }
+    }
+
+    /// Answers `Expect: 100-continue`, once, when the body is first waited for.
+    async fn say_continue(&mut self, client: &Client) -> Result<(), Fault> {
+        if !std::mem::take(&mut self.asks_to_continue) {
+            return Ok(());
+        }
+        let mut left: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        while !left.is_empty() {
+            match client.stream.write(left).await {
+                Ok(count) => left = &left[count..],
+                Err(error) => return Err(self.broken(Kind::Connection, error.to_string())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the whole body; later calls return the same.
+    ///
+    /// # Errors
+    /// The client's faults, and ours where the temporary file cannot be written.
+    pub async fn collect(&mut self, client: &Client, core: &CoreConf) -> Result<&Collected, Fault> {
+        if self.collected.is_none() {
+            let collected = self.read_whole(client, core).await?;
+            self.collected = Some(collected);
+        }
+        Ok(self.collected.as_ref().expect("it was collected just now"))
+    }
+
+    async fn read_whole(&mut self, client: &Client, core: &CoreConf) -> Result<Collected, Fault> {
+        let limits = BodyLimits::of(core);
+        let memory_bytes = usize::try_from(*core.client_body_buffer_size).unwrap_or(usize::MAX);
+        let mut memory = BytesMut::new();
+        let mut spool: Option<Spool> = None;
+        while let Some(bytes) = self.next(client, limits).await? {
+            memory.extend_from_slice(&bytes);
+            if memory.len() > memory_bytes {
+                let path = &core.client_body_temp_path.path;
+                let file = match spool.take() {
+                    Some(file) => file,
+                    None => Spool::create(path).await.map_err(|error| system(path, &error))?,
+                };
+                let full = memory.split().freeze();
+                spool = Some(file.append(full).await.map_err(|error| system(path, &error))?);
+            }
+        }
+        let Some(spool) = spool else { return Ok(Collected::Memory(memory.freeze())) };
+        let path = &core.client_body_temp_path.path;
+        let spool = spool.append(memory.freeze()).await.map_err(|error| system(path, &error))?;
+        let slice = FileSlice { file: Arc::new(spool.file), offset: 0, len: spool.len };
+        Ok(Collected::File(slice))
+    }
+
+    /// Reads and drops what is left. Cancel safe.
+    ///
+    /// # Errors
+    /// The client's faults.
+    pub async fn discard(&mut self, client: &Client, timeout: Duration) -> Result<(), Fault> {
+        // The client that still waits for leave to send has its answer already: it will not send.
+        self.asks_to_continue = false;
+        let limits = BodyLimits { payload_bytes: 0, timeout };
+        while self.next(client, limits).await?.is_some() {}
+        Ok(())
+    }
+}
+
+/// A temporary file without a name, written on the blocking pool.
+struct Spool {
+    file: std::fs::File,
+    len: u64,
+}
+
+impl Spool {
+    async fn create(directory: &Path) -> io::Result<Self> {
+        let directory = directory.to_owned();
+        blocking(move || {
+            std::fs::create_dir_all(&directory)?;
+            Ok(Self { file: tempfile::tempfile_in(&directory)?, len: 0 })
+        })
+        .await
+    }
+
+    async fn append(mut self, bytes: Bytes) -> io::Result<Self> {
+        blocking(move || {
+            self.file.write_all(&bytes)?;
+            self.len += bytes.len() as u64;
+            Ok(self)
+        })
+        .await
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+fn system(path: &Path, error: &io::Error) -> Fault {
+    Fault {
+        side: Side::Server,
+        kind: Kind::System,
+        during: "writing client request body",
+        retry: Retry::Never,
+        detail: format!("temporary file in \"{}\": {error}", path.display()).into(),
+    }
+}
