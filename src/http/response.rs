@@ -31,6 +31,8 @@ pub struct Response {
     pub fields: Fields,
     /// Whether ranges of this body may be asked for.
     pub ranges: Ranges,
+    /// Who answers If-Modified-Since, If-None-Match and their kind.
+    pub conditions: Conditions,
     /// The body.
     pub body: Body,
 }
@@ -62,6 +64,15 @@ pub enum Ranges {
     Single,
     /// Any ranges up to `max_ranges`.
     Allowed,
+}
+
+/// Who answers conditions of the request (If-Modified-Since, If-None-Match, …).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conditions {
+    /// We do: the answer is our own, or may be stored.
+    Ours,
+    /// The upstream did: it saw them, and its answer is passed on as it is.
+    Upstream,
 }
 
 /// The bytes after the head.
@@ -140,6 +151,7 @@ impl Response {
             shared: None,
             fields: Fields::new(),
             ranges: Ranges::Refused,
+            conditions: Conditions::Ours,
             body: Body::Empty,
         }
     }
