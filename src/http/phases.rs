@@ -5,12 +5,12 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use config::{Content, LocationConf};
+use config::{Content, LocationConf, RewriteOp};
 
 use super::{
     Exchange, Fault, Response,
     exchange::{ErrorPage, UriState},
-    fault::{self, PageAction},
+    fault::{self, Kind, PageAction, Retry, Side},
     files, filter, proxy,
     route::{self, Place},
 };
@@ -98,32 +98,32 @@ pub async fn refuse(exchange: &mut Exchange, fault: Fault) -> Option<Response> {
 }
 
 async fn run(exchange: &mut Exchange, entry: Entry) -> Ending {
-    let prepared = match entry {
-        Entry::Server => server_rewrite(exchange).map_continue(|()| find_location(exchange)),
+    match before_content(exchange, entry) {
+        ControlFlow::Break(ending) => ending,
+        ControlFlow::Continue(()) => content(exchange).await,
+    }
+}
+
+fn before_content(exchange: &mut Exchange, entry: Entry) -> ControlFlow<Ending> {
+    match entry {
+        Entry::Server => {
+            server_rewrite(exchange)?;
+            find_location(exchange)?;
+        }
         Entry::Named(location) => {
             exchange.location = location;
             exchange.internal = true;
-            ControlFlow::Continue(ControlFlow::Continue(()))
         }
-    };
-    let prepared = match prepared {
-        ControlFlow::Break(ending) | ControlFlow::Continue(ControlFlow::Break(ending)) => return ending,
-        ControlFlow::Continue(ControlFlow::Continue(())) => location_rewrite(exchange),
-    };
-    if let ControlFlow::Break(ending) = prepared {
-        return ending;
     }
-    if let ControlFlow::Break(ending) = body_size(exchange) {
-        return ending;
-    }
-    content(exchange).await
+    location_rewrite(exchange)?;
+    body_size(exchange)
 }
 
 /// Server rewrite: `return` at server level.
 fn server_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
     let server = Arc::clone(&exchange.server);
-    match server.returns() {
-        Some(rule) => {
+    match server.rewrite.first() {
+        Some(RewriteOp::Return(rule)) => {
             exchange.location = Arc::clone(&server.defaults);
             ControlFlow::Break(fault::returned(exchange, rule))
         }
@@ -156,8 +156,8 @@ fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
 /// Rewrite: `return` in a location.
 fn location_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
     let location = Arc::clone(&exchange.location);
-    match location.returns() {
-        Some(rule) => ControlFlow::Break(fault::returned(exchange, rule)),
+    match location.rewrite.first() {
+        Some(RewriteOp::Return(rule)) => ControlFlow::Break(fault::returned(exchange, rule)),
         None => ControlFlow::Continue(()),
     }
 }
@@ -167,9 +167,19 @@ fn body_size(exchange: &mut Exchange) -> ControlFlow<Ending> {
     let limit = *exchange.location.core.client_max_body_size;
     match exchange.body.length() {
         Some(length) if limit > 0 && length > limit && !exchange.internal => {
-            ControlFlow::Break(Ending::Fail(Fault::body_too_large(length)))
+            ControlFlow::Break(Ending::Fail(body_too_large(length)))
         }
         _ => ControlFlow::Continue(()),
+    }
+}
+
+fn body_too_large(length: u64) -> Fault {
+    Fault {
+        side: Side::Client,
+        kind: Kind::BodyTooLarge,
+        during: "",
+        retry: Retry::Never,
+        detail: format!("client intended to send too large body: {length} bytes").into(),
     }
 }
 

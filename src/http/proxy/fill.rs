@@ -1,0 +1,335 @@
+//! One fill: an answer on its way into the cache, and everyone who reads it meanwhile.
+//!
+//! The task that asks the upstream owns a [`Ticket`]; all others see the [`Fill`]. Bytes become readable the
+//! moment they arrive: the newest from memory, older ones from the temporary file. Dropping the
+//! ticket without an end releases everyone to try anew, so a fill that dies never holds up a key.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::zone::{Entry, FillTable};
+use crate::{
+    clock::{self, Moment},
+    http::{
+        Fault,
+        fault::{Kind, Retry, Side},
+        response::{FileSlice, Piece},
+    },
+};
+use cache::Digest;
+
+/// Bytes that a fill keeps in memory while the disk is behind.
+pub(super) const TAIL_BYTES: u64 = 1 << 20;
+
+/// A fill as its readers see it.
+pub struct Fill {
+    /// When the upstream was asked.
+    pub(super) begun: Moment,
+    state: Mutex<State>,
+    /// More to read, or an end.
+    changed: Notify,
+    /// A reader went on or left.
+    moved: Notify,
+}
+
+struct State {
+    stage: Stage,
+    /// The newest chunks; the first begins at `tail_start`.
+    tail: VecDeque<Bytes>,
+    tail_start: u64,
+    received: u64,
+    end: Option<End>,
+    /// Positions of the readers that follow.
+    readers: Vec<Option<u64>>,
+}
+
+/// How far a fill has come.
+#[derive(Clone)]
+pub enum Stage {
+    /// The upstream has been asked.
+    Asking,
+    /// It answers, and the answer is being stored.
+    Storing(Arc<Incomplete>),
+    /// It is over for those who wait.
+    Released(Release),
+}
+
+/// Why waiting is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Release {
+    /// There is something in the cache now, or another may try: look again.
+    LookAgain,
+    /// The answer must not be stored: everyone asks for himself, at once.
+    Uncacheable,
+}
+
+/// How a body ended.
+#[derive(Clone)]
+enum End {
+    Complete,
+    Broken(Fault),
+}
+
+/// An answer whose body is still arriving.
+pub struct Incomplete {
+    /// What it will be in the cache; its body is not used.
+    pub entry: Arc<Entry>,
+    /// Content-Length, where there is one.
+    pub length: Option<u64>,
+    /// The temporary file and where the body begins in it, once there is one.
+    pub file: OnceLock<(Arc<File>, u64)>,
+}
+
+impl Fill {
+    pub(super) fn new() -> Arc<Self> {
+        let state = State {
+            stage: Stage::Asking,
+            tail: VecDeque::new(),
+            tail_start: 0,
+            received: 0,
+            end: None,
+            readers: Vec::new(),
+        };
+        Arc::new(Self { begun: clock::moment(), state: Mutex::new(state), changed: Notify::new(), moved: Notify::new() })
+    }
+
+    /// Waits until the fill is more than a question. Cancel safe.
+    pub async fn answered(&self) -> Stage {
+        loop {
+            let changed = self.changed.notified();
+            let stage = self.state.lock().stage.clone();
+            if !matches!(stage, Stage::Asking) {
+                return stage;
+            }
+            changed.await;
+        }
+    }
+
+    /// Whether it is still a question.
+    pub fn is_asking(&self) -> bool {
+        matches!(self.state.lock().stage, Stage::Asking)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock());
+        self.changed.notify_waiters();
+    }
+}
+
+/// The right to fill one key. Dropping it ends the fill and lets another take over.
+#[must_use = "dropping it gives the fill up and wakes everyone who waits"]
+pub struct Ticket {
+    fill: Arc<Fill>,
+    table: Arc<FillTable>,
+    digest: Digest,
+    listed: bool,
+}
+
+impl Ticket {
+    pub(super) fn new(fill: Arc<Fill>, table: Arc<FillTable>, digest: Digest) -> Self {
+        Self { fill, table, digest, listed: true }
+    }
+
+    /// Digest that is being filled.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// The fill as others see it.
+    pub fn fill(&self) -> &Arc<Fill> {
+        &self.fill
+    }
+
+    /// Ends the fill for those who wait: the answer is not stored.
+    pub fn release(mut self, why: Release) {
+        self.unlist();
+        self.fill.change(|state| state.stage = Stage::Released(why));
+    }
+
+    /// Lets everyone read what will arrive.
+    pub fn publish(&self, incomplete: Arc<Incomplete>) {
+        self.fill.change(|state| state.stage = Stage::Storing(incomplete));
+    }
+
+    /// Adds bytes that arrived.
+    pub fn append(&self, bytes: Bytes) {
+        self.fill.change(|state| {
+            state.received += bytes.len() as u64;
+            state.tail.push_back(bytes);
+        });
+    }
+
+    /// Forgets chunks that are in the file up to `position`.
+    pub fn trim(&self, position: u64) {
+        let mut state = self.fill.state.lock();
+        state.trim(position);
+    }
+
+    /// Returns the bytes of the tail that the slowest reader still needs, for a fill that has no file any more.
+    ///
+    /// Bytes that all have read are forgotten. None where nobody reads.
+    pub fn unread(&self) -> Option<u64> {
+        let mut state = self.fill.state.lock();
+        let slowest = state.readers.iter().flatten().copied().min()?;
+        state.trim(slowest);
+        Some(state.received - state.tail_start)
+    }
+
+    /// Waits until a reader has moved on. Cancel safe.
+    pub async fn reader_moved(&self) {
+        self.fill.moved.notified().await;
+    }
+
+    /// Takes the key off the table, so that the next request does not find this fill; readers go on.
+    pub fn unlist(&mut self) {
+        if std::mem::take(&mut self.listed) {
+            self.table.remove(&self.digest, &self.fill);
+        }
+    }
+
+    /// Tells the readers that the body is whole.
+    pub fn complete(&self) {
+        self.fill.change(|state| state.end = Some(End::Complete));
+    }
+
+    /// Tells the readers that the rest of the body will not come.
+    pub fn fail(self, fault: Fault) {
+        self.fill.change(|state| state.end = Some(End::Broken(fault)));
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.unlist();
+        self.fill.change(|state| {
+            if matches!(state.stage, Stage::Asking) {
+                state.stage = Stage::Released(Release::LookAgain);
+            }
+            if state.end.is_none() {
+                state.end = Some(End::Broken(given_up()));
+            }
+        });
+    }
+}
+
+impl State {
+    fn trim(&mut self, position: u64) {
+        while let Some(first) = self.tail.front() {
+            let end = self.tail_start + first.len() as u64;
+            if end > position {
+                return;
+            }
+            self.tail_start = end;
+            self.tail.pop_front();
+        }
+    }
+
+    /// Returns the newest chunk's part from `position` on, where it is in memory.
+    fn from_tail(&self, position: u64) -> Option<Bytes> {
+        let mut start = self.tail_start;
+        for chunk in &self.tail {
+            let end = start + chunk.len() as u64;
+            if position >= start && position < end {
+                let skip = usize::try_from(position - start).expect("it lies within a chunk in memory");
+                return Some(chunk.slice(skip..));
+            }
+            start = end;
+        }
+        None
+    }
+}
+
+/// The task that filled is gone, with the worker or by a bug.
+fn given_up() -> Fault {
+    Fault {
+        side: Side::Upstream,
+        kind: Kind::Connection,
+        during: "reading upstream",
+        retry: Retry::Never,
+        detail: "the fill of the cache was given up".into(),
+    }
+}
+
+/// Someone who reads an answer while it is being stored.
+pub struct FillReader {
+    fill: Arc<Fill>,
+    incomplete: Arc<Incomplete>,
+    position: u64,
+    slot: usize,
+}
+
+impl FillReader {
+    /// Starts to read at the first byte.
+    pub fn new(fill: Arc<Fill>, incomplete: Arc<Incomplete>) -> Self {
+        let slot = {
+            let mut state = fill.state.lock();
+            let free = state.readers.iter().position(Option::is_none);
+            let slot = free.unwrap_or_else(|| {
+                state.readers.push(None);
+                state.readers.len() - 1
+            });
+            state.readers[slot] = Some(0);
+            slot
+        };
+        Self { fill, incomplete, position: 0, slot }
+    }
+
+    /// Whether a piece or the end can be had without waiting.
+    pub fn is_ready(&self) -> bool {
+        let state = self.fill.state.lock();
+        state.received > self.position || state.end.is_some()
+    }
+
+    /// Returns the next piece; none at the end. Cancel safe.
+    ///
+    /// # Errors
+    /// The upstream's fault where the body cannot be completed.
+    pub async fn next(&mut self) -> Result<Option<Piece>, Fault> {
+        loop {
+            let fill = Arc::clone(&self.fill);
+            let changed = fill.changed.notified();
+            if let Some(done) = self.take() {
+                return done;
+            }
+            changed.await;
+        }
+    }
+
+    fn take(&mut self) -> Option<Result<Option<Piece>, Fault>> {
+        let mut state = self.fill.state.lock();
+        if self.position >= state.received {
+            return state.end.as_ref().map(|end| match end {
+                End::Complete => Ok(None),
+                End::Broken(fault) => Err(fault.clone()),
+            });
+        }
+        let piece = match state.from_tail(self.position) {
+            Some(bytes) => Piece::Memory(bytes),
+            None => {
+                let (file, body_start) =
+                    self.incomplete.file.get().expect("what is not in memory any more is in the file");
+                let len = state.tail_start - self.position;
+                Piece::File(FileSlice { file: Arc::clone(file), offset: body_start + self.position, len })
+            }
+        };
+        self.position += piece.len();
+        state.readers[self.slot] = Some(self.position);
+        drop(state);
+        self.fill.moved.notify_waiters();
+        Some(Ok(Some(piece)))
+    }
+}
+
+impl Drop for FillReader {
+    fn drop(&mut self) {
+        self.fill.state.lock().readers[self.slot] = None;
+        self.fill.moved.notify_waiters();
+    }
+}

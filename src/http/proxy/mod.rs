@@ -1,0 +1,141 @@
+//! `proxy_pass`: the cache first, then an upstream.
+//!
+//! `cached.rs` decides whether a stored answer will do and whose turn it is to ask for a new one; `fill.rs`
+//! holds what is arriving for all who wait, `storing.rs` puts it into the cache; `request.rs` and `response.rs` translate heads;
+//! `transport/` talks to one peer after another.
+
+pub mod cached;
+pub mod fill;
+pub mod request;
+pub mod response;
+pub mod storing;
+pub mod transport;
+pub mod zone;
+
+use std::{borrow::Cow, rc::Rc, sync::Arc};
+
+use config::{CacheZone, ProxyPass};
+use http1::Method;
+
+use self::{
+    request::Purpose,
+    transport::{ClientBody, Incoming},
+    zone::Zone,
+};
+use super::{
+    Exchange, Fault,
+    fault::{self, Kind, Retry, Side},
+    phases::Ending,
+    response::{Body, Source},
+};
+use crate::upstream::Group;
+
+/// Answers a request from the cache or an upstream.
+pub async fn serve(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
+    let group = match transport::target(exchange, pass).await {
+        Ok(group) => group,
+        Err(fault) => return Ending::Fail(fault),
+    };
+    match zone(exchange) {
+        Ok(Some(zone)) if is_cacheable(exchange) => cached::serve(exchange, pass, &group, zone).await,
+        Ok(_) => pass_on(exchange, pass, &group).await,
+        Err(fault) => Ending::Fail(fault),
+    }
+}
+
+/// Finds the zone that the location names.
+fn zone(exchange: &Exchange) -> Result<Option<Arc<Zone>>, Fault> {
+    let CacheZone::Variable(template) = &*exchange.location.cache.zone else {
+        return Ok(exchange.location_state().zone.clone());
+    };
+    let name = template.expand(exchange);
+    let name = String::from_utf8_lossy(&name);
+    if name.is_empty() || name == "off" {
+        return Ok(None);
+    }
+    match exchange.event_loop.site.zone(&name) {
+        Some(zone) => Ok(Some(Arc::clone(zone))),
+        None => Err(Fault {
+            side: Side::Server,
+            kind: Kind::System,
+            during: "",
+            retry: Retry::Never,
+            detail: format!("cache \"{name}\" not found").into(),
+        }),
+    }
+}
+
+/// Whether answers to this method are looked up and stored (`proxy_cache_methods`).
+fn is_cacheable(exchange: &Exchange) -> bool {
+    match exchange.method {
+        Method::Get | Method::Head => true,
+        Method::Post => exchange.location.cache.methods.post,
+        _ => false,
+    }
+}
+
+/// Passes a request to an upstream and its answer to the client, with no cache between.
+pub(super) async fn pass_on(exchange: &mut Exchange, pass: &ProxyPass, group: &Arc<Group>) -> Ending {
+    match ask(exchange, pass, group, Purpose::Pass).await {
+        Ok(incoming) => deliver(exchange, incoming),
+        Err(fault) => Ending::Fail(fault),
+    }
+}
+
+/// Sends a request to an upstream and waits for the head of its answer.
+async fn ask(
+    exchange: &mut Exchange,
+    pass: &ProxyPass,
+    group: &Arc<Group>,
+    purpose: Purpose<'_>,
+) -> Result<Incoming, Fault> {
+    let location = Arc::clone(&exchange.location);
+    let streams = !*location.proxy.request_buffering && request::may_stream(exchange);
+    if !streams {
+        let client = Rc::clone(&exchange.client);
+        exchange.body.collect(&client, &location.core).await?;
+    }
+    let mut outgoing = request::build(exchange, pass, purpose)?;
+    let event_loop = Rc::clone(&exchange.event_loop);
+    let client = Rc::clone(&exchange.client);
+    let body = streams.then(|| ClientBody { client: &client, body: &mut exchange.body });
+    let watches = !streams && !*location.proxy.ignore_client_abort;
+    let fetch = transport::fetch(&event_loop, &location, group, &mut outgoing, body, &mut exchange.upstream);
+    tokio::select! {
+        biased;
+        incoming = fetch => incoming,
+        () = client.closed(), if watches => Err(client_left()),
+    }
+}
+
+/// The client went away while an upstream was being asked: 499.
+fn client_left() -> Fault {
+    Fault {
+        side: Side::Client,
+        kind: Kind::Connection,
+        during: "",
+        retry: Retry::Never,
+        detail: Cow::Borrowed("client prematurely closed connection"),
+    }
+}
+
+/// Turns an upstream's answer into the client's.
+fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
+    let Incoming { head, mut body, upgraded, .. } = incoming;
+    if *exchange.location.proxy.intercept_errors
+        && head.status >= 300
+        && fault::has_error_page(exchange, head.status)
+    {
+        body.finish(&mut exchange.upstream);
+        return Ending::Fail(Fault::status_only(head.status));
+    }
+    let mut response = response::to_client(exchange, &head);
+    if response.content_length.is_none() {
+        response.content_length = body.length();
+    }
+    response.body = match upgraded {
+        Some(upgraded) => Body::Tunnel(Box::new(upgraded)),
+        None => Body::Stream { source: Source::Upstream(Box::new(body)), window: None },
+    };
+    Ending::Answer(response)
+}

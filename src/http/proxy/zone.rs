@@ -1,0 +1,286 @@
+//! One cache as a worker serves from it: the store, the entries in memory, and the fills under way.
+//!
+//! A hit finds its entry here and touches neither index nor file system. What may have changed behind
+//! our back (a purge, an eviction, a file removed by hand) is noticed by the store's generation, read at each
+//! hit for nanoseconds, and by a look at the file once a second.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cache::{Digest, Key, Meta, Role, StoredEntry};
+use config::CachePath;
+use http1::{Progress, ResponseHead, ResponseParser};
+use parking_lot::Mutex;
+use quick_cache::{Weighter, sync::Cache};
+
+use super::{
+    fill::{Fill, Ticket},
+    response::Cooked,
+};
+use crate::{
+    clock,
+    http::response::{Body, FileSlice},
+};
+
+/// A cache zone of this worker.
+pub struct Zone {
+    /// Files and index.
+    pub store: Arc<cache::Zone>,
+    /// `proxy_cache_path`.
+    pub path: Arc<CachePath>,
+    entries: Cache<Digest, Arc<Entry>, BySize>,
+    fills: Arc<FillTable>,
+}
+
+/// A stored answer, ready to be sent.
+pub struct Entry {
+    /// What the file's header says.
+    pub meta: Meta,
+    /// The answer's head as the upstream sent it.
+    pub head: ResponseHead,
+    /// Its body.
+    pub body: StoredBody,
+    /// What tells this file from another under the same name.
+    pub stored: Option<StoredEntry>,
+    /// The head for clients, by the location that it was made for.
+    pub cooked: OnceLock<(usize, Cooked)>,
+    checked: Checked,
+}
+
+/// Where the body of an entry is.
+pub enum StoredBody {
+    /// In memory, whole.
+    Memory(Bytes),
+    /// In its file.
+    File(FileSlice),
+    /// Still arriving.
+    Arriving,
+}
+
+/// When an entry was last found to be good.
+#[derive(Default)]
+struct Checked {
+    generation: AtomicU64,
+    looked_ms: AtomicU64,
+}
+
+/// Memory that the entries of one zone may take in a worker, in bytes.
+const ENTRIES_BYTES: u64 = 64 << 20;
+/// What an entry with an open file weighs at least: so descriptors stay well under a thousand a zone.
+const DESCRIPTOR_WEIGHT: u64 = 64 << 10;
+/// How long a file that was removed by hand may still be served.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<Digest, Arc<Entry>> for BySize {
+    fn weight(&self, _: &Digest, entry: &Arc<Entry>) -> u64 {
+        match &entry.body {
+            StoredBody::Memory(bytes) => 1024 + bytes.len() as u64,
+            StoredBody::File(_) | StoredBody::Arriving => DESCRIPTOR_WEIGHT,
+        }
+    }
+}
+
+impl Zone {
+    /// Opens a cache for this worker.
+    ///
+    /// # Errors
+    /// Its directory or index cannot be used.
+    pub fn open(path: Arc<CachePath>) -> Result<Self, cache::OpenError> {
+        let store = Arc::new(cache::Zone::open(&path, Role::Worker)?);
+        let estimate = usize::try_from(ENTRIES_BYTES / 4096).expect("a small number");
+        let entries = Cache::with_weighter(estimate, ENTRIES_BYTES, BySize);
+        Ok(Self { store, path, entries, fills: Arc::default() })
+    }
+
+    /// Finds the entry of a digest: in memory, or in the store on a thread that may block.
+    pub async fn find(self: &Arc<Self>, key: &Key, digest: &Digest) -> Option<Arc<Entry>> {
+        if let Some(entry) = self.entries.get(digest) {
+            if self.is_current(digest, &entry) {
+                return Some(entry);
+            }
+            self.entries.remove(digest);
+        }
+        let (zone, key, digest) = (Arc::clone(self), key.clone(), *digest);
+        let generation = self.store.generation();
+        let read = tokio::task::spawn_blocking(move || zone.store.read(&key, &digest)).await;
+        let stored = match read {
+            Ok(Ok(stored)) => stored?,
+            Ok(Err(error)) => {
+                tracing::error!("cache file of \"{}\": {error}", self.path.name);
+                return None;
+            }
+            Err(error) => {
+                tracing::error!("reading the cache: {error}");
+                return None;
+            }
+        };
+        let entry = Arc::new(Entry::from_stored(stored, generation)?);
+        self.entries.insert(digest, Arc::clone(&entry));
+        Some(entry)
+    }
+
+    /// Whether the store still has what the entry was made of.
+    fn is_current(&self, digest: &Digest, entry: &Entry) -> bool {
+        let Some(stored) = &entry.stored else { return true };
+        let generation = self.store.generation();
+        let now_ms = monotonic_ms();
+        let checked = &entry.checked;
+        let same = checked.generation.load(Ordering::Relaxed) == generation;
+        let recent = now_ms.saturating_sub(checked.looked_ms.load(Ordering::Relaxed))
+            < u64::try_from(LOOK_AGAIN.as_millis()).expect("a second");
+        if same && recent {
+            return true;
+        }
+        if !self.store.is_current(digest, stored) || (!recent && !self.store.still_there(digest, stored)) {
+            return false;
+        }
+        checked.generation.store(generation, Ordering::Relaxed);
+        if !recent {
+            checked.looked_ms.store(now_ms, Ordering::Relaxed);
+        }
+        true
+    }
+
+    /// Puts a new entry in the place of an old one.
+    pub fn replace(&self, digest: Digest, entry: Arc<Entry>) {
+        self.entries.insert(digest, entry);
+    }
+
+    /// Forgets an entry that has been replaced on disk.
+    pub fn forget(&self, digest: &Digest) {
+        self.entries.remove(digest);
+    }
+
+    /// Decides whose turn it is to fill a key.
+    ///
+    /// A fill that has asked for longer than `age` without an answer is passed over.
+    pub fn turn(&self, digest: &Digest, age: Duration) -> Turn {
+        self.fills.turn(digest, age)
+    }
+}
+
+/// Whose turn it is to fill a key.
+pub enum Turn {
+    /// Ours.
+    Mine(Ticket),
+    /// Somebody's who is at it.
+    Theirs(Arc<Fill>),
+}
+
+/// The fills of a zone, by digest.
+#[derive(Default)]
+pub struct FillTable {
+    shards: [Mutex<HashMap<Digest, Arc<Fill>>>; SHARDS],
+}
+
+const SHARDS: usize = 16;
+
+impl FillTable {
+    fn turn(self: &Arc<Self>, digest: &Digest, age: Duration) -> Turn {
+        let mut fills = self.shard(digest).lock();
+        if let Some(fill) = fills.get(digest)
+            && !(fill.is_asking() && fill.begun.elapsed() >= age)
+        {
+            return Turn::Theirs(Arc::clone(fill));
+        }
+        let fill = Fill::new();
+        fills.insert(*digest, Arc::clone(&fill));
+        Turn::Mine(Ticket::new(fill, Arc::clone(self), *digest))
+    }
+
+    /// Takes a fill off, unless another has its place.
+    pub(super) fn remove(&self, digest: &Digest, fill: &Arc<Fill>) {
+        let mut fills = self.shard(digest).lock();
+        if fills.get(digest).is_some_and(|listed| Arc::ptr_eq(listed, fill)) {
+            fills.remove(digest);
+        }
+    }
+
+    fn shard(&self, digest: &Digest) -> &Mutex<HashMap<Digest, Arc<Fill>>> {
+        &self.shards[usize::from(digest[0]) % SHARDS]
+    }
+}
+
+impl Entry {
+    /// Makes an entry of what the store read; none where its head is none that we could send.
+    fn from_stored(mut stored: StoredEntry, generation: u64) -> Option<Self> {
+        let mut head = ResponseHead::new();
+        let parsed = ResponseParser::new().parse(&stored.head, usize::MAX, &mut head);
+        let Ok(Progress::Done(_)) = parsed else { return None };
+        let body = match stored.small_body.take() {
+            Some(bytes) => StoredBody::Memory(Bytes::from(bytes)),
+            None => StoredBody::File(FileSlice {
+                file: Arc::clone(&stored.file),
+                offset: stored.body_start,
+                len: stored.body_len,
+            }),
+        };
+        let checked = Checked { generation: generation.into(), looked_ms: monotonic_ms().into() };
+        let meta = stored.meta.clone();
+        Some(Self { meta, head, body, stored: Some(stored), cooked: OnceLock::new(), checked })
+    }
+
+    /// Makes the entry of an answer whose body is still arriving.
+    pub fn arriving(meta: Meta, head: ResponseHead) -> Self {
+        Self {
+            meta,
+            head,
+            body: StoredBody::Arriving,
+            stored: None,
+            cooked: OnceLock::new(),
+            checked: Checked::default(),
+        }
+    }
+
+    /// Makes the same entry with other times, after a validation.
+    pub fn refreshed(&self, meta: Meta) -> Self {
+        Self {
+            meta,
+            head: self.head.clone(),
+            body: match &self.body {
+                StoredBody::Memory(bytes) => StoredBody::Memory(bytes.clone()),
+                StoredBody::File(slice) => StoredBody::File(slice.clone()),
+                StoredBody::Arriving => StoredBody::Arriving,
+            },
+            stored: self.stored.clone(),
+            cooked: OnceLock::new(),
+            checked: Checked {
+                generation: self.checked.generation.load(Ordering::Relaxed).into(),
+                looked_ms: self.checked.looked_ms.load(Ordering::Relaxed).into(),
+            },
+        }
+    }
+
+    /// Returns the body as it is sent.
+    pub fn body(&self) -> Body {
+        match &self.body {
+            StoredBody::Memory(bytes) => Body::Memory(bytes.clone()),
+            StoredBody::File(slice) => Body::File(slice.clone()),
+            StoredBody::Arriving => Body::Empty,
+        }
+    }
+
+    /// Returns the body's length in bytes.
+    pub fn body_len(&self) -> u64 {
+        match &self.body {
+            StoredBody::Memory(bytes) => bytes.len() as u64,
+            StoredBody::File(slice) => slice.len,
+            StoredBody::Arriving => 0,
+        }
+    }
+}
+
+fn monotonic_ms() -> u64 {
+    u64::try_from(clock::moment().since(clock::Moment::default()).as_millis()).unwrap_or(u64::MAX)
+}
