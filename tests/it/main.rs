@@ -1,1 +1,7 @@
-//! Being written.
+//! Behaviour through the real program: a configuration, scripted origins, raw bytes.
+
+mod support;
+
+#[path = "../parity/mod.rs"]
+mod parity;
+mod serving;

@@ -1,0 +1,138 @@
+//! Configurations with placeholders, and the few shapes that most tests need.
+//!
+//! Placeholders: `%PORT%` and `%PORT:name%` are free ports, `%ORIGIN%` and `%ORIGIN:name%` addresses of
+//! scripted origins, `%CLOSED%` an address that refuses connections, `%DIR%` the server's own directory.
+
+use std::{collections::BTreeMap, fmt::Write as _, net::TcpListener};
+
+use super::{origin::Origin, peers::Program};
+
+/// A configuration file before its placeholders are filled in.
+#[derive(Clone)]
+pub struct Conf {
+    text: String,
+    origins: BTreeMap<String, String>,
+    files: Vec<(String, Vec<u8>)>,
+}
+
+impl Conf {
+    /// Takes the text of a whole configuration file as it is.
+    pub fn whole(text: impl Into<String>) -> Self {
+        Self { text: text.into(), origins: BTreeMap::new(), files: Vec::new() }
+    }
+
+    /// Says which origin `%ORIGIN%` is.
+    pub fn origin(self, origin: &Origin) -> Self {
+        self.origin_named("", origin)
+    }
+
+    /// Says which origin `%ORIGIN:name%` is.
+    pub fn origin_named(mut self, name: &str, origin: &Origin) -> Self {
+        self.origins.insert(name.to_owned(), origin.address().to_string());
+        self
+    }
+
+    /// Puts a file into the server's directory before it starts.
+    pub fn file(mut self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        self.files.push((path.to_owned(), content.as_ref().to_vec()));
+        self
+    }
+
+    /// Replaces the text, as an edit before a reload does.
+    pub fn with_text(&self, edit: impl FnOnce(&str) -> String) -> Self {
+        Self { text: edit(&self.text), ..self.clone() }
+    }
+
+    /// Returns the files to be written beside the configuration.
+    pub fn files(&self) -> &[(String, Vec<u8>)] {
+        &self.files
+    }
+
+    /// Fills the placeholders in; ports that `ports` does not know yet come from the system.
+    pub fn fill(&self, program: &Program, dir: &str, ports: &mut Ports) -> String {
+        let mut filled = String::with_capacity(self.text.len());
+        let mut rest = self.text.as_str();
+        while let Some((before, found)) = rest.split_once('%') {
+            let Some((placeholder, after)) = found.split_once('%') else { panic!("odd number of % in:\n{rest}") };
+            filled.push_str(before);
+            let (kind, name) = placeholder.split_once(':').unwrap_or((placeholder, ""));
+            match kind {
+                "" => filled.push('%'),
+                "PORT" => write!(filled, "{}", ports.port(name)).expect("a string takes all"),
+                "CLOSED" => write!(filled, "127.0.0.1:{}", ports.port("closed")).expect("a string takes all"),
+                "DIR" => filled.push_str(dir),
+                "MAIN" => filled.push_str(&main_directives()),
+                "TEMP" => filled.push_str(program.temp_paths()),
+                "ORIGIN" => filled.push_str(self.origins.get(name).unwrap_or_else(|| panic!("no origin \"{name}\""))),
+                other => panic!("unknown placeholder %{other}%"),
+            }
+            rest = after;
+        }
+        filled.push_str(rest);
+        filled
+    }
+}
+
+/// Ports that stand for the names in a configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Ports(BTreeMap<String, u16>);
+
+impl Ports {
+    /// Returns the port of that name, taking a free one at first use.
+    pub fn port(&mut self, name: &str) -> u16 {
+        *self.0.entry(name.to_owned()).or_insert_with(free_port)
+    }
+
+    /// Returns the port of that name, if the configuration had it.
+    pub fn known(&self, name: &str) -> Option<u16> {
+        self.0.get(name).copied()
+    }
+}
+
+/// Returns a port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    probe.local_addr().expect("a bound socket has an address").port()
+}
+
+// Rights to the test's directory would be lost with root's, so the processes keep them.
+fn main_directives() -> String {
+    let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
+    format!("daemon off; pid larder.pid; error_log error.log info; {user}")
+}
+
+/// Wraps the inside of an `http` block: logs and temporary files under the server's directory, no access log.
+pub fn http(inside: &str) -> Conf {
+    Conf::whole(format!(
+        "%MAIN%\nworker_processes 1;\nevents {{ worker_connections 2048; }}\nhttp {{\n%TEMP%\naccess_log off;\n{inside}\n}}\n"
+    ))
+}
+
+/// Wraps the inside of one `server` block that listens on `%PORT%`.
+pub fn servers(inside: &str) -> Conf {
+    http(&format!("server {{ listen 127.0.0.1:%PORT%;\n{inside}\n}}"))
+}
+
+/// One location that passes everything to `origin`, with a cache zone named `zone` at hand.
+///
+/// The answer tells what the cache did in `X-Cache`.
+pub fn location(inside: &str, origin: &Origin) -> Conf {
+    cached("proxy_cache_path cache levels=1:2 keys_zone=zone:1m;", inside, origin)
+}
+
+/// The same with a `proxy_cache_path` of the test's own.
+pub fn cached(zone: &str, inside: &str, origin: &Origin) -> Conf {
+    http(&format!(
+        "{zone}
+        server {{
+            listen 127.0.0.1:%PORT%;
+            location / {{
+                proxy_pass http://%ORIGIN%;
+                proxy_cache_valid 200 1h;
+                add_header X-Cache $upstream_cache_status always;
+                {inside}
+            }}
+        }}"
+    ))
+    .origin(origin)
+}

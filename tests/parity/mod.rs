@@ -1,0 +1,23 @@
+//! The same configuration and the same bytes to Larder and to this machine's nginx, compared.
+//!
+//! A case is data: a name, what the client sends, what the origin answers. What is right comes from the
+//! running nginx. Where Larder means to differ, the case says why and what Larder does instead.
+
+mod case;
+mod run;
+mod transcript;
+
+mod request_line;
+
+use case::Group;
+
+/// All groups, so that they can be counted.
+const GROUPS: &[fn() -> Group] = &[request_line::group];
+
+#[test]
+fn the_suite_keeps_its_size() {
+    let sizes: Vec<_> = GROUPS.iter().map(|group| group()).map(|group| (group.name(), group.len())).collect();
+    let total: usize = sizes.iter().map(|(_, size)| size).sum();
+    println!("{total} cases: {sizes:?}");
+    assert!(total >= 150, "{total} cases: {sizes:?}");
+}

@@ -1,0 +1,153 @@
+//! What could be seen of a case, as text that is equal where two programs behave equally.
+//!
+//! Only what must differ is neutralised: ports, the directory, the program's own name, the time, and
+//! the boundary of multipart answers.
+
+use std::time::{Duration, SystemTime};
+
+use crate::support::{
+    Origin, Response, Server,
+    client::{End, NoAnswer},
+    origin::Asked,
+};
+
+/// What stands for what on one side.
+pub struct Names(Vec<(String, &'static str)>);
+
+impl Names {
+    /// Collects the names of a server and its origins.
+    pub fn new(server: &Server, origins: &[Origin; 2]) -> Self {
+        let mut names = vec![(server.dir().display().to_string(), "(dir)")];
+        let mut name = |port: u16, stands_for| names.push((port.to_string(), stands_for));
+        name(origins[0].address().port(), "(origin)");
+        name(origins[1].address().port(), "(origin b)");
+        for (port, stands_for) in
+            [("", "(port)"), ("a", "(port a)"), ("b", "(port b)"), ("closed", "(closed)")]
+        {
+            if let Some(number) = server.ports().known(port) {
+                name(number, stands_for);
+            }
+        }
+        Self(names)
+    }
+
+    /// Replaces what differs between two sides by nature.
+    pub fn neutral(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (name, stands_for)| text.replace(name, stands_for))
+    }
+
+    /// Describes an answer, or its absence.
+    pub fn answer(&self, answer: Result<Response, NoAnswer>) -> String {
+        match answer {
+            Ok(response) => self.response(response),
+            Err(NoAnswer::Closed | NoAnswer::Reset) => "(no answer: closed)\n".to_owned(),
+            Err(NoAnswer::Overdue) => "(no answer: overdue)\n".to_owned(),
+        }
+    }
+
+    /// Describes a request that an origin saw.
+    pub fn asked(&self, origin: &str, asked: &Asked) -> String {
+        let text = self.neutral(&format!("{}{}", asked.head, readable(&asked.body)));
+        text.lines().map(|line| format!("{origin}> {line}\n")).collect()
+    }
+
+    fn response(&self, mut response: Response) -> String {
+        hide_program(&mut response);
+        hide_boundary(&mut response);
+        hide_times(&mut response);
+        let mut text: String = response.interim.iter().map(|line| format!("< {line}\n")).collect();
+        text += &format!("< {}\n", response.status_line);
+        for (name, value) in response.fields.iter().chain(&response.trailers) {
+            text += &format!("< {name}: {value}\n");
+        }
+        let body = readable(&response.body);
+        text += &body.lines().map(|line| format!("< | {line}\n")).collect::<String>();
+        text += match response.end {
+            End::Framed => "",
+            End::Closed => "< (ends with the connection)\n",
+            End::Torn => "< (torn)\n",
+            End::Overdue => "< (no end)\n",
+        };
+        self.neutral(&text)
+    }
+}
+
+/// Whether a line is a request line with a version.
+pub fn is_request_line(line: &str) -> bool {
+    line.ends_with("HTTP/1.1") || line.ends_with("HTTP/1.0")
+}
+
+/// Bytes as text, with long runs shortened.
+fn readable(body: &[u8]) -> String {
+    const LONG: usize = 4000;
+    let text: String = body.escape_ascii().to_string().replace("\\r\\n", "\n").replace("\\n", "\n");
+    match text.char_indices().nth(LONG) {
+        Some((at, _)) => format!("{}… {} bytes, sum {}", &text[..at], body.len(), checksum(body)),
+        None => text,
+    }
+}
+
+fn checksum(body: &[u8]) -> u64 {
+    body.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// Replaces the program's name in `Server` and in the error pages that the program makes itself.
+fn hide_program(response: &mut Response) {
+    for (name, value) in &mut response.fields {
+        if name == "Server" {
+            *value = neutral_program(value);
+        }
+    }
+    let body = response.text();
+    let Some((before, rest)) = body.split_once("<hr><center>") else { return };
+    let Some((program, after)) = rest.split_once("</center>") else { return };
+    let neutral = format!("{before}<hr><center>{}</center>{after}", neutral_program(program));
+    let length = body.len().to_string();
+    for (name, value) in &mut response.fields {
+        if name == "Content-Length" && *value == length {
+            "(of this page)".clone_into(value);
+        }
+    }
+    response.body = neutral.into_bytes();
+}
+
+fn neutral_program(text: &str) -> String {
+    let (name, version) = text.split_once('/').map_or((text, ""), |(name, version)| (name, version));
+    match (name, version) {
+        ("nginx" | "larder", "") => "(program)".to_owned(),
+        ("nginx" | "larder", _) => "(program)/(version)".to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+fn hide_boundary(response: &mut Response) {
+    let Some(kind) = response.field("Content-Type") else { return };
+    let Some((_, boundary)) = kind.split_once("multipart/byteranges; boundary=") else { return };
+    let boundary = boundary.to_owned();
+    response.body = response.text().replace(&boundary, "(boundary)").into_bytes();
+    for (_, value) in &mut response.fields {
+        *value = value.replace(&boundary, "(boundary)");
+    }
+}
+
+/// Replaces `Date`, and times near it by their distance.
+fn hide_times(response: &mut Response) {
+    const NEAR: Duration = Duration::from_secs(366 * 86_400);
+    let Some(date) = response.field("Date").and_then(|date| httpdate::parse_http_date(date).ok()) else { return };
+    for (name, value) in &mut response.fields {
+        let Ok(time) = httpdate::parse_http_date(value) else { continue };
+        let distance = distance_s(date, time);
+        if name == "Date" {
+            "(now)".clone_into(value);
+        } else if distance.unsigned_abs() < NEAR.as_secs() {
+            *value = format!("(now {distance:+} s)");
+        }
+    }
+}
+
+fn distance_s(from: SystemTime, to: SystemTime) -> i64 {
+    match to.duration_since(from) {
+        Ok(ahead) => ahead.as_secs().cast_signed(),
+        Err(behind) => -behind.duration().as_secs().cast_signed(),
+    }
+}
