@@ -7,12 +7,25 @@ mod case;
 mod run;
 mod transcript;
 
+mod bodies;
+mod connections;
+mod header_lines;
+mod locations;
 mod request_line;
+mod static_files;
 
 use case::Group;
 
 /// All groups, so that they can be counted.
-const GROUPS: &[fn() -> Group] = &[request_line::group];
+const GROUPS: &[fn() -> Group] = &[
+    request_line::group,
+    header_lines::group,
+    bodies::group,
+    connections::group,
+    static_files::group,
+    locations::group,
+    locations::names,
+];
 
 #[test]
 fn the_suite_keeps_its_size() {
