@@ -1,1 +1,32 @@
-//! Being written.
+//! The store: cached files in nginx's format, the index that says where to look, leases, and the policy of caching.
+//!
+//! Synchronous: whatever may block is said to, and is called from threads made for that. The time is
+//! an argument everywhere. The files are the truth; the index can be thrown away at any time.
+//!
+//! - [`Zone`] is one `proxy_cache_path`: find, begin, commit, remove, and what manager and loader need;
+//! - [`format`] is the layout of a file; [`policy`] decides what is stored and what may be served, without I/O.
+
+pub mod format;
+mod index;
+mod key;
+mod lease;
+mod marker;
+mod pending;
+pub mod policy;
+mod process;
+mod room;
+mod shared;
+mod store;
+mod temp;
+mod writer;
+
+pub use crate::format::Meta;
+pub use crate::key::{Digest, Key, digest_of_name, hex, path_of};
+pub use crate::lease::{FillPermit, Lease};
+pub use crate::policy::vary::variant;
+pub use crate::room::{NoRoom, Room};
+pub use crate::store::{
+    Committed, Identity, OpenError, ReadError, Renewed, Role, Stats, StoreError, StoredEntry, Zone, discard_index,
+};
+pub use crate::temp::TempFile;
+pub use crate::writer::{Durability, Evicted, Eviction, Until};

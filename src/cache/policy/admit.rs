@@ -1,0 +1,75 @@
+//! Whether a response may be stored, and until when it is fresh.
+
+use std::time::SystemTime;
+
+use config::{IgnoreHeaders, ValidRule};
+use http1::Fields;
+
+use crate::policy::freshness::{Lifetime, Terms, times};
+use crate::policy::vary::{Variance, variance};
+
+/// The verdict on a response to a request that may be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Store it.
+    Store {
+        /// For how long.
+        terms: Terms,
+        /// Its `Vary`, or nothing.
+        vary: Vec<u8>,
+    },
+    /// Pass it through.
+    Refused(Refusal),
+}
+
+/// Why a response is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// `Cache-Control` forbids it: `no-cache`, `no-store`, `private`, or an age of zero.
+    CacheControl,
+    /// `Cache-Control` has an age that is no number.
+    BadAge,
+    /// `X-Accel-Expires` is zero.
+    AccelZero,
+    /// `Expires` is past, or no date.
+    Expired,
+    /// It sets a cookie.
+    SetCookie,
+    /// `Vary: *`.
+    VaryStar,
+    /// `Vary` does not fit the file format.
+    VaryTooLong,
+    /// Neither the response nor `proxy_cache_valid` says for how long.
+    NoLifetime,
+}
+
+/// Decides whether to store a response.
+pub fn admit(
+    status: u16,
+    head: &Fields,
+    ignored: &IgnoreHeaders,
+    rules: &[ValidRule],
+    now: SystemTime,
+) -> Admission {
+    if !ignored.set_cookie && head.contains("set-cookie") {
+        return Admission::Refused(Refusal::SetCookie);
+    }
+    let variance = if ignored.vary { Variance::Uniform } else { variance(head) };
+    let vary = match variance {
+        Variance::Uniform => Vec::new(),
+        Variance::Fields(vary) => vary,
+        Variance::Unique => return Admission::Refused(Refusal::VaryStar),
+        Variance::TooLong => return Admission::Refused(Refusal::VaryTooLong),
+    };
+    let times = times(head, ignored, now);
+    match times.terms(status, rules, now) {
+        Some(terms) => Admission::Store { terms, vary },
+        None => Admission::Refused(match times.lifetime {
+            Lifetime::Unstated | Lifetime::Until(_) => Refusal::NoLifetime,
+            Lifetime::NoCache => Refusal::CacheControl,
+            Lifetime::BadAge => Refusal::BadAge,
+            Lifetime::AccelZero => Refusal::AccelZero,
+            Lifetime::Expired => Refusal::Expired,
+        }),
+    }
+}

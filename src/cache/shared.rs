@@ -1,0 +1,211 @@
+//! What the processes that use one cache share without a lock and without a system call: `larder.shared`, mapped by each.
+//!
+//! - generations: counters that move when a file is removed, replaced or rewritten, so that a hit served
+//!   from memory costs one atomic load to know that its file is still the one it was;
+//! - processes: who is alive, and how many bytes each has reserved for fills;
+//! - leases (see [`crate::lease`]) and the totals of the index, as the last writer left them.
+//!
+//! Why not LMDB: its last transaction id moves with every touch and insert, which would send each hit to the
+//! disk; and a lease in it would cost two index writes per fill. Nothing here is the truth about
+//! a file. Losing it costs a second look at the disk or a second fill, never a wrong answer. What names a process
+//! lapses with that process.
+
+#![expect(unsafe_code, reason = "the one place where the mapped file becomes a reference to its atomics")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::MmapRaw;
+use nix::fcntl::{FallocateFlags, fallocate};
+
+use crate::key::Digest;
+use crate::process::Owner;
+
+/// Processes that may use a cache at a time: generations of workers, managers, loaders.
+const PROCESSES: usize = 256;
+/// A removal makes readers look again at one in this many entries.
+const GENERATIONS: usize = 4096;
+pub(crate) const LEASES: usize = 8192;
+
+/// The file's content. All of it is atomics, for which any bytes are valid and zeros mean "nothing".
+#[repr(C)]
+struct Layout {
+    /// Tells another layout, or another boot, apart: owners of another boot say nothing.
+    stamp: AtomicU64,
+    /// One once the loader has seen all files.
+    warm: AtomicU64,
+    entries: AtomicU64,
+    stored_bytes: AtomicU64,
+    every_generation: AtomicU64,
+    processes: [ProcessSlot; PROCESSES],
+    generations: [AtomicU64; GENERATIONS],
+    leases: [AtomicU64; LEASES],
+}
+
+#[repr(C)]
+struct ProcessSlot {
+    owner: AtomicU64,
+    reserved_bytes: AtomicU64,
+}
+
+/// The mapped file, and this process's place in it.
+pub(crate) struct Shared {
+    map: MmapRaw,
+    slot: usize,
+}
+
+impl Shared {
+    /// Maps the file and enters this process. The caller holds the directory's lock.
+    pub(crate) fn open(path: &Path, boot: u64) -> io::Result<Self> {
+        let stamp = boot ^ (size_of::<Layout>() as u64);
+        let map = map(path)?;
+        let mut shared = Self { map, slot: 0 };
+        if shared.layout().stamp.load(Ordering::Acquire) != stamp {
+            // Nobody of this boot can be using it: start from zeros, in a file of its own.
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            shared.map = self::map(path)?;
+            shared.layout().stamp.store(stamp, Ordering::Release);
+        }
+        shared.slot = shared.enter()?;
+        Ok(shared)
+    }
+
+    fn enter(&self) -> io::Result<usize> {
+        let slots = &self.layout().processes;
+        let free = slots.iter().position(|slot| !is_living(slot.owner.load(Ordering::Acquire)));
+        let index = free.ok_or_else(|| io::Error::other("too many processes use this cache"))?;
+        // What a dead process left in this place must not pass for ours.
+        slots[index].reserved_bytes.store(0, Ordering::Relaxed);
+        let leases = self.leases().iter().filter(|lease| lease.load(Ordering::Relaxed) >> 56 == index as u64);
+        leases.for_each(|lease| lease.store(0, Ordering::Relaxed));
+        slots[index].owner.store(Owner::current().bits(), Ordering::Release);
+        Ok(index)
+    }
+
+    fn layout(&self) -> &Layout {
+        // SAFETY: the mapping is page-aligned, at least as long as Layout (`map` sees to it, and the blocks
+        // are allocated, so that no access meets a full disk), lives as long as `self`, and holds only atomics.
+        unsafe { &*self.map.as_ptr().cast::<Layout>() }
+    }
+
+    /// A number that moves when the file of this digest may have gone, or become another.
+    pub(crate) fn generation(&self, digest: &Digest) -> u64 {
+        let layout = self.layout();
+        let own = layout.generations[generation_of(digest)].load(Ordering::Acquire);
+        own.wrapping_add(layout.every_generation.load(Ordering::Acquire))
+    }
+
+    /// Tells every process to look at the file of this digest again. Called after the file has changed.
+    pub(crate) fn advance(&self, digest: &Digest) {
+        self.layout().generations[generation_of(digest)].fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_warm(&self) -> bool {
+        self.layout().warm.load(Ordering::Acquire) != 0
+    }
+
+    pub(crate) fn set_warm(&self, warm: Warmth) {
+        self.layout().warm.store(u64::from(warm == Warmth::Warm), Ordering::Release);
+    }
+
+    /// Entries and bytes in the index, as of its last commit.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        let layout = self.layout();
+        (layout.entries.load(Ordering::Acquire), layout.stored_bytes.load(Ordering::Acquire))
+    }
+
+    /// Only the holder of the index's write transaction may call this.
+    pub(crate) fn set_totals(&self, entries: u64, stored_bytes: u64) {
+        self.layout().entries.store(entries, Ordering::Release);
+        self.layout().stored_bytes.store(stored_bytes, Ordering::Release);
+    }
+
+    pub(crate) fn reserve(&self, bytes: u64) {
+        self.own_slot().reserved_bytes.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.own_slot().reserved_bytes.fetch_sub(bytes, Ordering::AcqRel);
+    }
+
+    /// Bytes reserved by every living process. One that died keeps its place, but none of its bytes, until another enters there.
+    pub(crate) fn reserved(&self) -> u64 {
+        let slots = self.layout().processes.iter().enumerate();
+        let bytes = slots.map(|(index, slot)| {
+            let bytes = slot.reserved_bytes.load(Ordering::Acquire);
+            let counts = bytes == 0 || index == self.slot || is_living(slot.owner.load(Ordering::Acquire));
+            if counts { bytes } else { 0 }
+        });
+        bytes.sum()
+    }
+
+    /// Whether another living process uses this cache.
+    pub(crate) fn has_others(&self) -> bool {
+        let others = self.layout().processes.iter().enumerate().filter(|(index, _)| *index != self.slot);
+        others.map(|(_, slot)| slot.owner.load(Ordering::Acquire)).any(is_living)
+    }
+
+    pub(crate) fn leases(&self) -> &[AtomicU64; LEASES] {
+        &self.layout().leases
+    }
+
+    /// This process's place, as leases name it.
+    pub(crate) fn slot(&self) -> u8 {
+        u8::try_from(self.slot).expect("there are 256 places")
+    }
+
+    pub(crate) fn slot_is_living(&self, slot: u8) -> bool {
+        is_living(self.layout().processes[usize::from(slot)].owner.load(Ordering::Acquire))
+    }
+
+    fn own_slot(&self) -> &ProcessSlot {
+        &self.layout().processes[self.slot]
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let slot = self.own_slot();
+        slot.reserved_bytes.store(0, Ordering::Relaxed);
+        slot.owner.store(0, Ordering::Release);
+    }
+}
+
+/// Whether the loader has seen all files.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Warmth {
+    Cold,
+    Warm,
+}
+
+fn is_living(owner: u64) -> bool {
+    Owner::from_bits(owner).is_some_and(|owner| owner.is_alive())
+}
+
+fn generation_of(digest: &Digest) -> usize {
+    usize::from(u16::from_le_bytes([digest[0], digest[1]])) % GENERATIONS
+}
+
+fn map(path: &Path) -> io::Result<MmapRaw> {
+    let mut options = OpenOptions::new();
+    let file: File = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    // Blocks are allocated now: a store to a hole on a full disk would kill the process with SIGBUS.
+    let size = size_of::<Layout>();
+    match fallocate(&file, FallocateFlags::empty(), 0, size as libc::off_t) {
+        // A file system that cannot promise blocks gets a file of zeros.
+        Err(nix::errno::Errno::EOPNOTSUPP) if file.metadata()?.len() < size as u64 => write_zeros(&file, size)?,
+        Err(nix::errno::Errno::EOPNOTSUPP) | Ok(()) => {}
+        Err(error) => return Err(error.into()),
+    }
+    MmapRaw::map_raw(&file)
+}
+
+fn write_zeros(mut file: &File, size: usize) -> io::Result<()> {
+    io::copy(&mut io::Read::take(io::repeat(0), size as u64), &mut file).map(|_| ())
+}

@@ -1,0 +1,70 @@
+//! What the cache manager and the cache loader need of a cache.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::key::Digest;
+use crate::room::on_disk;
+use crate::store::{Zone, seconds};
+use crate::temp;
+use crate::writer::{Change, Durability};
+
+/// How full a cache is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Keys in the index.
+    pub entries: u64,
+    /// What their files take on disk.
+    pub stored_bytes: u64,
+    /// What fills of all processes have reserved.
+    pub reserved_bytes: u64,
+}
+
+impl Zone {
+    /// How full the cache is. Does not block.
+    pub fn stats(&self) -> Stats {
+        let (entries, stored_bytes) = self.shared.totals();
+        Stats { entries, stored_bytes, reserved_bytes: self.shared.reserved() }
+    }
+
+    /// When the entry that would be evicted next was last used.
+    pub fn oldest_use(&self) -> heed::Result<Option<SystemTime>> {
+        self.index.oldest_use()
+    }
+
+    /// Bytes that may still be written to the cache's file system.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        fs2::available_space(&self.conf.path)
+    }
+
+    /// Waits until everything queued so far is committed, or also synced.
+    pub fn flush(&self, durability: Durability) {
+        // Nothing comes back only where the writer has ended, and then nothing is queued.
+        let _ = self.ask(|reply| Change::Flush(durability, reply));
+    }
+
+    /// Whether the loader still has files to see.
+    pub fn is_cold(&self) -> bool {
+        !self.shared.is_warm()
+    }
+
+    /// Adds a row for a file that was found, unless there is one. Waits where the queue is full.
+    pub fn adopt(&self, digest: &Digest, file_bytes: u64, now: SystemTime) {
+        self.pending.queued(digest);
+        let size_bytes = on_disk(file_bytes);
+        self.queue(Change::Adopt { digest: *digest, size_bytes, now: seconds(now) });
+    }
+
+    /// Removes temporary files whose process has ended, and frees its places in the index. Says how many files.
+    pub fn sweep(&self) -> io::Result<u64> {
+        self.index.clear_stale_readers().map_err(io::Error::other)?;
+        let mut swept = temp::sweep(&self.own_temp_dir())?;
+        for dir in self.index.temp_dirs().map_err(io::Error::other)? {
+            swept += temp::sweep(Path::new(OsStr::from_bytes(&dir)))?;
+        }
+        Ok(swept)
+    }
+}

@@ -1,0 +1,187 @@
+//! From a key to its stored response: index, file, header, with every doubt a miss.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use http1::Fields;
+use thiserror::Error;
+
+use crate::format::{self, Meta, STRUCT_BYTES};
+use crate::key::{Digest, Key, path_of};
+use crate::policy::vary;
+use crate::room::on_disk;
+use crate::store::{Identity, Zone, seconds};
+use crate::writer::Change;
+
+/// A file of up to this size is read whole, in the read that gets its header.
+const READ_BYTES: u64 = 32 * 1024;
+
+/// A stored response, open.
+#[derive(Clone, Debug)]
+pub struct StoredEntry {
+    /// The digest it is stored under.
+    pub digest: Digest,
+    /// The open file; it stays readable after the entry is removed.
+    pub file: Arc<File>,
+    /// What its header says.
+    pub meta: Meta,
+    /// Status line and header lines, as the upstream sent them.
+    pub head: Vec<u8>,
+    /// Where the body starts in the file.
+    pub body_start: u64,
+    /// How long the body is.
+    pub body_len: u64,
+    /// The body, where the file is small.
+    pub small_body: Option<Vec<u8>>,
+    /// What [`Zone::still_there`] compares.
+    pub identity: Identity,
+    /// The generation from before the file was opened.
+    pub generation: u64,
+}
+
+impl StoredEntry {
+    /// Whether it answers a request with these fields, as far as `Vary` goes.
+    pub fn answers(&self, main: &Digest, request: &Fields) -> bool {
+        self.meta.vary.is_empty() || vary::variant(main, &self.meta.vary, request) == self.meta.variant
+    }
+}
+
+/// Why the cache could not be read. The answer is the upstream's then.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The index did not answer.
+    #[error("could not read the index ({0})")]
+    Index(#[source] heed::Error),
+    /// The file could not be opened or read.
+    #[error("could not read \"{path}\" ({source})")]
+    File {
+        /// Its name.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Zone {
+    /// Finds the response for a request: the main file of the key, or, where its `Vary` asks for another, the variant's.
+    pub fn find(&self, key: &Key, request: &Fields) -> Result<Option<StoredEntry>, ReadError> {
+        let Some(main) = self.read(key, &key.digest)? else { return Ok(None) };
+        if main.answers(&key.digest, request) {
+            return Ok(Some(main));
+        }
+        let variant = vary::variant(&key.digest, &main.meta.vary, request);
+        Ok(self.read(key, &variant)?.filter(|entry| entry.answers(&key.digest, request)))
+    }
+
+    /// Reads the file of one digest of a key. One that is not there, is short or belongs to another key is a miss.
+    pub fn read(&self, key: &Key, digest: &Digest) -> Result<Option<StoredEntry>, ReadError> {
+        let generation = self.generation(digest);
+        let listed = self.is_listed(digest)?;
+        // As nginx: until the loader has seen all files, one without a row may exist.
+        if !listed && !self.is_cold() {
+            return Ok(None);
+        }
+        let path = path_of(&self.conf, digest);
+        let failed = |source| ReadError::File { path: path.display().to_string(), source };
+        let file = match File::open(&path) {
+            Ok(file) => Arc::new(file),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => {
+                if listed {
+                    self.offer(Change::Forget { digest: *digest });
+                }
+                return Ok(None);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let identity = Identity::of(&file.metadata().map_err(failed)?);
+        match read_entry(key, digest, file, identity, generation) {
+            Ok(entry) => {
+                if !listed {
+                    self.adopt_read(&entry);
+                }
+                Ok(Some(entry))
+            }
+            Err(Unfit::Io(error)) => Err(failed(error)),
+            Err(Unfit::Content(error)) => {
+                tracing::error!("cache file \"{}\" {error}", path.display());
+                self.offer(Change::Remove { digest: *digest });
+                Ok(None)
+            }
+        }
+    }
+
+    fn is_listed(&self, digest: &Digest) -> Result<bool, ReadError> {
+        let row = self.index.row(digest).map_err(ReadError::Index)?;
+        Ok(row.is_some_and(|row| row.has_file()) || self.pending.contains(digest))
+    }
+
+    /// A file that the loader has not reached yet. It counts as just used, since it has been.
+    fn adopt_read(&self, entry: &StoredEntry) {
+        self.pending.queued(&entry.digest);
+        let change = Change::Adopt {
+            digest: entry.digest,
+            size_bytes: on_disk(entry.body_start + entry.body_len),
+            now: seconds(entry.meta.date),
+        };
+        if self.changes.try_send(change).is_err() {
+            self.pending.committed(&entry.digest);
+        }
+    }
+}
+
+/// Why a file is not a response for the key.
+enum Unfit {
+    Io(io::Error),
+    Content(format::FormatError),
+}
+
+impl From<format::FormatError> for Unfit {
+    fn from(error: format::FormatError) -> Self {
+        Self::Content(error)
+    }
+}
+
+fn read_entry(
+    key: &Key,
+    digest: &Digest,
+    file: Arc<File>,
+    identity: Identity,
+    generation: u64,
+) -> Result<StoredEntry, Unfit> {
+    let mut start = read_at(&file, 0, identity.size.min(READ_BYTES)).map_err(Unfit::Io)?;
+    let body_start = format::body_start(&start).filter(|_| start.len() >= STRUCT_BYTES);
+    let body_start = body_start.ok_or(format::FormatError::TooSmall)?;
+    if body_start > start.len() {
+        let rest = (body_start - start.len()) as u64;
+        start.extend(read_at(&file, start.len() as u64, rest).map_err(Unfit::Io)?);
+    }
+    let opening = format::parse(&start, key)?;
+    let (meta, head) = (opening.meta, opening.head.to_vec());
+    let body_len = identity.size.saturating_sub(body_start as u64);
+    // A file of nginx's own does not state the length; one of ours does, and so shows a torn end.
+    if meta.body_len.is_some_and(|stated| stated != body_len) {
+        return Err(format::FormatError::TooSmall.into());
+    }
+    let whole = start.len() as u64 == identity.size;
+    let small_body = whole.then(|| start.split_off(body_start));
+    let body_start = body_start as u64;
+    Ok(StoredEntry { digest: *digest, file, meta, head, body_start, body_len, small_body, identity, generation })
+}
+
+/// Reads up to `count` bytes; fewer only where the file ends.
+fn read_at(file: &File, from: u64, count: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(count).expect("at most a header")];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], from + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

@@ -1,0 +1,188 @@
+//! A file on its way into the cache: made under a name that says who writes it, renamed once when it is complete.
+//!
+//! Dropped before that, it is removed; left behind by a killed process, it is removed by [`sweep`], since its
+//! name tells the owner. Readers may follow it while it grows: [`TempFile::file`] is the same open file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::format::Prefix;
+use crate::key::{Digest, hex};
+use crate::process::Owner;
+
+/// A file being written.
+#[derive(Debug)]
+#[must_use = "dropping it removes the file"]
+pub struct TempFile {
+    file: Arc<File>,
+    path: PathBuf,
+    len: u64,
+    prefix: Option<Prefix>,
+    renamed: bool,
+}
+
+impl TempFile {
+    /// Creates a file for a digest, and the directory if need be.
+    pub(crate) fn create(dir: &Path, digest: &Digest) -> io::Result<Self> {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let path = dir.join(format!("{}.{:x}.{serial}", hex(digest), Owner::current().bits()));
+        let create = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let file = match create() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                create_dirs(dir)?;
+                create()?
+            }
+            other => other?,
+        };
+        Ok(Self { file: Arc::new(file), path, len: 0, prefix: None, renamed: false })
+    }
+
+    /// Writes what stands before the body; the first thing to write.
+    pub fn begin(&mut self, prefix: Prefix) -> io::Result<()> {
+        self.append(&prefix.bytes)?;
+        self.prefix = Some(prefix);
+        Ok(())
+    }
+
+    /// Writes the prefix and the whole of a small body in one go.
+    pub fn begin_with(&mut self, mut prefix: Prefix, body: &[u8]) -> io::Result<()> {
+        let start = prefix.bytes.len();
+        prefix.bytes.extend_from_slice(body);
+        self.append(&prefix.bytes)?;
+        prefix.bytes.truncate(start);
+        self.prefix = Some(prefix);
+        Ok(())
+    }
+
+    /// Adds bytes at the end.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.len)?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The open file, for readers that follow it.
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Bytes written so far, the prefix included.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing has been written yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checks the length of the body against what was announced, and states it where nothing was.
+    pub(crate) fn complete(&mut self) -> io::Result<Completion> {
+        let Some(prefix) = &self.prefix else { return Ok(Completion::Torn) };
+        let written = self.len - prefix.bytes.len() as u64;
+        match prefix.body_len {
+            Some(expected) if expected != written => Ok(Completion::Torn),
+            Some(_) => Ok(Completion::Whole),
+            None => {
+                let (at, bytes) = prefix.stated_length(written);
+                self.file.write_all_at(&bytes, at)?;
+                Ok(Completion::Whole)
+            }
+        }
+    }
+
+    /// Gives the file its final name. Where that is on another file system, a copy of it takes the name.
+    pub(crate) fn rename(mut self, target: &Path, near: &Path, digest: &Digest) -> io::Result<Arc<File>> {
+        match rename_into(&self.path, target) {
+            Ok(()) => {
+                self.renamed = true;
+                Ok(Arc::clone(&self.file))
+            }
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                let mut copy = Self::create(near, digest)?;
+                copy_whole(&self.file, &copy.file)?;
+                rename_into(&copy.path, target)?;
+                copy.renamed = true;
+                Ok(Arc::clone(&copy.file))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // What cannot be removed now is swept when this process has ended.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Whether a body is all there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Completion {
+    Whole,
+    Torn,
+}
+
+/// Removes the files that dead processes left in a directory of temporary files, and says how many there were.
+pub(crate) fn sweep(dir: &Path) -> io::Result<u64> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        other => other?,
+    };
+    let mut swept = 0;
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_str().and_then(owner_of).is_some_and(|owner| !owner.is_alive()) {
+            swept += u64::from(fs::remove_file(entry.path()).is_ok());
+        }
+    }
+    Ok(swept)
+}
+
+/// Creates a directory of the cache and those above it, for the owner alone, as nginx does.
+pub(crate) fn create_dirs(dir: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// The owner in a name that [`TempFile::create`] made; nothing for the names of others, which are not ours to remove.
+fn owner_of(name: &str) -> Option<Owner> {
+    let mut parts = name.split('.');
+    let (digest, owner, serial) = (parts.next()?, parts.next()?, parts.next()?);
+    let ours = digest.len() == 32 && serial.parse::<u64>().is_ok() && parts.next().is_none();
+    Owner::from_bits(u64::from_str_radix(owner, 16).ok().filter(|_| ours)?)
+}
+
+fn rename_into(from: &Path, target: &Path) -> io::Result<()> {
+    match fs::rename(from, target) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_dirs(target.parent().expect("a cached file lies in a directory"))?;
+            fs::rename(from, target)
+        }
+        other => other,
+    }
+}
+
+fn copy_whole(from: &File, to: &File) -> io::Result<()> {
+    let mut buffer = vec![0; 128 * 1024];
+    let mut at = 0;
+    loop {
+        let count = from.read_at(&mut buffer, at)?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all_at(&buffer[..count], at)?;
+        at += count as u64;
+    }
+}

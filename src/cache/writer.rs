@@ -1,0 +1,344 @@
+//! The one thread of a process that changes the index: it takes changes off a bounded queue and commits them together.
+//!
+//! It also keeps the order that makes a crash harmless: a file stands under its name before its row is queued here,
+//! and a row is gone before its file is removed here. Where a commit fails (a full disk), files whose
+//! rows could not be written are removed: a file without a row would take space that nobody counts.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::thread;
+use std::time::Duration;
+
+use config::CachePath;
+
+use crate::index::{Batch, Index, Row};
+use crate::key::{Digest, path_of};
+use crate::lease::FillPermit;
+use crate::pending::Pending;
+use crate::room::Room;
+use crate::shared::Shared;
+
+/// Changes that may wait; then their senders do, and touches are dropped.
+pub(crate) const QUEUE: usize = 4096;
+/// Changes in one transaction. It holds the lock that writers of other processes wait for.
+const BATCH: usize = 500;
+/// How long the first change of a batch waits for others: a commit alone costs six times a change in company.
+const LINGER: Duration = Duration::from_millis(5);
+/// How long the index stays unsynced when nothing else happens.
+const IDLE: Duration = Duration::from_secs(5);
+/// And how many commits when it never is idle: at the pace of `LINGER`, five seconds too.
+const COMMITS_UNSYNCED: u32 = 1000;
+/// A use is recorded only where the last one on record is this old.
+const TOUCH_SECONDS: u32 = 10;
+
+/// A wish to change the index. What a change holds (room, permit) is given up once it is committed.
+pub(crate) enum Change {
+    /// A file has taken its name.
+    Insert { digest: Digest, size_bytes: u64, now: u32, room: Room, permit: FillPermit },
+    /// A file was found that has no row.
+    Adopt { digest: Digest, size_bytes: u64, now: u32 },
+    /// An entry was used.
+    Touch { digest: Digest, now: u32 },
+    /// A key without a file was asked for.
+    Count { digest: Digest, uses: u32, now: u32 },
+    /// A row has no file that fits it.
+    Forget { digest: Digest },
+    /// An entry shall go.
+    Remove { digest: Digest },
+    /// Fills make temporary files in this directory.
+    NoteTempDir(PathBuf),
+    /// Everything before this is committed, then the reply is sent.
+    Flush(Durability, SyncSender<()>),
+    /// Old entries shall go.
+    Evict(Eviction, SyncSender<Evicted>),
+    /// The cache is closed: sync and end.
+    Stop,
+}
+
+/// How safe a flush makes the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Against the death of processes.
+    Committed,
+    /// Against the death of the machine.
+    Synced,
+}
+
+/// Which entries to evict. The least recently used go first, at most `files` of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Eviction {
+    /// How far to go.
+    pub until: Until,
+    /// How many at a time.
+    pub files: usize,
+}
+
+/// Where an eviction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Entries and reservations take no more than this.
+    Bytes(u64),
+    /// Every entry was used since, in seconds since the epoch.
+    UsedSince(u32),
+    /// As many are gone as may go.
+    AllGone,
+}
+
+/// What an eviction removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evicted {
+    /// Entries, those without a file too.
+    pub entries: u64,
+    /// What their files took.
+    pub bytes: u64,
+}
+
+/// The thread's belongings.
+pub(crate) struct Writer {
+    pub(crate) conf: Arc<CachePath>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) pending: Arc<Pending>,
+    /// Most rows that `keys_zone` has room for.
+    pub(crate) most_keys: u64,
+    pub(crate) unsynced: u32,
+}
+
+impl Writer {
+    /// Works until it is told to stop.
+    pub(crate) fn run(mut self, queue: &Receiver<Change>) {
+        loop {
+            let first = match queue.recv_timeout(IDLE) {
+                Ok(change) => change,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.sync();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let (changes, barrier) = gather(first, queue);
+            self.commit(changes);
+            match barrier {
+                None => {}
+                Some(Change::Stop) => break,
+                Some(barrier) => self.pass(barrier),
+            }
+            if self.unsynced >= COMMITS_UNSYNCED {
+                self.sync();
+            }
+        }
+        self.sync();
+    }
+
+    /// Does what stands on its own: it sees every change that was queued before it.
+    fn pass(&mut self, barrier: Change) {
+        match barrier {
+            Change::Flush(durability, reply) => {
+                if durability == Durability::Synced {
+                    self.sync();
+                }
+                // Whoever asked may have stopped waiting.
+                let _ = reply.send(());
+            }
+            Change::Evict(eviction, reply) => {
+                let _ = reply.send(self.evict(eviction));
+            }
+            _ => unreachable!("only flushes and evictions are barriers"),
+        }
+    }
+
+    fn commit(&mut self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        self.unsynced += 1;
+        let mut after = Aftermath::default();
+        let result = self.commit_rows(&changes, &mut after);
+        if let Err(error) = &result {
+            self.report("could not write the index", error);
+            after.doomed.extend(changes.iter().filter_map(inserted));
+        }
+        for digest in changes.iter().filter_map(inserted) {
+            self.pending.committed(&digest);
+        }
+        self.finish(&after);
+        // Rooms and permits end here, when the rows that stand for them are visible.
+        drop(changes);
+    }
+
+    fn commit_rows(&self, changes: &[Change], after: &mut Aftermath) -> heed::Result<()> {
+        let mut batch = self.index.begin()?;
+        for change in changes {
+            self.apply(&mut batch, change, after)?;
+        }
+        self.keep_to_keys_zone(&mut batch, after)?;
+        self.commit_batch(batch)
+    }
+
+    fn apply(&self, batch: &mut Batch<'_>, change: &Change, after: &mut Aftermath) -> heed::Result<()> {
+        match change {
+            Change::Insert { digest, size_bytes, now, .. } => {
+                // Its removal was asked for before this file took the name.
+                after.doomed.retain(|doomed| doomed != digest);
+                let uses = batch.row(digest)?.map_or(1, |row| row.uses);
+                batch.put(digest, Row { last_use: *now, uses, size_bytes: *size_bytes })
+            }
+            Change::Adopt { digest, size_bytes, now } => match batch.row(digest)? {
+                Some(row) if row.has_file() => Ok(()),
+                before => {
+                    let uses = before.map_or(1, |row| row.uses);
+                    batch.put(digest, Row { last_use: *now, uses, size_bytes: *size_bytes })
+                }
+            },
+            Change::Touch { digest, now } => match batch.row(digest)? {
+                Some(row) if now.saturating_sub(row.last_use) >= TOUCH_SECONDS => {
+                    batch.put(digest, Row { last_use: *now, ..row })
+                }
+                _ => Ok(()),
+            },
+            Change::Count { digest, uses, now } => {
+                let size_bytes = batch.row(digest)?.map_or(0, |row| row.size_bytes);
+                batch.put(digest, Row { last_use: *now, uses: *uses, size_bytes })
+            }
+            // Looked at again, since a fill may have made the file meanwhile.
+            Change::Forget { digest } if path_of(&self.conf, digest).exists() => Ok(()),
+            Change::Forget { digest } => batch.remove(digest).map(|_| ()),
+            Change::Remove { digest } => {
+                after.doomed.push(*digest);
+                batch.remove(digest).map(|_| ())
+            }
+            Change::NoteTempDir(dir) => batch.note_temp_dir(dir.as_os_str().as_encoded_bytes()),
+            Change::Flush(..) | Change::Evict(..) | Change::Stop => unreachable!("barriers are taken out"),
+        }
+    }
+
+    fn commit_batch(&self, batch: Batch<'_>) -> heed::Result<()> {
+        let (entries, bytes) = (batch.entries()?, batch.stored_bytes());
+        // Set before the lock is given up, so that the last writer's totals are the ones that stay.
+        let before = self.shared.totals();
+        self.shared.set_totals(entries, bytes);
+        batch.commit().inspect_err(|_| self.shared.set_totals(before.0, before.1))
+    }
+
+    /// As nginx's forced expiry: where the zone is full, the least recently used keys make way.
+    fn keep_to_keys_zone(&self, batch: &mut Batch<'_>, after: &mut Aftermath) -> heed::Result<()> {
+        let over = batch.entries()?.saturating_sub(self.most_keys);
+        let over = usize::try_from(over).unwrap_or(BATCH).min(BATCH);
+        for (_, digest) in batch.oldest(over)? {
+            if batch.remove(&digest)?.is_some_and(Row::has_file) {
+                after.doomed.push(digest);
+            }
+        }
+        Ok(())
+    }
+
+    fn evict(&mut self, eviction: Eviction) -> Evicted {
+        self.unsynced += 1;
+        let mut after = Aftermath::default();
+        let mut evicted = Evicted::default();
+        if let Err(error) = self.evict_rows(eviction, &mut after, &mut evicted) {
+            // Their files go all the same: on a full disk that is what makes room for the next commit.
+            self.report("could not write the index", &error);
+        }
+        self.finish(&after);
+        evicted
+    }
+
+    fn evict_rows(&self, eviction: Eviction, after: &mut Aftermath, out: &mut Evicted) -> heed::Result<()> {
+        let mut batch = self.index.begin()?;
+        let reserved = self.shared.reserved();
+        for (last_use, digest) in batch.oldest(eviction.files.min(BATCH))? {
+            let done = match eviction.until {
+                Until::Bytes(bytes) => batch.stored_bytes() + reserved <= bytes,
+                Until::UsedSince(since) => last_use >= since,
+                Until::AllGone => false,
+            };
+            if done {
+                break;
+            }
+            // Its file has just been replaced, and a row for that one is on its way.
+            if self.pending.contains(&digest) {
+                continue;
+            }
+            if let Some(row) = batch.remove(&digest)? {
+                out.entries += 1;
+                out.bytes += row.size_bytes;
+                if row.has_file() {
+                    after.doomed.push(digest);
+                }
+            }
+        }
+        self.commit_batch(batch)
+    }
+
+    /// The rows are gone: now the files may go, and then readers are told to look.
+    fn finish(&self, after: &Aftermath) {
+        // A file that was stored under the same name since then stays.
+        for digest in after.doomed.iter().filter(|digest| !self.pending.contains(digest)) {
+            let path = path_of(&self.conf, digest);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::error!("unlink() \"{}\" failed ({error})", path.display());
+                }
+                _ => {}
+            }
+            self.shared.advance(digest);
+        }
+    }
+
+    fn sync(&mut self) {
+        if self.unsynced == 0 {
+            return;
+        }
+        self.unsynced = 0;
+        if let Err(error) = self.index.sync() {
+            self.report("could not sync the index", &error);
+        }
+    }
+
+    fn report(&self, what: &str, error: &heed::Error) {
+        tracing::error!("cache \"{}\": {what} ({error})", self.conf.name);
+    }
+}
+
+/// Files to remove once the rows are gone.
+#[derive(Default)]
+struct Aftermath {
+    doomed: Vec<Digest>,
+}
+
+/// Collects a batch, up to the first change that stands on its own.
+fn gather(first: Change, queue: &Receiver<Change>) -> (Vec<Change>, Option<Change>) {
+    let mut changes = Vec::new();
+    if is_barrier(&first) {
+        return (changes, Some(first));
+    }
+    changes.push(first);
+    let mut lingered = false;
+    while changes.len() < BATCH {
+        match queue.try_recv() {
+            Ok(change) if is_barrier(&change) => return (changes, Some(change)),
+            Ok(change) => changes.push(change),
+            Err(TryRecvError::Empty) if !lingered => {
+                thread::sleep(LINGER);
+                lingered = true;
+            }
+            Err(_) => break,
+        }
+    }
+    (changes, None)
+}
+
+fn is_barrier(change: &Change) -> bool {
+    matches!(change, Change::Flush(..) | Change::Evict(..) | Change::Stop)
+}
+
+fn inserted(change: &Change) -> Option<Digest> {
+    match change {
+        Change::Insert { digest, .. } | Change::Adopt { digest, .. } => Some(*digest),
+        _ => None,
+    }
+}
