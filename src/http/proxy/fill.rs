@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use cache::{Digest, FillPermit};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -19,11 +20,11 @@ use crate::{
     clock::{self, Moment},
     http::{
         Fault,
+        exchange::{Try, UpstreamFacts},
         fault::{Kind, Retry, Side},
         response::{FileSlice, Piece},
     },
 };
-use cache::Digest;
 
 /// Bytes that a fill keeps in memory while the disk is behind.
 pub(super) const TAIL_BYTES: u64 = 1 << 20;
@@ -46,6 +47,8 @@ struct State {
     tail_start: u64,
     received: u64,
     end: Option<End>,
+    /// The try that brought the answer, when all of it is there.
+    last_try: Option<Try>,
     /// Positions of the readers that follow.
     readers: Vec<Option<u64>>,
 }
@@ -66,6 +69,8 @@ pub enum Stage {
 pub enum Release {
     /// There is something in the cache now, or another may try: look again.
     LookAgain,
+    /// The upstream failed and the stale entry was served instead: all may do so.
+    ServeStale,
     /// The answer must not be stored: everyone asks for himself, at once.
     Uncacheable,
 }
@@ -95,6 +100,7 @@ impl Fill {
             tail_start: 0,
             received: 0,
             end: None,
+            last_try: None,
             readers: Vec::new(),
         };
         Arc::new(Self { begun: clock::moment(), state: Mutex::new(state), changed: Notify::new(), moved: Notify::new() })
@@ -130,11 +136,24 @@ pub struct Ticket {
     table: Arc<FillTable>,
     digest: Digest,
     listed: bool,
+    /// The same right towards other processes.
+    permit: Option<FillPermit>,
 }
 
 impl Ticket {
     pub(super) fn new(fill: Arc<Fill>, table: Arc<FillTable>, digest: Digest) -> Self {
-        Self { fill, table, digest, listed: true }
+        Self { fill, table, digest, listed: true, permit: None }
+    }
+
+    /// Takes along the right towards other processes.
+    pub(super) fn with_permit(mut self, permit: FillPermit) -> Self {
+        self.permit = Some(permit);
+        self
+    }
+
+    /// Hands the right towards other processes to the one who stores.
+    pub(super) fn take_permit(&mut self) -> Option<FillPermit> {
+        self.permit.take()
     }
 
     /// Digest that is being filled.
@@ -195,8 +214,11 @@ impl Ticket {
     }
 
     /// Tells the readers that the body is whole.
-    pub fn complete(&self) {
-        self.fill.change(|state| state.end = Some(End::Complete));
+    pub fn complete(&self, last_try: Option<Try>) {
+        self.fill.change(|state| {
+            state.end = Some(End::Complete);
+            state.last_try = last_try;
+        });
     }
 
     /// Tells the readers that the rest of the body will not come.
@@ -263,11 +285,21 @@ pub struct FillReader {
     incomplete: Arc<Incomplete>,
     position: u64,
     slot: usize,
+    by: ReadBy,
+}
+
+/// Whose request caused the fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadBy {
+    /// The reader's own: the try with the upstream is in its log line.
+    Initiator,
+    /// Another's.
+    Follower,
 }
 
 impl FillReader {
     /// Starts to read at the first byte.
-    pub fn new(fill: Arc<Fill>, incomplete: Arc<Incomplete>) -> Self {
+    pub fn new(fill: Arc<Fill>, incomplete: Arc<Incomplete>, by: ReadBy) -> Self {
         let slot = {
             let mut state = fill.state.lock();
             let free = state.readers.iter().position(Option::is_none);
@@ -278,7 +310,7 @@ impl FillReader {
             state.readers[slot] = Some(0);
             slot
         };
-        Self { fill, incomplete, position: 0, slot }
+        Self { fill, incomplete, position: 0, slot, by }
     }
 
     /// Whether a piece or the end can be had without waiting.
@@ -299,6 +331,14 @@ impl FillReader {
                 return done;
             }
             changed.await;
+        }
+    }
+
+    /// Notes in the facts what the whole answer took, where it was this request that caused it.
+    pub fn finish(&self, facts: &mut UpstreamFacts) {
+        let last_try = self.fill.state.lock().last_try.clone();
+        if let (ReadBy::Initiator, Some(known), Some(done)) = (self.by, facts.tries.last_mut(), last_try) {
+            *known = done;
         }
     }
 

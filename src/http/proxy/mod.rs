@@ -8,6 +8,7 @@ pub mod cached;
 pub mod fill;
 pub mod request;
 pub mod response;
+mod sink;
 pub mod storing;
 pub mod transport;
 pub mod zone;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache::{Digest, Key, Meta, Role, StoredEntry};
+use cache::{Committed, Digest, Identity, Key, Lease, Meta, Role, StoredEntry};
 use config::CachePath;
 use http1::{Progress, ResponseHead, ResponseParser};
 use parking_lot::Mutex;
@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     clock,
+    error_log::{self, Level},
     http::response::{Body, FileSlice},
 };
 
@@ -48,11 +49,14 @@ pub struct Entry {
     pub head: ResponseHead,
     /// Its body.
     pub body: StoredBody,
-    /// What tells this file from another under the same name.
-    pub stored: Option<StoredEntry>,
     /// The head for clients, by the location that it was made for.
     pub cooked: OnceLock<(usize, Cooked)>,
-    checked: Checked,
+    /// What tells its file from another under the same name; none while it has no file.
+    identity: Option<Identity>,
+    /// The store's generation when it was last found to be good.
+    generation: AtomicU64,
+    /// When its file was last looked at, in milliseconds of the monotonic clock.
+    looked_ms: AtomicU64,
 }
 
 /// Where the body of an entry is.
@@ -65,19 +69,12 @@ pub enum StoredBody {
     Arriving,
 }
 
-/// When an entry was last found to be good.
-#[derive(Default)]
-struct Checked {
-    generation: AtomicU64,
-    looked_ms: AtomicU64,
-}
-
 /// Memory that the entries of one zone may take in a worker, in bytes.
 const ENTRIES_BYTES: u64 = 64 << 20;
 /// What an entry with an open file weighs at least: so descriptors stay well under a thousand a zone.
 const DESCRIPTOR_WEIGHT: u64 = 64 << 10;
 /// How long a file that was removed by hand may still be served.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN_MS: u64 = 1000;
 
 #[derive(Clone)]
 struct BySize;
@@ -112,43 +109,37 @@ impl Zone {
             self.entries.remove(digest);
         }
         let (zone, key, digest) = (Arc::clone(self), key.clone(), *digest);
-        let generation = self.store.generation();
         let read = tokio::task::spawn_blocking(move || zone.store.read(&key, &digest)).await;
         let stored = match read {
             Ok(Ok(stored)) => stored?,
             Ok(Err(error)) => {
-                tracing::error!("cache file of \"{}\": {error}", self.path.name);
+                error_log::write(Level::Crit, format_args!("cache \"{}\": {error}", self.path.name));
                 return None;
             }
             Err(error) => {
-                tracing::error!("reading the cache: {error}");
+                error_log::write(Level::Alert, format_args!("reading cache \"{}\": {error}", self.path.name));
                 return None;
             }
         };
-        let entry = Arc::new(Entry::from_stored(stored, generation)?);
+        let entry = Arc::new(Entry::from_stored(stored)?);
         self.entries.insert(digest, Arc::clone(&entry));
         Some(entry)
     }
 
     /// Whether the store still has what the entry was made of.
     fn is_current(&self, digest: &Digest, entry: &Entry) -> bool {
-        let Some(stored) = &entry.stored else { return true };
-        let generation = self.store.generation();
+        let Some(identity) = &entry.identity else { return true };
+        let generation = self.store.generation(digest);
         let now_ms = monotonic_ms();
-        let checked = &entry.checked;
-        let same = checked.generation.load(Ordering::Relaxed) == generation;
-        let recent = now_ms.saturating_sub(checked.looked_ms.load(Ordering::Relaxed))
-            < u64::try_from(LOOK_AGAIN.as_millis()).expect("a second");
-        if same && recent {
+        let same = entry.generation.load(Ordering::Relaxed) == generation;
+        if same && now_ms.saturating_sub(entry.looked_ms.load(Ordering::Relaxed)) < LOOK_AGAIN_MS {
             return true;
         }
-        if !self.store.is_current(digest, stored) || (!recent && !self.store.still_there(digest, stored)) {
+        if !self.store.still_there(digest, identity) {
             return false;
         }
-        checked.generation.store(generation, Ordering::Relaxed);
-        if !recent {
-            checked.looked_ms.store(now_ms, Ordering::Relaxed);
-        }
+        entry.generation.store(generation, Ordering::Relaxed);
+        entry.looked_ms.store(now_ms, Ordering::Relaxed);
         true
     }
 
@@ -162,11 +153,16 @@ impl Zone {
         self.entries.remove(digest);
     }
 
-    /// Decides whose turn it is to fill a key.
+    /// Decides whose turn it is to fill a key: in this worker first, then among all processes.
     ///
     /// A fill that has asked for longer than `age` without an answer is passed over.
     pub fn turn(&self, digest: &Digest, age: Duration) -> Turn {
-        self.fills.turn(digest, age)
+        let turn = self.fills.turn(digest, age);
+        let Turn::Mine(ticket) = turn else { return turn };
+        match self.store.lease(digest, age, clock::now()) {
+            Lease::Granted(permit) => Turn::Mine(ticket.with_permit(permit)),
+            Lease::Held { .. } => Turn::Elsewhere,
+        }
     }
 }
 
@@ -176,6 +172,8 @@ pub enum Turn {
     Mine(Ticket),
     /// Somebody's who is at it.
     Theirs(Arc<Fill>),
+    /// Another process's.
+    Elsewhere,
 }
 
 /// The fills of a zone, by digest.
@@ -214,21 +212,27 @@ impl FillTable {
 
 impl Entry {
     /// Makes an entry of what the store read; none where its head is none that we could send.
-    fn from_stored(mut stored: StoredEntry, generation: u64) -> Option<Self> {
+    fn from_stored(stored: StoredEntry) -> Option<Self> {
         let mut head = ResponseHead::new();
         let parsed = ResponseParser::new().parse(&stored.head, usize::MAX, &mut head);
         let Ok(Progress::Done(_)) = parsed else { return None };
-        let body = match stored.small_body.take() {
+        let body = match stored.small_body {
             Some(bytes) => StoredBody::Memory(Bytes::from(bytes)),
             None => StoredBody::File(FileSlice {
-                file: Arc::clone(&stored.file),
+                file: Arc::new(stored.file),
                 offset: stored.body_start,
                 len: stored.body_len,
             }),
         };
-        let checked = Checked { generation: generation.into(), looked_ms: monotonic_ms().into() };
-        let meta = stored.meta.clone();
-        Some(Self { meta, head, body, stored: Some(stored), cooked: OnceLock::new(), checked })
+        Some(Self {
+            meta: stored.meta,
+            head,
+            body,
+            cooked: OnceLock::new(),
+            identity: Some(stored.identity),
+            generation: stored.generation.into(),
+            looked_ms: monotonic_ms().into(),
+        })
     }
 
     /// Makes the entry of an answer whose body is still arriving.
@@ -237,29 +241,47 @@ impl Entry {
             meta,
             head,
             body: StoredBody::Arriving,
-            stored: None,
             cooked: OnceLock::new(),
-            checked: Checked::default(),
+            identity: None,
+            generation: AtomicU64::new(0),
+            looked_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Makes the entry of an answer that has just been stored.
+    pub fn committed(arriving: &Self, meta: Meta, body: StoredBody, committed: &Committed) -> Self {
+        Self {
+            meta,
+            head: arriving.head.clone(),
+            body,
+            cooked: OnceLock::new(),
+            identity: Some(committed.identity),
+            generation: committed.generation.into(),
+            looked_ms: monotonic_ms().into(),
         }
     }
 
     /// Makes the same entry with other times, after a validation.
-    pub fn refreshed(&self, meta: Meta) -> Self {
+    pub fn renewed(&self, meta: Meta, identity: Identity, generation: u64) -> Self {
+        let body = match &self.body {
+            StoredBody::Memory(bytes) => StoredBody::Memory(bytes.clone()),
+            StoredBody::File(slice) => StoredBody::File(slice.clone()),
+            StoredBody::Arriving => StoredBody::Arriving,
+        };
         Self {
             meta,
             head: self.head.clone(),
-            body: match &self.body {
-                StoredBody::Memory(bytes) => StoredBody::Memory(bytes.clone()),
-                StoredBody::File(slice) => StoredBody::File(slice.clone()),
-                StoredBody::Arriving => StoredBody::Arriving,
-            },
-            stored: self.stored.clone(),
+            body,
             cooked: OnceLock::new(),
-            checked: Checked {
-                generation: self.checked.generation.load(Ordering::Relaxed).into(),
-                looked_ms: self.checked.looked_ms.load(Ordering::Relaxed).into(),
-            },
+            identity: Some(identity),
+            generation: generation.into(),
+            looked_ms: monotonic_ms().into(),
         }
+    }
+
+    /// Returns what its file is known by; none while it has no file.
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
     }
 
     /// Returns the body as it is sent.

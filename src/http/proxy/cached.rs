@@ -1,0 +1,305 @@
+//! The cache's side of a request: look up, serve, wait, or ask and store.
+//!
+//! Every path through here ends in one of four ways: an entry is served, an answer is read while it is
+//! being stored, an answer passes through uncached, or the client gets an error. Who asks the
+//! upstream is decided by [`Zone::turn`]; nobody else waits longer than `proxy_cache_lock_timeout`.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use cache::{
+    Digest, Key,
+    policy::{self, Allowance, CacheStatus, Reuse},
+};
+use config::{ProxyPass, Template};
+
+use super::{
+    client_left, deliver,
+    fill::{Fill, FillReader, Incomplete, ReadBy, Release, Stage, Ticket},
+    pass_on,
+    request::{self, Purpose},
+    response,
+    storing::{self, Order, Outcome, Stale, Storing},
+    zone::{Entry, Turn, Zone},
+};
+use crate::{
+    clock::{self, Moment},
+    http::{
+        Exchange, Fault, fault,
+        phases::Ending,
+        response::{Body, Source},
+    },
+    upstream::Group,
+};
+
+/// One request's dealings with a zone.
+struct Dealing<'a> {
+    pass: &'a ProxyPass,
+    group: &'a Arc<Group>,
+    zone: Arc<Zone>,
+    key: Key,
+    /// Digest in use: the key's, or that of the variant that this request wants.
+    digest: Digest,
+    waited_since: Moment,
+    /// How long to wait for another process before looking again.
+    pause: Duration,
+}
+
+/// First and longest pause between two looks at what another process fills.
+const LOOKS_AGAIN_AFTER: Duration = Duration::from_millis(10);
+const LOOKS_AGAIN_AFTER_MOST: Duration = Duration::from_millis(100);
+
+/// What a look into the cache leads to.
+enum Step {
+    /// The request's end.
+    End(Ending),
+    /// The cache has changed: look again.
+    LookAgain,
+    /// The one who asked fell back to the stale entry.
+    ServeStale,
+}
+
+/// Answers a request from the cache, or asks the upstream and stores what comes.
+pub(super) async fn serve(
+    exchange: &mut Exchange,
+    pass: &ProxyPass,
+    group: &Arc<Group>,
+    zone: Arc<Zone>,
+) -> Ending {
+    let key = Key::new(request::cache_key(exchange, pass));
+    let digest = key.digest;
+    let mut dealing = Dealing { pass, group, zone, key, digest, waited_since: clock::moment(), pause: LOOKS_AGAIN_AFTER };
+    if any_true(exchange, &exchange.location.cache.bypass) {
+        return dealing.bypass(exchange).await;
+    }
+    loop {
+        let step = match dealing.find(exchange).await {
+            Some(entry) => dealing.found(exchange, entry).await,
+            None => dealing.absent(exchange).await,
+        };
+        match step {
+            Step::End(ending) => return ending,
+            Step::LookAgain | Step::ServeStale => {}
+        }
+    }
+}
+
+impl Dealing<'_> {
+    /// Looks for the entry of this request: under the key, and where that holds another variant, under the variant's own digest.
+    async fn find(&mut self, exchange: &Exchange) -> Option<Arc<Entry>> {
+        let entry = self.zone.find(&self.key, &self.digest).await?;
+        if entry.meta.vary.is_empty() {
+            return Some(entry);
+        }
+        let variant = policy::vary::variant(&self.key.digest, &entry.meta.vary, &exchange.head.fields);
+        if variant == entry.meta.variant {
+            return Some(entry);
+        }
+        self.digest = variant;
+        let entry = self.zone.find(&self.key, &variant).await?;
+        (entry.meta.variant == variant).then_some(entry)
+    }
+
+    /// Serves a fresh entry; has a stale one updated, or serves it where that is allowed.
+    async fn found(&mut self, exchange: &mut Exchange, entry: Arc<Entry>) -> Step {
+        let reuse = policy::reuse(&entry.meta, clock::now());
+        let Reuse::Stale { on_error, .. } = reuse else {
+            return Step::End(self.hit(exchange, &entry, CacheStatus::Hit));
+        };
+        let conf = Arc::clone(&exchange.location);
+        let turn = self.zone.turn(&self.digest, *conf.cache.lock_age);
+        let whose = if matches!(turn, Turn::Mine(_)) { policy::Turn::Mine } else { policy::Turn::Theirs };
+        let updating = allowance(conf.cache.use_stale.updating);
+        let next = policy::next_step(reuse, whose, updating, allowance(*conf.cache.background_update));
+        let stale = Stale { entry: Arc::clone(&entry), on_error };
+        match (next, turn) {
+            (policy::Step::ServeAndUpdate, Turn::Mine(ticket)) => {
+                match self.order(exchange, Some(stale)) {
+                    // Nobody waits for the answer: the task goes on by itself.
+                    Ok(order) => drop(storing::start(&exchange.event_loop, order, ticket)),
+                    Err(fault) => fault::log(exchange, &fault),
+                }
+                Step::End(self.hit(exchange, &entry, CacheStatus::Stale))
+            }
+            (policy::Step::ServeMeanwhile, _) => Step::End(self.hit(exchange, &entry, CacheStatus::Updating)),
+            (_, Turn::Mine(ticket)) => Step::End(self.ask(exchange, ticket, Some(stale), CacheStatus::Expired).await),
+            (_, theirs) => match self.wait(exchange, theirs, CacheStatus::Expired).await {
+                Step::ServeStale => Step::End(self.hit(exchange, &entry, CacheStatus::Stale)),
+                step => step,
+            },
+        }
+    }
+
+    /// Asks for what is not there, or waits for another who does.
+
+    async fn absent(&mut self, exchange: &mut Exchange) -> Step {
+        let min_uses = *exchange.location.cache.min_uses;
+        if min_uses > 1 && u64::from(self.zone.store.count_use(&self.digest, clock::now())) < min_uses {
+            exchange.upstream.cache_status = Some(CacheStatus::Scarce);
+            return Step::End(pass_on(exchange, self.pass, self.group).await);
+        }
+        let conf = Arc::clone(&exchange.location);
+        match self.zone.turn(&self.digest, *conf.cache.lock_age) {
+            Turn::Mine(ticket) => Step::End(self.ask(exchange, ticket, None, CacheStatus::Miss).await),
+            theirs if *conf.cache.lock => self.wait(exchange, theirs, CacheStatus::Miss).await,
+            Turn::Theirs(_) | Turn::Elsewhere => Step::End(self.uncached(exchange, CacheStatus::Miss).await),
+        }
+    }
+
+    /// Asks the upstream although there may be an entry, and stores the answer over it.
+    async fn bypass(&mut self, exchange: &mut Exchange) -> Ending {
+        match self.zone.turn(&self.digest, Duration::ZERO) {
+            Turn::Mine(ticket) => self.ask(exchange, ticket, None, CacheStatus::Bypass).await,
+            Turn::Theirs(_) | Turn::Elsewhere => self.uncached(exchange, CacheStatus::Bypass).await,
+        }
+    }
+
+    /// Asks the upstream and stores nothing.
+    async fn uncached(&self, exchange: &mut Exchange, status: CacheStatus) -> Ending {
+        exchange.upstream.cache_status = Some(status);
+        pass_on(exchange, self.pass, self.group).await
+    }
+
+    /// Serves an entry.
+    fn hit(&self, exchange: &mut Exchange, entry: &Arc<Entry>, status: CacheStatus) -> Ending {
+        exchange.upstream.cache_status = Some(status);
+        self.zone.store.touch(&self.digest, clock::now());
+        Ending::Answer(response::from_entry(exchange, entry))
+    }
+
+    /// Waits for what another request is fetching, and reads it while it arrives.
+    async fn wait(&mut self, exchange: &mut Exchange, turn: Turn, status: CacheStatus) -> Step {
+        let conf = Arc::clone(&exchange.location);
+        let left = conf.cache.lock_timeout.saturating_sub(self.waited_since.elapsed());
+        let fill = match turn {
+            Turn::Theirs(fill) => fill,
+            Turn::Mine(_) | Turn::Elsewhere => return self.wait_elsewhere(exchange, left, status).await,
+        };
+        let too_old = conf.cache.lock_age.saturating_sub(fill.begun.elapsed());
+        let stage = tokio::select! {
+            biased;
+            stage = fill.answered() => stage,
+            () = exchange.client.closed() => return Step::End(Ending::Fail(client_left())),
+            () = tokio::time::sleep(too_old), if too_old < left => return Step::LookAgain,
+            () = tokio::time::sleep(left) => return Step::End(self.uncached(exchange, status).await),
+        };
+        match stage {
+            Stage::Released(Release::Uncacheable) => Step::End(self.uncached(exchange, status).await),
+            Stage::Released(Release::ServeStale) => Step::ServeStale,
+            Stage::Asking | Stage::Released(Release::LookAgain) => Step::LookAgain,
+            Stage::Storing(incomplete) => {
+                let meta = &incomplete.entry.meta;
+                if !meta.vary.is_empty() {
+                    let variant = policy::vary::variant(&self.key.digest, &meta.vary, &exchange.head.fields);
+                    if variant != meta.variant {
+                        self.digest = variant;
+                        return Step::LookAgain;
+                    }
+                }
+                exchange.upstream.cache_status = Some(CacheStatus::Hit);
+                Step::End(follow(exchange, fill, incomplete, ReadBy::Follower))
+            }
+        }
+    }
+
+    /// Waits a little for another process that fills the key (the worker before a reload), then looks again.
+    async fn wait_elsewhere(&mut self, exchange: &mut Exchange, left: Duration, status: CacheStatus) -> Step {
+        if left.is_zero() {
+            return Step::End(self.uncached(exchange, status).await);
+        }
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(LOOKS_AGAIN_AFTER_MOST);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Step::LookAgain,
+            () = exchange.client.closed() => Step::End(Ending::Fail(client_left())),
+        }
+    }
+
+    /// Asks the upstream, on a task of its own that goes on if the client leaves.
+    async fn ask(
+        &mut self,
+        exchange: &mut Exchange,
+        ticket: Ticket,
+        stale: Option<Stale>,
+        status: CacheStatus,
+    ) -> Ending {
+        exchange.upstream.cache_status = Some(status);
+        let client = Rc::clone(&exchange.client);
+        let location = Arc::clone(&exchange.location);
+        if let Err(fault) = exchange.body.collect(&client, &location.core).await {
+            return Ending::Fail(fault);
+        }
+        let order = match self.order(exchange, stale) {
+            Ok(order) => order,
+            Err(fault) => return Ending::Fail(fault),
+        };
+        let fill = Arc::clone(ticket.fill());
+        let answer = tokio::select! {
+            biased;
+            answer = storing::start(&exchange.event_loop, order, ticket) => answer.unwrap_or_default(),
+            () = exchange.client.closed(), if !*exchange.location.proxy.ignore_client_abort => {
+                return Ending::Fail(client_left());
+            }
+        };
+        exchange.upstream.tries.extend(answer.facts.tries);
+        exchange.upstream.head = answer.facts.head;
+        match answer.outcome {
+            Ok(Outcome::Stored(incomplete)) => follow(exchange, fill, incomplete, ReadBy::Initiator),
+            Ok(Outcome::Refreshed(entry)) => self.hit(exchange, &entry, CacheStatus::Revalidated),
+            Ok(Outcome::Through(incoming)) => deliver(exchange, *incoming),
+            Ok(Outcome::Stale(entry, fault)) => {
+                if let Some(fault) = fault {
+                    fault::log(exchange, &fault);
+                }
+                self.hit(exchange, &entry, CacheStatus::Stale)
+            }
+            Err(fault) => Ending::Fail(fault),
+        }
+    }
+
+    /// Writes down what is to be asked, and under which name the answer is stored.
+    fn order(&self, exchange: &Exchange, stale: Option<Stale>) -> Result<Order, Fault> {
+        let location = Arc::clone(&exchange.location);
+        let purpose = match &stale {
+            Some(stale) if *location.cache.revalidate => {
+                Purpose::Revalidate(&stale.entry.meta, &stale.entry.head)
+            }
+            _ => Purpose::Fill,
+        };
+        let outgoing = request::build(exchange, self.pass, purpose)?;
+        let storing = match any_true(exchange, &location.cache.no_cache) {
+            true => Storing::Refused,
+            false => Storing::Wanted,
+        };
+        Ok(Order {
+            location,
+            outgoing,
+            group: Arc::clone(self.group),
+            zone: Arc::clone(&self.zone),
+            key: self.key.clone(),
+            stale,
+            storing,
+            request_fields: exchange.head.fields.clone(),
+        })
+    }
+}
+
+/// Reads an answer while it is being stored.
+fn follow(exchange: &mut Exchange, fill: Arc<Fill>, incomplete: Arc<Incomplete>, by: ReadBy) -> Ending {
+    let mut response = response::from_entry(exchange, &incomplete.entry);
+    response.content_length = incomplete.length;
+    let reader = FillReader::new(fill, incomplete, by);
+    response.body = Body::Stream { source: Source::Fill(reader), window: None };
+    Ending::Answer(response)
+}
+
+/// Whether one of the texts is neither empty nor `0`.
+fn any_true(exchange: &Exchange, templates: &[Template]) -> bool {
+    templates.iter().any(|template| {
+        let value = template.expand(exchange);
+        !value.is_empty() && value != b"0"
+    })
+}
+
+fn allowance(allowed: bool) -> Allowance {
+    if allowed { Allowance::Allowed } else { Allowance::Forbidden }
+}

@@ -1,0 +1,439 @@
+//! Asking an upstream on behalf of the cache, and storing what it answers.
+//!
+//! Runs as a task of its own, so that a client that leaves costs the others nothing. Bytes go to those who
+//! read ([`Ticket`]) as they come and to the disk in batches, on threads that may block. Where the
+//! disk fails or is full the answer still reaches everyone; it is only not stored.
+
+use std::{
+    rc::Rc,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use cache::{
+    Digest, Key, Meta, Renewed,
+    policy::{self, Admission},
+};
+use config::LocationConf;
+use http1::Fields;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::{
+    fill::{Incomplete, Release, TAIL_BYTES, Ticket},
+    request::Outgoing,
+    sink::{Destination, NotStored, Sink},
+    transport::{self, Incoming, UpstreamBody},
+    zone::{Entry, Zone},
+};
+use crate::{
+    clock,
+    error_log::{self, Level},
+    http::{
+        Fault,
+        exchange::UpstreamFacts,
+        fault::{Kind, Retry, Side},
+        site::EventLoop,
+    },
+    upstream::Group,
+};
+
+/// Bytes that are gathered before the disk is bothered; smaller bodies are written at once when they are whole.
+const BATCH_BYTES: u64 = 64 << 10;
+
+/// What is to be asked, and what is to be done with the answer.
+pub struct Order {
+    /// The location that asks.
+    pub location: Arc<LocationConf>,
+    /// The request to the upstream.
+    pub outgoing: Outgoing,
+    /// Who is asked.
+    pub group: Arc<Group>,
+    /// Where the answer is stored.
+    pub zone: Arc<Zone>,
+    /// Under which key.
+    pub key: Key,
+    /// A stale entry at hand.
+    pub stale: Option<Stale>,
+    /// Whether the answer may be stored at all.
+    pub storing: Storing,
+    /// Fields of the request, for Vary.
+    pub request_fields: Fields,
+}
+
+/// Whether an answer may be stored (`proxy_no_cache`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storing {
+    /// Where its head allows it.
+    Wanted,
+    /// Never.
+    Refused,
+}
+
+/// A stale entry that is at hand while the upstream is asked.
+pub struct Stale {
+    /// The entry.
+    pub entry: Arc<Entry>,
+    /// Whether the answer itself allows it when the upstream fails (`stale-if-error`).
+    pub on_error: bool,
+}
+
+/// What became of an [`Order`].
+pub struct Answer {
+    /// The answer.
+    pub outcome: Result<Outcome, Fault>,
+    /// What the log wants to know.
+    pub facts: UpstreamFacts,
+}
+
+/// An answer.
+pub enum Outcome {
+    /// It is being stored, and can be read.
+    Stored(Arc<Incomplete>),
+    /// The stale entry is good again.
+    Refreshed(Arc<Entry>),
+    /// It is not stored: the one who asked gets it.
+    Through(Box<Incoming>),
+    /// The stale entry is to be served, because of this fault or of the answer's status.
+    Stale(Arc<Entry>, Option<Fault>),
+}
+
+impl Default for Answer {
+    /// The answer of a task that died.
+    fn default() -> Self {
+        let fault = Fault {
+            side: Side::Server,
+            kind: Kind::System,
+            during: "reading upstream",
+            retry: Retry::Never,
+            detail: "the fill of the cache was given up".into(),
+        };
+        Self { outcome: Err(fault), facts: UpstreamFacts::default() }
+    }
+}
+
+/// Begins to carry out an order; it goes on whether or not anyone waits for the answer.
+pub fn start(event_loop: &Rc<EventLoop>, order: Order, ticket: Ticket) -> oneshot::Receiver<Answer> {
+    let (sender, receiver) = oneshot::channel();
+    tokio::task::spawn_local(carry_out(Rc::clone(event_loop), order, ticket, sender));
+    receiver
+}
+
+async fn carry_out(event_loop: Rc<EventLoop>, mut order: Order, ticket: Ticket, sender: oneshot::Sender<Answer>) {
+    let mut facts = UpstreamFacts::default();
+    let outgoing = &mut order.outgoing;
+    let fetched =
+        transport::fetch(&event_loop, &order.location, &order.group, outgoing, None, &mut facts).await;
+    let decision = match fetched {
+        Ok(incoming) => decide(&mut order, incoming),
+        Err(fault) => match order.stale.take().filter(|stale| stale.covers_fault(&order.location, &fault)) {
+            Some(stale) => Decision::ServeStale(stale.entry, Some(fault)),
+            None => Decision::Fail(fault),
+        },
+    };
+    let (outcome, release) = match decision {
+        Decision::Store(incoming, meta) => {
+            let (incomplete, pump) = begin_to_store(order, ticket, *incoming, meta);
+            let last_try = facts.clone();
+            // Whoever asked may have left; the fill goes on for those who come.
+            let _ = sender.send(Answer { outcome: Ok(Outcome::Stored(incomplete)), facts });
+            return pump.run(last_try).await;
+        }
+        Decision::Refresh(entry, incoming) => {
+            let entry = refresh(&order, &ticket, entry, &incoming).await;
+            incoming.body.finish(&mut facts);
+            (Ok(Outcome::Refreshed(entry)), Release::LookAgain)
+        }
+        Decision::ServeStale(entry, fault) => (Ok(Outcome::Stale(entry, fault)), Release::ServeStale),
+        Decision::PassThrough(incoming) => (Ok(Outcome::Through(incoming)), Release::Uncacheable),
+        Decision::Fail(fault) => (Err(fault), Release::LookAgain),
+    };
+    ticket.release(release);
+    // As above: an answer that nobody waits for goes nowhere.
+    let _ = sender.send(Answer { outcome, facts });
+}
+
+/// What is done with an upstream's answer.
+enum Decision {
+    Store(Box<Incoming>, Meta),
+    Refresh(Arc<Entry>, Box<Incoming>),
+    ServeStale(Arc<Entry>, Option<Fault>),
+    PassThrough(Box<Incoming>),
+    Fail(Fault),
+}
+
+fn decide(order: &mut Order, incoming: Incoming) -> Decision {
+    let location = &order.location;
+    let incoming = Box::new(incoming);
+    let status = incoming.head.status;
+    if let Some(stale) = order.stale.take() {
+        if status == 304 && *location.cache.revalidate {
+            return Decision::Refresh(stale.entry, incoming);
+        }
+        if stale.covers_status(location, status) {
+            return Decision::ServeStale(stale.entry, None);
+        }
+    }
+    if order.storing == Storing::Refused || incoming.upgraded.is_some() {
+        return Decision::PassThrough(incoming);
+    }
+    let fields = &incoming.head.fields;
+    let now = clock::now();
+    match policy::admit(status, fields, &location.proxy.ignore_headers, &location.cache.valid, now) {
+        Admission::Refused(_) => Decision::PassThrough(incoming),
+        Admission::Store { terms, vary } => {
+            let variant = match vary.is_empty() {
+                true => Digest::default(),
+                false => policy::vary::variant(&order.key.digest, &vary, &order.request_fields),
+            };
+            let meta = Meta {
+                valid_until: terms.valid_until,
+                stale_while_revalidate: terms.stale_while_revalidate,
+                stale_if_error: terms.stale_if_error,
+                last_modified: fields.get("last-modified").and_then(http1::date::parse),
+                date: now,
+                etag: fields.get("etag").unwrap_or_default().to_vec(),
+                vary,
+                variant,
+                header_start: 0,
+                body_start: 0,
+                body_len: incoming.body.length(),
+            };
+            Decision::Store(incoming, meta)
+        }
+    }
+}
+
+/// Gives a stale entry the times that a 304 brought.
+async fn refresh(order: &Order, ticket: &Ticket, entry: Arc<Entry>, incoming: &Incoming) -> Arc<Entry> {
+    let location = &order.location;
+    let (fields, head) = (&incoming.head.fields, &entry.head);
+    let ignored = &location.proxy.ignore_headers;
+    let now = clock::now();
+    let Some(terms) = policy::renew(fields, &head.fields, head.status, ignored, &location.cache.valid, now) else {
+        return entry;
+    };
+    let mut meta = entry.meta.clone();
+    meta.set_terms(&terms);
+    meta.date = now;
+    let (zone, key, digest) = (Arc::clone(&order.zone), order.key.clone(), *ticket.digest());
+    let Some(identity) = entry.identity() else { return entry };
+    let written = meta.clone();
+    let work = move || {
+        zone.store.update_meta(&key, &Renewed { digest: &digest, identity: &identity, meta: &written })
+    };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(Some(identity))) => {
+            let generation = order.zone.store.generation(&digest);
+            let entry = Arc::new(entry.renewed(meta, identity, generation));
+            order.zone.replace(digest, Arc::clone(&entry));
+            entry
+        }
+        // Replaced meanwhile, or not to be written: what was found is as good for this answer.
+        Ok(Ok(None)) => entry,
+        Ok(Err(error)) => {
+            not_stored(&error);
+            entry
+        }
+        Err(_) => entry,
+    }
+}
+
+impl Stale {
+    /// Whether it may be served instead of an answer with that status.
+    fn covers_status(&self, location: &LocationConf, status: u16) -> bool {
+        let use_stale = &*location.cache.use_stale;
+        match status {
+            500 => use_stale.http_500 || self.on_error,
+            502 => use_stale.http_502 || self.on_error,
+            503 => use_stale.http_503 || self.on_error,
+            504 => use_stale.http_504 || self.on_error,
+            403 => use_stale.http_403,
+            404 => use_stale.http_404,
+            429 => use_stale.http_429,
+            _ => false,
+        }
+    }
+
+    /// Whether it may be served where there was no answer.
+    fn covers_fault(&self, location: &LocationConf, fault: &Fault) -> bool {
+        let use_stale = &*location.cache.use_stale;
+        match fault.kind {
+            Kind::Timeout => use_stale.timeout || self.on_error,
+            Kind::InvalidHeader => use_stale.invalid_header || self.on_error,
+            Kind::Connection | Kind::NoPeers => use_stale.error || self.on_error,
+            Kind::Status(_) | Kind::BodyTooLarge | Kind::InvalidBody | Kind::System => false,
+        }
+    }
+}
+
+/// Makes an answer readable for all, and prepares its way to the disk.
+fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Meta) -> (Arc<Incomplete>, Pump) {
+    let Incoming { head, head_bytes, body, .. } = incoming;
+    let digest =
+        policy::vary::store_under(&order.key.digest, ticket.digest(), &meta.vary, &order.request_fields);
+    let entry = Arc::new(Entry::arriving(meta.clone(), head));
+    let incomplete = Arc::new(Incomplete { entry, length: body.length(), file: OnceLock::new() });
+    ticket.publish(Arc::clone(&incomplete));
+    let destination = Destination {
+        zone: order.zone,
+        key: order.key,
+        digest,
+        meta,
+        head: head_bytes,
+        temp_dir: order.location.proxy.temp_path.path.clone(),
+    };
+    let permit = ticket.take_permit();
+    let disk = match permit {
+        Some(permit) => Disk::Idle(Box::new(Sink::new(destination, Arc::clone(&incomplete), permit))),
+        None => Disk::Failed,
+    };
+    (incomplete, Pump { ticket, body, disk, pending: Vec::new(), pending_bytes: 0 })
+}
+
+/// Moves a body from the upstream to readers and disk.
+struct Pump {
+    ticket: Ticket,
+    body: UpstreamBody,
+    disk: Disk,
+    /// Chunks that the disk has not been given yet.
+    pending: Vec<Bytes>,
+    pending_bytes: u64,
+}
+
+/// What the disk is doing.
+enum Disk {
+    /// It waits for more.
+    Idle(Box<Sink>),
+    /// It writes.
+    Busy(JoinHandle<(Box<Sink>, Result<u64, NotStored>)>),
+    /// It has given up; the answer goes on without it.
+    Failed,
+}
+
+/// What woke a pump.
+enum Event {
+    Chunk(Result<Option<Bytes>, Fault>),
+    Written(Result<(Box<Sink>, Result<u64, NotStored>), tokio::task::JoinError>),
+    Moved,
+}
+
+impl Pump {
+    async fn run(mut self, mut facts: UpstreamFacts) {
+        loop {
+            let reads = self.may_read();
+            if matches!(self.disk, Disk::Failed) && self.ticket.unread().is_none() {
+                // Neither disk nor reader: there is nothing to fetch for.
+                return;
+            }
+            let event = tokio::select! {
+                biased;
+                written = writing(&mut self.disk) => Event::Written(written),
+                chunk = self.body.next(), if reads => Event::Chunk(chunk),
+                () = self.ticket.reader_moved(), if matches!(self.disk, Disk::Failed) => Event::Moved,
+            };
+            match event {
+                Event::Chunk(Ok(Some(bytes))) => self.take(bytes),
+                Event::Chunk(Ok(None)) => {
+                    self.body.finish(&mut facts);
+                    self.ticket.complete(facts.tries.pop());
+                    return self.commit().await;
+                }
+                Event::Chunk(Err(fault)) => return self.ticket.fail(fault),
+                Event::Written(written) => self.written(written),
+                Event::Moved => {}
+            }
+        }
+    }
+
+    /// Whether memory allows to take more from the upstream.
+    fn may_read(&self) -> bool {
+        match &self.disk {
+            Disk::Idle(_) | Disk::Busy(_) => self.pending_bytes < TAIL_BYTES,
+            Disk::Failed => self.ticket.unread().is_some_and(|unread| unread < TAIL_BYTES),
+        }
+    }
+
+    fn take(&mut self, bytes: Bytes) {
+        self.ticket.append(bytes.clone());
+        if matches!(self.disk, Disk::Failed) {
+            return;
+        }
+        self.pending_bytes += bytes.len() as u64;
+        self.pending.push(bytes);
+        if self.pending_bytes >= BATCH_BYTES {
+            self.write();
+        }
+    }
+
+    /// Gives the disk what is pending, if it waits for more.
+    fn write(&mut self) {
+        match std::mem::replace(&mut self.disk, Disk::Failed) {
+            Disk::Idle(mut sink) => {
+                let chunks = std::mem::take(&mut self.pending);
+                self.pending_bytes = 0;
+                let work = move || {
+                    let done = sink.write(&chunks);
+                    (sink, done)
+                };
+                self.disk = Disk::Busy(tokio::task::spawn_blocking(work));
+            }
+            other => self.disk = other,
+        }
+    }
+
+    fn written(&mut self, written: Result<(Box<Sink>, Result<u64, NotStored>), tokio::task::JoinError>) {
+        match written {
+            Ok((sink, Ok(position))) => {
+                self.disk = Disk::Idle(sink);
+                self.ticket.trim(position);
+                if self.pending_bytes >= BATCH_BYTES {
+                    self.write();
+                }
+            }
+            Ok((_, Err(error))) => self.give_up_disk(&error),
+            Err(error) => self.give_up_disk(&error),
+        }
+    }
+
+    /// The answer goes on to those who read it, and nobody new finds it.
+    fn give_up_disk(&mut self, error: &dyn std::fmt::Display) {
+        not_stored(error);
+        self.disk = Disk::Failed;
+        self.pending.clear();
+        self.pending_bytes = 0;
+        self.ticket.unlist();
+    }
+
+    /// Writes what is left and gives the file its name.
+    async fn commit(mut self) {
+        if let Disk::Busy(_) = self.disk {
+            let written = writing(&mut self.disk).await;
+            self.disk = Disk::Failed;
+            match written {
+                Ok((sink, Ok(_))) => self.disk = Disk::Idle(sink),
+                Ok((_, Err(error))) => self.give_up_disk(&error),
+                Err(error) => self.give_up_disk(&error),
+            }
+        }
+        let Disk::Idle(sink) = self.disk else { return };
+        let chunks = self.pending;
+        let committed = tokio::task::spawn_blocking(move || sink.commit(&chunks)).await;
+        match committed {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => not_stored(&error),
+            Err(error) => not_stored(&error),
+        }
+    }
+}
+
+/// Waits for the disk, for ever where it has nothing to do. Cancel safe.
+async fn writing(disk: &mut Disk) -> Result<(Box<Sink>, Result<u64, NotStored>), tokio::task::JoinError> {
+    match disk {
+        Disk::Busy(job) => job.await,
+        Disk::Idle(_) | Disk::Failed => std::future::pending().await,
+    }
+}
+
+fn not_stored(error: &dyn std::fmt::Display) {
+    error_log::write(Level::Crit, format_args!("response is not cached: {error}"));
+}
