@@ -1,1 +1,207 @@
-//! Being written.
+//! The cache loader: walks the files of a cache and gives each one that has none its row in the index.
+//!
+//! It starts at once, but only where index and files may differ (first start, a warm nginx directory, a crash of the
+//! machine); meanwhile workers look at the disk for what the index does not have. Files are not read, as in
+//! nginx: a wrong one is noticed when it is asked for. `loader_files`, `loader_threshold` and `loader_sleep` set the pace.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use cache::format::STRUCT_BYTES;
+use cache::{Digest, Durability, OpenError, Role, Zone, digest_of_name, path_of};
+use config::CachePath;
+use thiserror::Error;
+
+/// Levels of directories that nginx allows.
+const DEEPEST: usize = 3;
+
+/// Why a cache could not be loaded. The next loader starts again.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// It could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A directory could not be read.
+    #[error("could not read \"{}\" ({source})", path.display())]
+    Directory {
+        /// Its name.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The result could not be noted.
+    #[error("could not note that a cache is loaded ({0})")]
+    Note(#[source] io::Error),
+}
+
+/// What the loader found in one cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Files that belong to it.
+    pub files: u64,
+    /// What was removed: torn files, files where no key leads, temporary files of dead processes.
+    pub removed: u64,
+}
+
+/// Whether a cache was walked to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The index was right already.
+    Unneeded,
+    /// Every file has its row now.
+    Complete(Loaded),
+    /// It was told to stop.
+    Stopped,
+}
+
+/// Loads each cache whose index may lack files; ends early where `stop` says so.
+///
+/// Call it in a process of its own, which has opened none of them.
+pub fn run(zones: &[Arc<CachePath>], stop: &impl Fn() -> bool) -> Result<(), LoadError> {
+    for conf in zones {
+        match load(conf, stop)? {
+            Outcome::Unneeded => {}
+            Outcome::Complete(loaded) => tracing::info!(
+                "cache \"{}\": loaded {} files, removed {}",
+                conf.name,
+                loaded.files,
+                loaded.removed
+            ),
+            Outcome::Stopped => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// Loads one cache, if its index may lack files.
+pub fn load(conf: &Arc<CachePath>, stop: &impl Fn() -> bool) -> Result<Outcome, LoadError> {
+    let zone = Zone::open(conf, Role::Loader)?;
+    if !zone.is_cold() {
+        return Ok(Outcome::Unneeded);
+    }
+    let mut walk = Walk { zone, stop, loaded: Loaded::default(), pace: Pace::begin(monotonic()) };
+    walk.loaded.removed = walk.zone.sweep().map_err(LoadError::Note)?;
+    if walk.directory(&conf.path, 0)? == Progress::Stopped {
+        return Ok(Outcome::Stopped);
+    }
+    walk.zone.flush(Durability::Synced);
+    walk.zone.set_loaded().map_err(LoadError::Note)?;
+    Ok(Outcome::Complete(walk.loaded))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    Done,
+    Stopped,
+}
+
+struct Walk<'a, S> {
+    zone: Zone,
+    stop: &'a S,
+    loaded: Loaded,
+    pace: Pace,
+}
+
+impl<S: Fn() -> bool> Walk<'_, S> {
+    fn directory(&mut self, dir: &Path, depth: usize) -> Result<Progress, LoadError> {
+        let failed = |source| LoadError::Directory { path: dir.to_owned(), source };
+        for entry in fs::read_dir(dir).map_err(failed)? {
+            if (self.stop)() {
+                return Ok(Progress::Stopped);
+            }
+            let entry = entry.map_err(failed)?;
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_file() {
+                self.file(&entry);
+            } else if kind.is_dir() && depth < DEEPEST && is_level(&entry.file_name()) {
+                // A directory that the manager's side removed meanwhile holds nothing.
+                if entry.path().exists() && self.directory(&entry.path(), depth + 1)? == Progress::Stopped {
+                    return Ok(Progress::Stopped);
+                }
+            }
+        }
+        Ok(Progress::Done)
+    }
+
+    /// Files whose names are no digest are somebody else's, and stay.
+    fn file(&mut self, entry: &DirEntry) {
+        let Some(digest) = digest_of_name(&entry.file_name()) else { return };
+        // Removed meanwhile.
+        let Ok(metadata) = entry.metadata() else { return };
+        let path = entry.path();
+        match judge(self.zone.conf(), &digest, &path, &metadata) {
+            Verdict::Ours => {
+                self.zone.adopt(&digest, metadata.len(), wall_clock());
+                self.loaded.files += 1;
+            }
+            Verdict::Rubbish => {
+                self.loaded.removed += u64::from(fs::remove_file(&path).is_ok());
+            }
+            Verdict::Foreign => {}
+        }
+        self.pace.step(self.zone.conf());
+    }
+}
+
+/// What a file with a digest for a name is.
+enum Verdict {
+    Ours,
+    /// Too short for a header, or a cached file where no key leads: of other `levels`.
+    Rubbish,
+    Foreign,
+}
+
+fn judge(conf: &CachePath, digest: &Digest, path: &Path, metadata: &Metadata) -> Verdict {
+    let in_place = path_of(conf, digest) == path;
+    if in_place {
+        return if metadata.len() < STRUCT_BYTES as u64 { Verdict::Rubbish } else { Verdict::Ours };
+    }
+    let mut version = [0; 8];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut version));
+    if read.is_ok() && version == 5u64.to_le_bytes() { Verdict::Rubbish } else { Verdict::Foreign }
+}
+
+/// A directory of the cache's levels is named by one or two hex digits; `temp` and others are not entered.
+fn is_level(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    matches!(name.len(), 1 | 2) && name.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// Works for a while, then rests, as nginx's loader does.
+struct Pace {
+    since: Instant,
+    files: u64,
+}
+
+impl Pace {
+    fn begin(now: Instant) -> Self {
+        Self { since: now, files: 0 }
+    }
+
+    fn step(&mut self, conf: &CachePath) {
+        self.files += 1;
+        if self.files >= conf.loader_files || self.since.elapsed() >= conf.loader_threshold {
+            rest(conf.loader_sleep);
+            *self = Self::begin(monotonic());
+        }
+    }
+}
+
+fn rest(time: Duration) {
+    thread::sleep(time);
+}
+
+#[expect(clippy::disallowed_methods, reason = "the walk's clock: it paces the disk")]
+fn monotonic() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the walk's clock: files it finds count as used now")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
+}

@@ -1,2 +1,2 @@
-//! Being written.
-fn main() {}
+//! x
+fn main(){}

@@ -37,6 +37,7 @@ const TOUCH_SECONDS: u32 = 10;
 /// A wish to change the index. What a change holds (room, permit) is given up once it is committed.
 pub(crate) enum Change {
     /// A file has taken its name.
+    #[expect(dead_code, reason = "room and permit are held until the row is committed")]
     Insert { digest: Digest, size_bytes: u64, now: u32, room: Room, permit: FillPermit },
     /// A file was found that has no row.
     Adopt { digest: Digest, size_bytes: u64, now: u32 },
