@@ -9,7 +9,14 @@ use std::{fs::File, ops::Range, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use http1::Fields;
 
-use super::proxy::{fill::FillReader, transport::{Upgraded, UpstreamBody}};
+use super::{
+    Fault,
+    exchange::UpstreamFacts,
+    proxy::{
+        fill::FillReader,
+        transport::{Upgraded, UpstreamBody},
+    },
+};
 
 /// What a client is sent for one request.
 pub struct Response {
@@ -102,6 +109,35 @@ pub enum Source {
     Upstream(Box<UpstreamBody>),
     /// From a fill of the cache, as it grows.
     Fill(FillReader),
+}
+
+impl Source {
+    /// Whether a piece or the end can be had without waiting.
+    pub fn is_ready(&self) -> bool {
+        match self {
+            Self::Upstream(body) => body.is_ready(),
+            Self::Fill(reader) => reader.is_ready(),
+        }
+    }
+
+    /// Returns the next piece; none at the end. Cancel safe.
+    ///
+    /// # Errors
+    /// The upstream's fault where the body cannot be completed.
+    pub async fn next(&mut self) -> Result<Option<Piece>, Fault> {
+        match self {
+            Self::Upstream(body) => Ok(body.next().await?.map(Piece::Memory)),
+            Self::Fill(reader) => reader.next().await,
+        }
+    }
+
+    /// Notes what the whole answer took, for the log.
+    pub fn finish(&self, facts: &mut UpstreamFacts) {
+        match self {
+            Self::Upstream(body) => body.finish(facts),
+            Self::Fill(reader) => reader.finish(facts),
+        }
+    }
 }
 
 /// A run of bytes of an open file.

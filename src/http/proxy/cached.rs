@@ -17,7 +17,7 @@ use super::{
     fill::{Fill, FillReader, Incomplete, ReadBy, Release, Stage, Ticket},
     pass_on,
     request::{self, Purpose},
-    response,
+    stored,
     storing::{self, Order, Outcome, Stale, Storing},
     zone::{Entry, Turn, Zone},
 };
@@ -163,7 +163,7 @@ impl Dealing<'_> {
     fn hit(&self, exchange: &mut Exchange, entry: &Arc<Entry>, status: CacheStatus) -> Ending {
         exchange.upstream.cache_status = Some(status);
         self.zone.store.touch(&self.digest, clock::now());
-        Ending::Answer(response::from_entry(exchange, entry))
+        Ending::Answer(stored::answer(exchange, entry))
     }
 
     /// Waits for what another request is fetching, and reads it while it arrives.
@@ -285,7 +285,7 @@ impl Dealing<'_> {
 
 /// Reads an answer while it is being stored.
 fn follow(exchange: &mut Exchange, fill: Arc<Fill>, incomplete: Arc<Incomplete>, by: ReadBy) -> Ending {
-    let mut response = response::from_entry(exchange, &incomplete.entry);
+    let mut response = stored::answer(exchange, &incomplete.entry);
     response.content_length = incomplete.length;
     let reader = FillReader::new(fill, incomplete, by);
     response.body = Body::Stream { source: Source::Fill(reader), window: None };

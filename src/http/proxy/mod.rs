@@ -9,6 +9,7 @@ pub mod fill;
 pub mod request;
 pub mod response;
 mod sink;
+mod stored;
 pub mod storing;
 pub mod transport;
 pub mod zone;

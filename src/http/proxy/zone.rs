@@ -23,7 +23,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     fill::{Fill, Ticket},
-    response::Cooked,
+    stored::Cooked,
 };
 use crate::{
     clock,

@@ -1,0 +1,85 @@
+//! The answer that a stored entry makes.
+//!
+//! Most heads come out the same for every client of a location: those are translated once and shared.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http1::ResponseHead;
+
+use super::{response, zone::Entry};
+use crate::http::{
+    Body, Exchange, Response,
+    response::{LastModified, Ranges, SharedFields},
+};
+
+/// An entry's head as the clients of one location get it.
+pub struct Cooked {
+    status: u16,
+    reason: Option<Bytes>,
+    content_type: Option<Bytes>,
+    last_modified: Option<LastModified>,
+    ranges: Ranges,
+    fields: Arc<SharedFields>,
+}
+
+/// Makes the answer of an entry, its body included where that is stored whole.
+pub fn answer(exchange: &Exchange, entry: &Entry) -> Response {
+    let mut response = head(exchange, entry);
+    response.content_length = Some(entry.body_len());
+    response.body = entry.body();
+    response
+}
+
+fn head(exchange: &Exchange, entry: &Entry) -> Response {
+    if depends_on_request(&entry.head) {
+        return allow_ranges(response::to_client(exchange, &entry.head));
+    }
+    let location = exchange.location.id;
+    let (made_for, cooked) =
+        entry.cooked.get_or_init(|| (location, Cooked::new(response::to_client(exchange, &entry.head))));
+    if *made_for == location {
+        return cooked.serve();
+    }
+    allow_ranges(response::to_client(exchange, &entry.head))
+}
+
+/// Whether `proxy_redirect` may make something else of it for each request.
+fn depends_on_request(head: &ResponseHead) -> bool {
+    head.fields.contains("Location") || head.fields.contains("Refresh")
+}
+
+/// As nginx: what is stored can be had in any ranges, where the upstream allowed ranges at all.
+fn allow_ranges(mut response: Response) -> Response {
+    if response.ranges == Ranges::Single {
+        response.ranges = Ranges::Allowed;
+    }
+    response
+}
+
+impl Cooked {
+    fn new(response: Response) -> Self {
+        let response = allow_ranges(response);
+        let mut lines = Vec::new();
+        http1::write_fields(&mut lines, &response.fields);
+        Self {
+            status: response.status,
+            reason: response.reason,
+            content_type: response.content_type,
+            last_modified: response.last_modified,
+            ranges: response.ranges,
+            fields: Arc::new(SharedFields { fields: response.fields, lines }),
+        }
+    }
+
+    fn serve(&self) -> Response {
+        let mut response = Response::new(self.status);
+        response.reason.clone_from(&self.reason);
+        response.content_type.clone_from(&self.content_type);
+        response.last_modified.clone_from(&self.last_modified);
+        response.ranges = self.ranges;
+        response.shared = Some(Arc::clone(&self.fields));
+        response.body = Body::Empty;
+        response
+    }
+}
