@@ -25,7 +25,7 @@ pub(crate) enum Line {
 /// What bytes a name is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NameKind {
-    Usual,
+    Plain,
     /// Letters, digits, hyphens and at least one underscore.
     WithUnderscore,
     /// There are other bytes in it.
@@ -74,7 +74,7 @@ pub(crate) fn scan(line: &[u8], side: Side) -> Result<Line, usize> {
         return Ok(Line::StatusLine);
     }
     let name = match seen {
-        NAME => NameKind::Usual,
+        NAME => NameKind::Plain,
         UNDERSCORE => NameKind::WithUnderscore,
         _ => NameKind::Odd,
     };
@@ -124,19 +124,19 @@ mod tests {
 
     #[test]
     fn fields() {
-        use NameKind::{Odd, Usual, WithUnderscore};
+        use NameKind::{Odd, Plain, WithUnderscore};
         for (line, wanted) in [
-            ("A: b\r", ("A", "b", Usual)),
-            ("A: b", ("A", "b", Usual)),
-            ("A:b\r\r", ("A", "b", Usual)),
-            ("A-1:  b c  \r", ("A-1", "b c", Usual)),
-            ("A:\r", ("A", "", Usual)),
-            ("A:   \r", ("A", "", Usual)),
-            ("A:\tb\t\r", ("A", "\tb\t", Usual)),
-            ("A: \u{e9}\u{1}\r", ("A", "\u{e9}\u{1}", Usual)),
-            ("A:b:c\r", ("A", "b:c", Usual)),
-            ("no-colon\r", ("no-colon", "", Usual)),
-            ("no-colon", ("no-colon", "", Usual)),
+            ("A: b\r", ("A", "b", Plain)),
+            ("A: b", ("A", "b", Plain)),
+            ("A:b\r\r", ("A", "b", Plain)),
+            ("A-1:  b c  \r", ("A-1", "b c", Plain)),
+            ("A:\r", ("A", "", Plain)),
+            ("A:   \r", ("A", "", Plain)),
+            ("A:\tb\t\r", ("A", "\tb\t", Plain)),
+            ("A: \u{e9}\u{1}\r", ("A", "\u{e9}\u{1}", Plain)),
+            ("A:b:c\r", ("A", "b:c", Plain)),
+            ("no-colon\r", ("no-colon", "", Plain)),
+            ("no-colon", ("no-colon", "", Plain)),
             ("a_b: c\r", ("a_b", "c", WithUnderscore)),
             ("_: c\r", ("_", "c", WithUnderscore)),
             ("a_@: c\r", ("a_@", "c", Odd)),

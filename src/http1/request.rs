@@ -275,7 +275,12 @@ impl RequestParser {
         self.fit(end + 1, rules).map_err(|_| RequestError::TooLongUri)?;
         let line = &buf[self.line_start..end];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        (head.method, head.version, head.parts) = target::parse_line(line)?;
+        (head.method, head.version, head.parts) = target::parse_line(line).inspect_err(|&error| {
+            // The answer goes out without a head, too.
+            if error == LineError::MethodOfVersion0_9 {
+                head.version = Version::V0_9;
+            }
+        })?;
         head.line.extend_from_slice(line);
         self.stage = Stage::Fields;
         self.next_line(end);
@@ -388,7 +393,7 @@ fn too_long(line: &[u8]) -> RequestError {
 #[inline]
 fn is_ignored(name: NameKind, rules: &HeadRules) -> bool {
     let invalid = match name {
-        NameKind::Usual => false,
+        NameKind::Plain => false,
         NameKind::WithUnderscore => rules.underscores == Underscores::Invalid,
         NameKind::Odd => true,
     };
@@ -410,20 +415,17 @@ pub fn check_request(head: &RequestHead) -> Result<Framing, RequestError> {
     }
 }
 
-/// The host that a request is for: that of an absolute-form target, else that of the `Host` field, which must
-/// be valid and, from HTTP/1.1 on, must be there in either case.
+/// The host that a request is for: that of an absolute-form target, else that of the `Host` field. The field
+/// must be valid and, from HTTP/1.1 on, must be there in either case.
 pub fn check_host(head: &RequestHead) -> Result<Option<Host<'_>>, RequestError> {
-    let in_line = head.authority().filter(|_| head.host().is_some());
+    let in_line = head.scheme().map(|_| head.authority().unwrap_or_default());
     let in_line = in_line.map(parse_host).transpose().map_err(|_| RequestError::InvalidHostInLine)?;
     let field = head.fields.get("Host");
     if field.is_none() && head.version > Version::V1_0 {
         return Err(RequestError::NoHost);
     }
-    // As nginx: next to an absolute form the field is not looked at.
-    if in_line.is_some() {
-        return Ok(in_line);
-    }
-    field.map(parse_host).transpose().map_err(|_| RequestError::InvalidHost)
+    let in_field = field.map(parse_host).transpose().map_err(|_| RequestError::InvalidHost)?;
+    Ok(in_line.or(in_field))
 }
 
 /// Refuses two fields of a name that makes sense only once.

