@@ -1,8 +1,8 @@
 //! Writing an answer: head, framing, body, in as few system calls as it takes.
 //!
 //! A head and a body in memory go out with one call. A file follows its head by `sendfile`, or is
-//! read off the event loop where `sendfile` is off. A stream is written as it comes, and its slowness is the
-//! business: nothing here reads ahead of what the client takes, unless the source does so itself.
+//! read off the event loop where `sendfile` is off. A stream is written as it comes; nothing here reads
+//! ahead of what the client takes, unless the source does so itself.
 
 use std::{io, ops::Range};
 
