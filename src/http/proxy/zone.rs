@@ -219,7 +219,7 @@ impl Entry {
         let body = match stored.small_body {
             Some(bytes) => StoredBody::Memory(Bytes::from(bytes)),
             None => StoredBody::File(FileSlice {
-                file: Arc::new(stored.file),
+                file: stored.file,
                 offset: stored.body_start,
                 len: stored.body_len,
             }),
