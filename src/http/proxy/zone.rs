@@ -185,7 +185,7 @@ pub struct FillTable {
 const SHARDS: usize = 16;
 
 impl FillTable {
-    fn turn(self: &Arc<Self>, digest: &Digest, age: Duration) -> Turn {
+    pub(super) fn turn(self: &Arc<Self>, digest: &Digest, age: Duration) -> Turn {
         let mut fills = self.shard(digest).lock();
         if let Some(fill) = fills.get(digest)
             && !(fill.is_asking() && fill.begun.elapsed() >= age)
