@@ -5,14 +5,13 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use config::{Content, LocationConf, RewriteOp};
+use config::{Content, Found, LocationConf, RewriteOp};
 
 use super::{
     Exchange, Fault, Response,
     exchange::{ErrorPage, UriState},
     fault::{self, Kind, PageAction, Retry, Side},
     files, filter, proxy,
-    route::{self, Place},
 };
 use crate::error_log;
 
@@ -134,18 +133,18 @@ fn server_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
 /// Location: the longest prefix, the first regular expression; `internal`; the redirect that adds a slash.
 fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
     let server = Arc::clone(&exchange.server);
-    match route::location(&server, &exchange.uri) {
-        Place::Location(location, captures) => {
+    match server.locations.find(&exchange.uri) {
+        Some(Found::Location { location, captures }) => {
             exchange.location = Arc::clone(location);
             if !captures.is_empty() {
                 exchange.captures = captures;
             }
         }
-        Place::Server(location) => exchange.location = Arc::clone(location),
-        Place::WantsSlash => {
-            exchange.location = Arc::clone(&server.defaults);
+        Some(Found::WantsSlash { location }) => {
+            exchange.location = Arc::clone(location);
             return ControlFlow::Break(Ending::Answer(fault::add_slash(exchange)));
         }
+        None => exchange.location = Arc::clone(&server.defaults),
     }
     if exchange.location.internal && !exchange.internal {
         return ControlFlow::Break(Ending::Fail(Fault::status_only(404)));

@@ -13,6 +13,7 @@ use super::{
     Fault,
     exchange::UpstreamFacts,
     proxy::{
+        ahead::ReadAhead,
         fill::FillReader,
         transport::{Upgraded, UpstreamBody},
     },
@@ -105,8 +106,10 @@ pub enum Body {
 
 /// A body that is still arriving.
 pub enum Source {
-    /// From the upstream, straight through.
+    /// From the upstream, as fast as the client takes it (`proxy_buffering off`).
     Upstream(Box<UpstreamBody>),
+    /// From the upstream, as fast as that sends it.
+    Ahead(ReadAhead),
     /// From a fill of the cache, as it grows.
     Fill(FillReader),
 }
@@ -116,6 +119,7 @@ impl Source {
     pub fn is_ready(&self) -> bool {
         match self {
             Self::Upstream(body) => body.is_ready(),
+            Self::Ahead(ahead) => ahead.is_ready(),
             Self::Fill(reader) => reader.is_ready(),
         }
     }
@@ -127,7 +131,16 @@ impl Source {
     pub async fn next(&mut self) -> Result<Option<Piece>, Fault> {
         match self {
             Self::Upstream(body) => Ok(body.next().await?.map(Piece::Memory)),
+            Self::Ahead(ahead) => ahead.next().await,
             Self::Fill(reader) => reader.next().await,
+        }
+    }
+
+    /// Runs `work`, the sending of a piece, and goes on reading meanwhile where that is wanted.
+    pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        match self {
+            Self::Ahead(ahead) => ahead.meanwhile(work).await,
+            Self::Upstream(_) | Self::Fill(_) => work.await,
         }
     }
 
@@ -135,6 +148,7 @@ impl Source {
     pub fn finish(&self, facts: &mut UpstreamFacts) {
         match self {
             Self::Upstream(body) => body.finish(facts),
+            Self::Ahead(ahead) => ahead.finish(facts),
             Self::Fill(reader) => reader.finish(facts),
         }
     }

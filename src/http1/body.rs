@@ -27,12 +27,16 @@ pub enum FramingError {
     /// `Content-Length` is not a number.
     #[error("invalid \"Content-Length\" header")]
     InvalidLength,
-    /// There are several `Content-Length` fields.
-    #[error("duplicate header line: \"Content-Length\"")]
-    DuplicateLength,
-    /// There are several `Transfer-Encoding` fields.
-    #[error("duplicate header line: \"Transfer-Encoding\"")]
-    DuplicateCoding,
+    /// There are several `Content-Length` or several `Transfer-Encoding` fields.
+    #[error("duplicate header line: \"{name}: {}\", previous value: \"{name}: {}\"", text(.value), text(.previous))]
+    Duplicate {
+        /// Which of the two.
+        name: &'static str,
+        /// The value of the second one.
+        value: Vec<u8>,
+        /// The value of the first one.
+        previous: Vec<u8>,
+    },
     /// Both are there.
     #[error("\"Content-Length\" and \"Transfer-Encoding\" headers at the same time")]
     LengthAndCoding,
@@ -40,7 +44,7 @@ pub enum FramingError {
     #[error("HTTP/1.0 request with \"Transfer-Encoding\" header")]
     CodingInOldVersion,
     /// A transfer coding other than `chunked`.
-    #[error("unknown \"Transfer-Encoding\": \"{}\"", String::from_utf8_lossy(.0))]
+    #[error("unknown \"Transfer-Encoding\": \"{}\"", text(.0))]
     UnknownCoding(Vec<u8>),
 }
 
@@ -50,8 +54,7 @@ impl FramingError {
         match self {
             FramingError::UnknownCoding(_) => 501,
             FramingError::InvalidLength
-            | FramingError::DuplicateLength
-            | FramingError::DuplicateCoding
+            | FramingError::Duplicate { .. }
             | FramingError::LengthAndCoding
             | FramingError::CodingInOldVersion => 400,
         }
@@ -60,8 +63,8 @@ impl FramingError {
 
 /// Decides how a request's body ends; never [`Framing::UntilClose`].
 pub fn request_framing(head: &RequestHead) -> Result<Framing, FramingError> {
-    let (length, coding) = framing_fields(&head.fields)?;
-    let length = length.map(parse_length).transpose()?;
+    let length = single(&head.fields, "Content-Length")?.map(parse_length).transpose()?;
+    let coding = single(&head.fields, "Transfer-Encoding")?;
     let Some(coding) = coding else {
         return Ok(length.map_or(Framing::Empty, Framing::Length));
     };
@@ -77,8 +80,8 @@ pub fn request_framing(head: &RequestHead) -> Result<Framing, FramingError> {
 /// Decides how the body of the response to a request with this method ends. As nginx: `chunked` is taken in
 /// an HTTP/1.0 response too, and the fields must make sense even where the response has no body.
 pub fn response_framing(head: &ResponseHead, request_method: Method) -> Result<Framing, FramingError> {
-    let (length, coding) = framing_fields(&head.fields)?;
-    let length = length.map(parse_length).transpose()?;
+    let length = single(&head.fields, "Content-Length")?.map(parse_length).transpose()?;
+    let coding = single(&head.fields, "Transfer-Encoding")?;
     if let Some(coding) = coding {
         if !coding.eq_ignore_ascii_case(b"chunked") {
             return Err(FramingError::UnknownCoding(coding.to_vec()));
@@ -97,18 +100,15 @@ pub fn response_framing(head: &ResponseHead, request_method: Method) -> Result<F
     })
 }
 
-/// The values of `Content-Length` and `Transfer-Encoding`, each of which may be there once.
-fn framing_fields(fields: &Fields) -> Result<(Option<&[u8]>, Option<&[u8]>), FramingError> {
-    let mut lengths = fields.all("Content-Length");
-    let mut codings = fields.all("Transfer-Encoding");
-    let (length, coding) = (lengths.next(), codings.next());
-    if lengths.next().is_some() {
-        return Err(FramingError::DuplicateLength);
+/// The value of a field that may be there once.
+fn single<'a>(fields: &'a Fields, name: &'static str) -> Result<Option<&'a [u8]>, FramingError> {
+    let mut values = fields.all(name);
+    match (values.next(), values.next()) {
+        (Some(previous), Some(value)) => {
+            Err(FramingError::Duplicate { name, value: value.to_vec(), previous: previous.to_vec() })
+        }
+        (first, _) => Ok(first),
     }
-    if codings.next().is_some() {
-        return Err(FramingError::DuplicateCoding);
-    }
-    Ok((length, coding))
 }
 
 /// Reads a length: digits only, at most what fits a file offset.
@@ -122,6 +122,10 @@ fn parse_length(value: &[u8]) -> Result<u64, FramingError> {
     };
     let length = value.iter().try_fold(0, add).ok_or(FramingError::InvalidLength)?;
     i64::try_from(length).map(|_| length).map_err(|_| FramingError::InvalidLength)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -161,7 +165,12 @@ mod tests {
 
     #[test]
     fn doubtful_bodies_are_refused_on_both_sides() {
-        use FramingError::{DuplicateCoding, DuplicateLength, InvalidLength, LengthAndCoding};
+        use FramingError::{InvalidLength, LengthAndCoding};
+        let duplicate = |name, value: &str, previous: &str| FramingError::Duplicate {
+            name,
+            value: value.as_bytes().to_vec(),
+            previous: previous.as_bytes().to_vec(),
+        };
         let unknown = |text: &str| FramingError::UnknownCoding(text.as_bytes().to_vec());
         let cases: [(Pairs, FramingError, u16); 13] = [
             (&[("Content-Length", "")], InvalidLength, 400),
@@ -172,8 +181,12 @@ mod tests {
             (&[("Content-Length", "0x1")], InvalidLength, 400),
             (&[("Content-Length", "9223372036854775808")], InvalidLength, 400),
             (&[("Content-Length", "99999999999999999999")], InvalidLength, 400),
-            (&[("Content-Length", "1"), ("content-length", "1")], DuplicateLength, 400),
-            (&[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")], DuplicateCoding, 400),
+            (&[("Content-Length", "1"), ("content-length", "2")], duplicate("Content-Length", "2", "1"), 400),
+            (
+                &[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")],
+                duplicate("Transfer-Encoding", "chunked", "chunked"),
+                400,
+            ),
             (&[("Transfer-Encoding", "chunked"), ("Content-Length", "1")], LengthAndCoding, 400),
             (&[("Transfer-Encoding", "gzip, chunked")], unknown("gzip, chunked"), 501),
             (&[("Transfer-Encoding", "identity")], unknown("identity"), 501),

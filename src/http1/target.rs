@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::head::{LineParts, Method, Version};
+use crate::swar;
 
 /// What is wrong with a request line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,7 @@ pub(crate) fn parse_line(line: &[u8]) -> Result<(Method, Version, LineParts), Li
     }
     let method = Method::from_text(&line[..method_end]);
     let start = skip_spaces(line, method_end);
-    let length = line[start..].iter().position(|&byte| byte <= b' ' || byte == 0x7f);
-    let end = length.map_or(line.len(), |length| start + length);
+    let end = swar::find_target_end(&line[start..]).map_or(line.len(), |length| start + length);
     let mut parts = LineParts { method: 0..method_end, target: start..end, ..LineParts::default() };
     match line.get(start) {
         Some(b'/') => parts.path_and_query = start..end,
@@ -73,8 +73,10 @@ fn split_absolute(line: &[u8], target: Range<usize>, parts: &mut LineParts) -> R
         authority_end += 1 + digits;
     }
     match text.get(authority_end) {
-        None | Some(b'/' | b'?') => {}
-        Some(_) => return Err(LineError::Request),
+        Some(b'/' | b'?') => {}
+        // As nginx: a line may not end with the host.
+        None if target.end < line.len() => {}
+        None | Some(_) => return Err(LineError::Request),
     }
     parts.scheme = target.start..target.start + scheme_len;
     parts.host = target.start + host_start..target.start + host_end;
@@ -96,6 +98,10 @@ fn host_len(text: &[u8]) -> Result<usize, LineError> {
 
 /// Reads ` HTTP/x.y` and spaces up to the end of the line; nothing there means HTTP/0.9.
 fn parse_protocol(line: &[u8], from: usize, parts: &mut LineParts) -> Result<Version, LineError> {
+    if &line[from..] == b" HTTP/1.1" {
+        parts.protocol = from + 1..line.len();
+        return Ok(Version::V1_1);
+    }
     let start = skip_spaces(line, from);
     if start == line.len() {
         return Ok(Version::V0_9);
@@ -134,13 +140,15 @@ fn version_text(text: &[u8]) -> Result<(Version, usize), VersionError> {
     if digits == 0 {
         return Err(VersionError::Syntax);
     }
-    let minor = decimal(&numbers[2..2 + digits]).filter(|&minor| minor <= 99).ok_or(VersionError::Syntax)?;
+    let minor = version_number(&numbers[2..2 + digits]).ok_or(VersionError::Syntax)?;
     Ok((Version { major: 1, minor }, 7 + digits))
 }
 
-/// The value of up to some decimal digits as a byte.
-pub(crate) fn decimal(digits: &[u8]) -> Option<u8> {
-    digits.iter().try_fold(0u8, |value, digit| value.checked_mul(10)?.checked_add(digit - b'0'))
+/// The value of the digits of a version. As nginx: up to three digits behind leading zeros; what is more than
+/// fits a byte, which no peer means, counts as the most that does.
+pub(crate) fn version_number(digits: &[u8]) -> Option<u8> {
+    let add = |value: u16, digit: &u8| (value <= 99).then(|| value * 10 + u16::from(digit - b'0'));
+    digits.iter().try_fold(0, add).map(|value| u8::try_from(value).unwrap_or(u8::MAX))
 }
 
 #[cfg(test)]
@@ -168,11 +176,15 @@ mod tests {
             ("GET / ", ("GET", "", "", "/", Version::V0_9)),
             ("X-A_B /<>`\u{e9} HTTP/1.2", ("X-A_B", "", "", "/<>`\u{e9}", version(2))),
             ("GET / HTTP/1.99", ("GET", "", "", "/", version(99))),
+            ("GET / HTTP/1.255", ("GET", "", "", "/", version(255))),
+            ("GET / HTTP/1.999", ("GET", "", "", "/", version(255))),
             ("GET / HTTP/1.001", ("GET", "", "", "/", version(1))),
             ("GET http://a.B:80/c HTTP/1.1", ("GET", "a.B", "a.B:80", "/c", version(1))),
             ("GET http://a HTTP/1.1", ("GET", "a", "a", "", version(1))),
             ("GET http://a:?b HTTP/1.1", ("GET", "a", "a:", "?b", version(1))),
             ("GET h+1.-://[::1]:8/ HTTP/1.1", ("GET", "[::1]", "[::1]:8", "/", version(1))),
+            ("GET http://a ", ("GET", "a", "a", "", Version::V0_9)),
+            ("GET http://a?b", ("GET", "a", "a", "?b", Version::V0_9)),
             ("GET http:///x HTTP/1.1", ("GET", "", "", "/x", version(1))),
             ("CONNECT a:443 HTTP/1.1", ("CONNECT", "", "a:443", "", version(1))),
         ] {
@@ -208,7 +220,9 @@ mod tests {
             ("GET / HTTP/0.9", Request),
             ("GET / HTTP/1", Request),
             ("GET / HTTP/1.", Request),
-            ("GET / HTTP/1.100", Request),
+            ("GET / HTTP/1.1000", Request),
+            ("GET http://a", Request),
+            ("GET http://a:8", Request),
             ("GET / HTTP/1.1x", Request),
             ("GET / HTTP/1.1 x", Request),
             ("GET / http/1.1", Request),

@@ -17,7 +17,7 @@ pub fn group() -> Group {
         location /old/ { proxy_pass http://%ORIGIN%; proxy_http_version 1.0; }
         location /small/ { client_max_body_size 10; proxy_pass http://%ORIGIN%; }
         location /any/ { client_max_body_size 0; proxy_pass http://%ORIGIN%; }
-        location /bodyless/ { proxy_pass http://%ORIGIN%; proxy_pass_request_body off; }
+        location /bodyless/ { proxy_pass http://%ORIGIN%; proxy_pass_request_body off; proxy_set_header Content-Length \"\"; }
         location /set/ { proxy_pass http://%ORIGIN%; proxy_set_body \"uri=$uri\"; }
         location /method/ { proxy_pass http://%ORIGIN%; proxy_method PUT; }
         location /static { return 200 static; }",

@@ -7,10 +7,18 @@ mod case;
 mod run;
 mod transcript;
 
+mod answers;
 mod bodies;
+mod cache_admission;
+mod cache_content;
+mod cache_stale;
 mod connections;
 mod header_lines;
 mod locations;
+mod logs;
+mod proxy_answers;
+mod proxy_peers;
+mod proxy_requests;
 mod request_line;
 mod static_files;
 
@@ -25,6 +33,15 @@ const GROUPS: &[fn() -> Group] = &[
     static_files::group,
     locations::group,
     locations::names,
+    answers::group,
+    proxy_requests::uris,
+    proxy_requests::fields,
+    proxy_answers::group,
+    proxy_peers::group,
+    cache_admission::group,
+    cache_content::group,
+    cache_stale::group,
+    logs::group,
 ];
 
 #[test]

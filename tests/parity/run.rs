@@ -127,8 +127,16 @@ impl Side {
         }
         seen += probe(&mut client);
         for (name, origin) in ["origin", "origin b"].iter().zip(&self.origins) {
-            for asked in origin.requests() {
-                seen += &self.names.asked(name, &asked);
+            let asked = origin.requests();
+            let mut connections: Vec<usize> = Vec::new();
+            for asked in &asked {
+                // Connections are told apart, but what matters is only which requests share one.
+                let known = connections.iter().position(|&number| number == asked.connection);
+                let number = known.unwrap_or_else(|| {
+                    connections.push(asked.connection);
+                    connections.len() - 1
+                });
+                seen += &self.names.asked(&format!("{name}, connection {}", number + 1), asked);
             }
         }
         seen

@@ -1,8 +1,8 @@
 //! Writing an answer: head, framing, body, in as few system calls as it takes.
 //!
 //! A head and a body in memory go out with one call. A file follows its head by `sendfile`, or is
-//! read off the event loop where `sendfile` is off. A stream is written as it comes, and its slowness is the
-//! client's only protection: nothing here reads ahead of what the client takes.
+//! read off the event loop where `sendfile` is off. A stream is written as it comes; nothing here reads
+//! ahead of what the client takes, unless the source does so itself.
 
 use std::{io, ops::Range};
 
@@ -118,8 +118,8 @@ impl Connection {
     ) -> Result<(), Broken> {
         let mut position = 0;
         loop {
-            if self.out.len() >= COPY_BYTES || !source.is_ready() {
-                self.flush_out().await?;
+            if !source.is_ready() {
+                source.meanwhile(self.flush_out()).await?;
             }
             let next = tokio::select! {
                 biased;
@@ -139,7 +139,7 @@ impl Connection {
             let start = position;
             position += piece.len();
             let Some(piece) = cut(piece, start, window.as_ref()) else { continue };
-            self.send_piece(exchange, piece, framing).await?;
+            source.meanwhile(self.send_piece(exchange, piece, framing)).await?;
         }
         source.finish(&mut exchange.upstream);
         Ok(())

@@ -2,9 +2,10 @@
 //!
 //! `cached.rs` decides whether a stored answer will do and whose turn it is to ask for a new one; `fill.rs`
 //! holds what is arriving for all who wait, `storing.rs` puts it into the cache; `request.rs` and `response.rs` translate heads;
-//! `transport/` talks to one peer after another.
+//! `transport/` talks to one peer after another; `ahead.rs` reads ahead of slow clients.
 
-pub mod cached;
+pub mod ahead;
+mod cached;
 pub mod fill;
 pub mod request;
 pub mod response;
@@ -20,6 +21,7 @@ use config::{CacheZone, ProxyPass};
 use http1::Method;
 
 use self::{
+    ahead::ReadAhead,
     request::Purpose,
     transport::{ClientBody, Incoming},
     zone::Zone,
@@ -123,7 +125,7 @@ fn client_left() -> Fault {
 
 /// Turns an upstream's answer into the client's.
 fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
-    let Incoming { head, mut body, upgraded, .. } = incoming;
+    let Incoming { head, body, upgraded, buffering, .. } = incoming;
     if *exchange.location.proxy.intercept_errors
         && head.status >= 300
         && fault::has_error_page(exchange, head.status)
@@ -137,7 +139,14 @@ fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
     }
     response.body = match upgraded {
         Some(upgraded) => Body::Tunnel(Box::new(upgraded)),
-        None => Body::Stream { source: Source::Upstream(Box::new(body)), window: None },
+        None => {
+            let buffers = buffering.unwrap_or(*exchange.location.proxy.buffering);
+            let source = match buffers {
+                true => Source::Ahead(ReadAhead::new(body, &exchange.location.proxy)),
+                false => Source::Upstream(Box::new(body)),
+            };
+            Body::Stream { source, window: None }
+        }
     };
     Ending::Answer(response)
 }

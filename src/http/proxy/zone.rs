@@ -185,7 +185,7 @@ pub struct FillTable {
 const SHARDS: usize = 16;
 
 impl FillTable {
-    fn turn(self: &Arc<Self>, digest: &Digest, age: Duration) -> Turn {
+    pub(super) fn turn(self: &Arc<Self>, digest: &Digest, age: Duration) -> Turn {
         let mut fills = self.shard(digest).lock();
         if let Some(fill) = fills.get(digest)
             && !(fill.is_asking() && fill.begun.elapsed() >= age)
@@ -219,7 +219,7 @@ impl Entry {
         let body = match stored.small_body {
             Some(bytes) => StoredBody::Memory(Bytes::from(bytes)),
             None => StoredBody::File(FileSlice {
-                file: Arc::new(stored.file),
+                file: stored.file,
                 offset: stored.body_start,
                 len: stored.body_len,
             }),

@@ -124,6 +124,12 @@ fn a_refused_line_is_kept_for_the_log() {
 }
 
 #[test]
+fn a_refused_simple_request_is_answered_as_one() {
+    assert_eq!(parse(b"POST /\r\n", &rules()).1.version, Version::V0_9);
+    assert_eq!(parse(b"POST / HTTP/3.0\r\n", &rules()).1.version, Version::V1_1);
+}
+
+#[test]
 fn other_protocols_are_refused_at_once() {
     for text in [&b"\x16\x03\x01"[..], b"g", b"GET\t", b" ", b"\r\n\x80"] {
         assert_eq!(parse(text, &rules()).0, Err(RequestError::InvalidMethod), "{text:?}");
@@ -216,10 +222,12 @@ fn checks_of_a_whole_head() {
             "/ HTTP/1.1\r\nHost: a\r\nHOST: b\r\n",
             Err((400, "client sent duplicate host header: \"HOST: b\", previous value: \"Host: a\"")),
         ),
-        ("http://a/ HTTP/1.1\r\nHost: b/\r\n", Ok(Framing::Empty)),
+        ("http://a/ HTTP/1.1\r\nHost: b\r\n", Ok(Framing::Empty)),
+        ("http://a/ HTTP/1.1\r\nHost: b/\r\n", Err((400, "client sent invalid host header"))),
         ("http://a/ HTTP/1.1\r\n", Err((400, "client sent HTTP/1.1 request without \"Host\" header"))),
         ("http://a..b/ HTTP/1.0\r\n", Err((400, "client sent invalid host in request line"))),
-        ("http:/// HTTP/1.0\r\n", Ok(Framing::Empty)),
+        ("http:/// HTTP/1.0\r\n", Err((400, "client sent invalid host in request line"))),
+        ("http://:80/ HTTP/1.0\r\n", Err((400, "client sent invalid host in request line"))),
         ("/ HTTP/1.0\r\nContent-Length: 3\r\n", Ok(Framing::Length(3))),
         (
             "/ HTTP/1.0\r\nContent-Length: 3\r\nContent-length: 3\r\n",
