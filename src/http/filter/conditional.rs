@@ -6,7 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::IfModifiedSince;
-use http1::Fields;
+use http1::{Fields, date};
 
 use super::remove_field;
 use crate::http::{
@@ -70,14 +70,14 @@ fn not_modified(mut response: Response) -> Response {
     response
 }
 
-fn is_unmodified(text: &[u8], modified: Option<u64>) -> bool {
+fn is_unmodified(text: &[u8], modified: Option<i64>) -> bool {
     let Some(modified) = modified else { return false };
-    parse_date(text).is_some_and(|since| since >= modified)
+    date::parse(text).is_some_and(|since| since >= modified)
 }
 
-fn is_modified(text: &[u8], modified: Option<u64>, mode: IfModifiedSince) -> bool {
+fn is_modified(text: &[u8], modified: Option<i64>, mode: IfModifiedSince) -> bool {
     let Some(modified) = modified else { return true };
-    let since = parse_date(text);
+    let since = date::parse(text);
     match mode {
         IfModifiedSince::Off => true,
         IfModifiedSince::Exact => since != Some(modified),
@@ -113,15 +113,9 @@ fn matches_tag(list: &[u8], etag: Option<&[u8]>, comparison: Comparison) -> bool
     false
 }
 
-/// Reads a date of a header field, in whole seconds.
-pub(super) fn parse_date(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    httpdate::parse_http_date(text).ok().map(seconds)
-}
-
 /// Returns a time in the whole seconds that header fields know.
-pub(super) fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+pub(super) fn seconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http1::{Fields, RequestHead, Version};
+use http1::{Fields, RequestHead, Version, date};
 
 use super::{conditional, remove_field, unshare};
 use crate::http::{
@@ -80,8 +80,8 @@ fn if_range_holds(request: &Fields, response: &Response) -> bool {
         return response.field("ETag") == Some(condition);
     }
     let slot = response.last_modified.as_ref().and_then(|modified| modified.time).map(conditional::seconds);
-    let modified = slot.or_else(|| response.field("Last-Modified").and_then(conditional::parse_date));
-    modified.is_some() && modified == conditional::parse_date(condition)
+    let modified = slot.or_else(|| response.field("Last-Modified").and_then(date::parse));
+    modified.is_some() && modified == date::parse(condition)
 }
 
 /// Reads the ranges after `bytes=`.
