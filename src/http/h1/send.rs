@@ -26,6 +26,8 @@ use crate::{
 const COPY_BYTES: usize = 16 << 10;
 /// Bytes that one read of a file takes where `sendfile` is off.
 const READ_FILE_BYTES: u64 = 128 << 10;
+/// Bytes of a file that are known to be in memory before `sendfile` is called.
+const WARM_FILE_BYTES: u64 = 2 << 20;
 
 /// Why sending stopped early.
 enum Broken {
@@ -191,8 +193,13 @@ impl Connection {
         self.flush_more().await?;
         let FileSlice { file, mut offset, len } = slice;
         let end = offset + len;
+        let mut warm_to = offset;
         while offset < end {
-            let send = self.client.stream.send_file(&file, offset, end - offset);
+            if offset >= warm_to {
+                warm_to = end.min(offset + WARM_FILE_BYTES);
+                file::warm(&file, offset, warm_to - offset).await?;
+            }
+            let send = self.client.stream.send_file(&file, offset, warm_to - offset);
             let count = self.timer.within(timeout, send).await? as u64;
             if count == 0 {
                 // Somebody cut the file: the client must not take this for the end.

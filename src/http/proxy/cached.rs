@@ -161,7 +161,7 @@ impl Dealing<'_> {
     /// Serves an entry.
     fn hit(&self, exchange: &mut Exchange, entry: &Arc<Entry>, status: CacheStatus) -> Ending {
         exchange.upstream.cache_status = Some(status);
-        self.zone.store.touch(&self.digest, clock::now());
+        self.zone.touch(&self.digest, entry);
         Ending::Answer(stored::answer(exchange, entry))
     }
 
