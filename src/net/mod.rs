@@ -2,7 +2,9 @@
 
 pub mod file;
 pub mod stream;
+mod tcp_info;
 pub mod timer;
 
 pub use stream::Stream;
+pub use tcp_info::{TcpInfo, tcp_info};
 pub use timer::Timer;
