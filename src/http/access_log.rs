@@ -75,11 +75,15 @@ impl AccessLogs {
         let Some(text) = log.path.as_text() else { return Ok(Target::Named(log.path.clone())) };
         let path = path_of(text.to_vec());
         let gather = match log.buffer {
-            Some(bytes) => Gather::Until { bytes: usize::try_from(bytes).unwrap_or(usize::MAX), age: log.flush },
+            Some(bytes) => {
+                Gather::Until { bytes: usize::try_from(bytes).unwrap_or(usize::MAX), age: log.flush }
+            }
             None => Gather::Shortly,
         };
         let opened = self.writer.open(&path, gather);
-        Ok(Target::Open(opened.map_err(|error| anyhow::anyhow!(system_words(&error))).with_context(|| failed(&path))?))
+        Ok(Target::Open(
+            opened.map_err(|error| anyhow::anyhow!(system_words(&error))).with_context(|| failed(&path))?,
+        ))
     }
 
     /// Opens all files anew after writing what has gathered, so that they can be renamed before (USR1).
@@ -224,7 +228,8 @@ mod tests {
     }
 
     fn access_log(path: Template, format: Template) -> AccessLog {
-        let format = Arc::new(LogFormat { name: "x".to_owned(), escape: LogEscape::Default, template: format });
+        let format =
+            Arc::new(LogFormat { name: "x".to_owned(), escape: LogEscape::Default, template: format });
         AccessLog { path, format, buffer: None, flush: None, condition: None }
     }
 

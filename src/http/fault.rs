@@ -168,14 +168,28 @@ pub fn log(exchange: &Exchange, fault: &Fault) {
 pub fn log_send_failure(exchange: &Exchange, error: &io::Error) {
     let level = Level::Info;
     match error.kind() {
-        io::ErrorKind::TimedOut => report(exchange, level, format_args!("client timed out while sending to client")),
+        io::ErrorKind::TimedOut => {
+            report(exchange, level, format_args!("client timed out while sending to client"))
+        }
         io::ErrorKind::ConnectionAborted => {
-            report(exchange, level, format_args!("client prematurely closed connection while sending to client"));
+            report(
+                exchange,
+                level,
+                format_args!("client prematurely closed connection while sending to client"),
+            );
         }
         io::ErrorKind::UnexpectedEof => {
-            report(exchange, Level::Alert, format_args!("file was truncated while sending response to client"));
+            report(
+                exchange,
+                Level::Alert,
+                format_args!("file was truncated while sending response to client"),
+            );
         }
-        _ => report(exchange, level, format_args!("send() failed ({}) while sending to client", system_words(error))),
+        _ => report(
+            exchange,
+            level,
+            format_args!("send() failed ({}) while sending to client", system_words(error)),
+        ),
     }
 }
 
@@ -183,7 +197,12 @@ pub fn log_send_failure(exchange: &Exchange, error: &io::Error) {
 pub fn report(exchange: &Exchange, level: Level, what: fmt::Arguments<'_>) {
     let targets = &exchange.location.log.error_log;
     let targets = (!targets.is_empty()).then_some(&targets[..]);
-    error_log::write_for(targets, level, Some(exchange.client.serial), format_args!("{what}{}", Whom(exchange)));
+    error_log::write_for(
+        targets,
+        level,
+        Some(exchange.client.serial),
+        format_args!("{what}{}", Whom(exchange)),
+    );
 }
 
 /// Returns a system error as nginx writes it: `2: No such file or directory`.
@@ -230,7 +249,15 @@ mod tests {
         let head = "reading response header from upstream";
         let table = [
             (Side::Client, Kind::Timeout, "", "", 408, Some(Level::Info), "client timed out"),
-            (Side::Client, Kind::Connection, "", "", 499, Some(Level::Info), "client prematurely closed connection"),
+            (
+                Side::Client,
+                Kind::Connection,
+                "",
+                "",
+                499,
+                Some(Level::Info),
+                "client prematurely closed connection",
+            ),
             (Side::Server, Kind::Status(404), "", "", 404, None, "answered with 404"),
             (
                 Side::Upstream,

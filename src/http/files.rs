@@ -46,7 +46,11 @@ pub async fn serve(exchange: &mut Exchange) -> Ending {
         Ok(Found::File(..)) => fail(405),
         Ok(Found::Directory) => Ending::Answer(fault::add_slash(exchange)),
         Ok(Found::Other(path)) => {
-            fault::report(exchange, Level::Crit, format_args!("\"{}\" is not a regular file", path.display()));
+            fault::report(
+                exchange,
+                Level::Crit,
+                format_args!("\"{}\" is not a regular file", path.display()),
+            );
             fail(404)
         }
         Err((path, error)) => fail(refuse(exchange, &path, &error)),

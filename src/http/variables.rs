@@ -5,7 +5,7 @@
 use std::{net::IpAddr, os::unix::ffi::OsStrExt, path::Path, sync::OnceLock};
 
 use config::{Content, Variable, VariableSource};
-use http1::{Fields, Method, Version};
+use http1::{Fields, Method};
 
 use super::{Exchange, files, request_body::Collected};
 use crate::{clock, net::tcp_info};
@@ -73,11 +73,15 @@ impl VariableSource for Exchange {
             V::ServerAddr => sink.bytes(self.client.local.text.as_bytes()),
             V::ServerName => sink.bytes(self.server.first_name.as_bytes()),
             V::ServerPort => sink.port(self.client.local.port()),
-            V::ServerProtocol => sink.protocol(self.head.version),
+            V::ServerProtocol => sink.unless_empty(self.head.protocol()),
             V::Status => sink.status(self),
-            V::TcpinfoRcvSpace => sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.receive_space)),
+            V::TcpinfoRcvSpace => {
+                sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.receive_space))
+            }
             V::TcpinfoRtt => sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.rtt_us)),
-            V::TcpinfoRttvar => sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.rtt_variation_us)),
+            V::TcpinfoRttvar => {
+                sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.rtt_variation_us))
+            }
             V::TcpinfoSndCwnd => sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.send_window)),
             V::TimeIso8601 => sink.bytes(time::now_text(clock::now(), time::Form::Iso8601).as_bytes()),
             V::TimeLocal => sink.bytes(time::now_text(clock::now(), time::Form::Log).as_bytes()),
@@ -87,8 +91,12 @@ impl VariableSource for Exchange {
             V::UpstreamCacheAge => sink.some_number(upstream::cache_age_s(&self.upstream, clock::now())),
             V::UpstreamCacheEtag => sink.some(upstream::cached_field(&self.upstream, "ETag")),
             V::UpstreamCacheKey => sink.cache_key(self),
-            V::UpstreamCacheLastModified => sink.some(upstream::cached_field(&self.upstream, "Last-Modified")),
-            V::UpstreamCacheStatus => sink.some(self.upstream.cache_status.map(|status| status.as_str().as_bytes())),
+            V::UpstreamCacheLastModified => {
+                sink.some(upstream::cached_field(&self.upstream, "Last-Modified"))
+            }
+            V::UpstreamCacheStatus => {
+                sink.some(self.upstream.cache_status.map(|status| status.as_str().as_bytes()))
+            }
             V::UpstreamConnectTime => sink.list(self, ListItem::ConnectTime),
             V::UpstreamCookie(name) => sink.some(upstream::set_cookie(&self.upstream, name)),
             V::UpstreamHeaderTime => sink.list(self, ListItem::HeaderTime),
@@ -146,10 +154,6 @@ impl Sink<'_> {
         self.bytes(path.as_os_str().as_bytes())
     }
 
-    fn protocol(&mut self, version: Version) -> bool {
-        version >= Version::V1_0 && self.bytes(version.to_string().as_bytes())
-    }
-
     /// Three digits: of the answer, of the error that is being answered, or zeros.
     fn status(&mut self, exchange: &Exchange) -> bool {
         let status = match exchange.sent.status {
@@ -194,7 +198,8 @@ impl Sink<'_> {
 }
 
 fn is_named(field: &[u8], name: &str) -> bool {
-    let same = |(ours, theirs): (&u8, u8)| ours.eq_ignore_ascii_case(&theirs) || (*ours == b'_' && theirs == b'-');
+    let same =
+        |(ours, theirs): (&u8, u8)| ours.eq_ignore_ascii_case(&theirs) || (*ours == b'_' && theirs == b'-');
     field.len() == name.len() && field.iter().zip(name.bytes()).all(same)
 }
 
@@ -259,7 +264,8 @@ mod tests {
 
     #[test]
     fn fields_of_a_name_are_joined() {
-        let pairs = [("Cookie", "a=1"), ("X-A", "1"), ("cookie", "b=2"), ("x_a", "2"), ("X-Ab", "3"), ("X-E", "")];
+        let pairs =
+            [("Cookie", "a=1"), ("X-A", "1"), ("cookie", "b=2"), ("x_a", "2"), ("X-Ab", "3"), ("X-E", "")];
         let fields: Fields = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
         for (name, wanted) in [
             ("cookie", Some("a=1; b=2")),
@@ -278,7 +284,5 @@ mod tests {
         assert_eq!(text(|sink| sink.some(Some(b""))).as_deref(), Some(""));
         assert_eq!(text(|sink| sink.unless_empty(b"")), None);
         assert_eq!(text(|sink| sink.port(None)).as_deref(), Some(""));
-        assert_eq!(text(|sink| sink.protocol(Version::V0_9)), None);
-        assert_eq!(text(|sink| sink.protocol(Version::V1_0)).as_deref(), Some("HTTP/1.0"));
     }
 }

@@ -14,10 +14,7 @@ use super::{
 };
 use crate::{
     error_log::Level,
-    http::{
-        Exchange, Response,
-        exchange::ErrorPage,
-    },
+    http::{Exchange, Response, exchange::ErrorPage},
 };
 
 /// Where an error leads.
@@ -109,7 +106,11 @@ fn named(exchange: &mut Exchange, name: &[u8]) -> PageAction {
     if let Some(location) = found {
         return PageAction::Named(Arc::clone(location));
     }
-    report(exchange, Level::Error, format_args!("could not find named location \"@{}\"", name.escape_ascii()));
+    report(
+        exchange,
+        Level::Error,
+        format_args!("could not find named location \"@{}\"", name.escape_ascii()),
+    );
     exchange.error_status = Some(500);
     exchange.keepalive = false;
     PageAction::External(plain(500, exchange))
@@ -130,7 +131,9 @@ mod tests {
 
     #[test]
     fn targets_are_split_at_the_first_mark() {
-        for (target, uri, args) in [("/a", "/a", ""), ("/a?b", "/a", "b"), ("/a?b?c", "/a", "b?c"), ("/?", "/", "")] {
+        for (target, uri, args) in
+            [("/a", "/a", ""), ("/a?b", "/a", "b"), ("/a?b?c", "/a", "b?c"), ("/?", "/", "")]
+        {
             assert_eq!(split_args(target.as_bytes()), (uri.as_bytes(), args.as_bytes()), "{target}");
         }
     }

@@ -16,7 +16,10 @@ pub fn plain(status: u16, exchange: &Exchange) -> Response {
     let mut response = Response::new(shown_status(status));
     let Some(page) = page_of(status) else { return response };
     let mut body = page.to_html(product(exchange));
-    if status >= 400 && exchange.head.version >= Version::V1_0 && wants_padding(exchange.head.fields.get("User-Agent")) {
+    if status >= 400
+        && exchange.head.version >= Version::V1_0
+        && wants_padding(exchange.head.fields.get("User-Agent"))
+    {
         body.push_str(&PADDING_LINE.repeat(PADDING_LINES));
     }
     response = response.with_memory(Bytes::from_static(b"text/html"), body);
@@ -72,7 +75,9 @@ fn page_of(status: u16) -> Option<Page> {
     match status {
         494 => bad_request("400 Request Header Or Cookie Too Large", "Request Header Or Cookie Too Large"),
         495 => bad_request("400 The SSL certificate error", "The SSL certificate error"),
-        496 => bad_request("400 No required SSL certificate was sent", "No required SSL certificate was sent"),
+        496 => {
+            bad_request("400 No required SSL certificate was sent", "No required SSL certificate was sent")
+        }
         497 => bad_request(
             "400 The plain HTTP request was sent to HTTPS port",
             "The plain HTTP request was sent to HTTPS port",
@@ -142,7 +147,9 @@ mod tests {
                       <center><h1>404 Not Found</h1></center>\r\n<hr><center>larder</center>\r\n</body>\r\n</html>\r\n";
         assert_eq!(page, wanted);
         let own = page_of(494).unwrap().to_html("larder");
-        assert!(own.contains("<h1>400 Bad Request</h1></center>\r\n<center>Request Header Or Cookie Too Large</center>\r\n<hr>"));
+        assert!(own.contains(
+            "<h1>400 Bad Request</h1></center>\r\n<center>Request Header Or Cookie Too Large</center>\r\n<hr>"
+        ));
     }
 
     #[test]
@@ -167,7 +174,10 @@ mod tests {
     fn some_browsers_get_longer_pages() {
         for (agent, wanted) in [
             ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)", true),
-            ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36", true),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0 Safari/537.36",
+                true,
+            ),
             ("Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0", false),
             ("Opera/9.80 MSIE 6.0 Chrome/1", false),
             ("x MSIE 6", false),

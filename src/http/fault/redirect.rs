@@ -71,7 +71,9 @@ pub fn absolute(exchange: &Exchange, location: &[u8]) -> Vec<u8> {
     };
     let mut url = [b"http://", host].concat();
     match exchange.client.local.port() {
-        Some(port) if *core.port_in_redirect && port != 80 => url.extend_from_slice(format!(":{port}").as_bytes()),
+        Some(port) if *core.port_in_redirect && port != 80 => {
+            url.extend_from_slice(format!(":{port}").as_bytes())
+        }
         _ => {}
     }
     url.extend_from_slice(location);

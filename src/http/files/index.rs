@@ -3,8 +3,7 @@
 //! The first one that exists is redirected to inside, so that its own location has the last word.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -36,7 +35,9 @@ pub(super) async fn serve(exchange: &mut Exchange) -> Ending {
         let Err(error) = found else { return redirect(exchange, uri) };
         match errno(&error) {
             Some(Errno::ELOOP | Errno::EMLINK) => return fail(403),
-            Some(Errno::ENOTDIR | Errno::ENAMETOOLONG | Errno::EACCES) => return refuse(exchange, &path, &error),
+            Some(Errno::ENOTDIR | Errno::ENAMETOOLONG | Errno::EACCES) => {
+                return refuse(exchange, &path, &error);
+            }
             _ if !directory_is_known => {
                 if let Some(ending) = check_directory(exchange, &directory, &path).await {
                     return ending;
@@ -51,7 +52,11 @@ pub(super) async fn serve(exchange: &mut Exchange) -> Ending {
             return fail(500);
         }
     }
-    report(exchange, Level::Error, format_args!("directory index of \"{}\" is forbidden", directory.display()));
+    report(
+        exchange,
+        Level::Error,
+        format_args!("directory index of \"{}\" is forbidden", directory.display()),
+    );
     fail(403)
 }
 

@@ -131,14 +131,17 @@ mod tests {
 
     fn file() -> Response {
         let mut response = Response::new(200).with_memory("text/plain", "hello");
-        response.last_modified =
-            Some(LastModified { time: Some(UNIX_EPOCH + Duration::from_millis(1_000_000_000_500)), text: None });
+        response.last_modified = Some(LastModified {
+            time: Some(UNIX_EPOCH + Duration::from_millis(1_000_000_000_500)),
+            text: None,
+        });
         response.fields.push(b"ETag", b"W/\"a\"");
         response
     }
 
     fn status(fields: &[(&str, &str)], mode: IfModifiedSince, response: Response) -> u16 {
-        let request: Fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let request: Fields =
+            fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
         match judge(&request, mode, response) {
             Verdict::Goes(response) => response.status,
             Verdict::Fails => 412,

@@ -2,9 +2,10 @@
 //!
 //! Pure but for the time zone, which a time of day needs.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use config::{Expires, Sign};
+use http1::date;
 
 use super::conditional::seconds;
 use crate::http::variables::time;
@@ -28,7 +29,7 @@ impl Lifetime {
 ///
 /// `modified` is the time of the last change of what is answered.
 pub(super) fn lifetime(rule: &Expires, modified: Option<SystemTime>, now: SystemTime) -> Option<Lifetime> {
-    let now_s = signed(now);
+    let now_s = seconds(now);
     let (at, age) = match rule {
         Expires::Off | Expires::Variable(_) => return None,
         Expires::Epoch => return Some(Lifetime::new("Thu, 01 Jan 1970 00:00:01 GMT", "no-cache")),
@@ -36,17 +37,17 @@ pub(super) fn lifetime(rule: &Expires, modified: Option<SystemTime>, now: System
         Expires::After(_, Duration::ZERO) | Expires::Modified(_, Duration::ZERO) => (now_s, 0),
         Expires::After(sign, time) => (now_s.saturating_add(offset(*sign, *time)), offset(*sign, *time)),
         Expires::Modified(sign, time) => {
-            let at = modified.map_or(now_s, signed).saturating_add(offset(*sign, *time));
+            let at = modified.map_or(now_s, seconds).saturating_add(offset(*sign, *time));
             // As nginx: back in time from a change is never fresh, whatever comes out.
             (at, if *sign == Sign::Minus { -1 } else { at - now_s })
         }
         Expires::Daily(time_of_day) => {
-            let at = signed(time::next_time_of_day(*time_of_day, now));
+            let at = seconds(time::next_time_of_day(*time_of_day, now));
             (at, at - now_s)
         }
     };
     let cache_control = if age < 0 { "no-cache".to_owned() } else { format!("max-age={age}") };
-    Some(Lifetime::new(date(at), cache_control))
+    Some(Lifetime::new(in_range(at), cache_control))
 }
 
 fn offset(sign: Sign, time: Duration) -> i64 {
@@ -57,19 +58,16 @@ fn offset(sign: Sign, time: Duration) -> i64 {
     }
 }
 
-fn signed(time: SystemTime) -> i64 {
-    i64::try_from(seconds(time)).unwrap_or(i64::MAX)
-}
-
 /// Formats a time as header fields have it; what lies before 1970 or after 9999 is moved to there.
-fn date(at: i64) -> String {
-    const YEAR_9999_END: u64 = 253_402_300_799;
-    let seconds = u64::try_from(at).unwrap_or(0).min(YEAR_9999_END);
-    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds))
+fn in_range(at: i64) -> String {
+    const YEAR_9999_END: i64 = 253_402_300_799;
+    date::format(at.clamp(0, YEAR_9999_END))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     fn at(seconds: u64) -> SystemTime {
@@ -86,9 +84,24 @@ mod tests {
             ("off", Expires::Off, changed, None),
             ("epoch", Expires::Epoch, None, Some(("Thu, 01 Jan 1970 00:00:01 GMT", "no-cache"))),
             ("max", Expires::Max, None, Some(("Thu, 31 Dec 2037 23:55:55 GMT", "max-age=315360000"))),
-            ("1h", Expires::After(Sign::Plus, hour), old, Some(("Sun, 09 Sep 2001 02:46:40 GMT", "max-age=3600"))),
-            ("-1h", Expires::After(Sign::Minus, hour), None, Some(("Sun, 09 Sep 2001 00:46:40 GMT", "no-cache"))),
-            ("0", Expires::After(Sign::Plus, Duration::ZERO), None, Some(("Sun, 09 Sep 2001 01:46:40 GMT", "max-age=0"))),
+            (
+                "1h",
+                Expires::After(Sign::Plus, hour),
+                old,
+                Some(("Sun, 09 Sep 2001 02:46:40 GMT", "max-age=3600")),
+            ),
+            (
+                "-1h",
+                Expires::After(Sign::Minus, hour),
+                None,
+                Some(("Sun, 09 Sep 2001 00:46:40 GMT", "no-cache")),
+            ),
+            (
+                "0",
+                Expires::After(Sign::Plus, Duration::ZERO),
+                None,
+                Some(("Sun, 09 Sep 2001 01:46:40 GMT", "max-age=0")),
+            ),
             (
                 "modified +1h",
                 Expires::Modified(Sign::Plus, hour),
@@ -124,9 +137,9 @@ mod tests {
     fn a_time_of_day_is_within_a_day() {
         let now = at(1_000_000_000);
         let lifetime = lifetime(&Expires::Daily(Duration::from_secs(12 * 3600)), None, now).unwrap();
-        let age: u64 = lifetime.cache_control.strip_prefix("max-age=").unwrap().parse().unwrap();
+        let age: i64 = lifetime.cache_control.strip_prefix("max-age=").unwrap().parse().unwrap();
         assert!((1..=25 * 3600).contains(&age), "{age}");
-        assert_eq!(lifetime.expires, httpdate::fmt_http_date(at(1_000_000_000 + age)));
+        assert_eq!(lifetime.expires, date::format(1_000_000_000 + age));
     }
 
     #[test]

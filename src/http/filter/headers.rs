@@ -6,7 +6,7 @@ use std::{borrow::Cow, time::SystemTime};
 
 use config::{Expires, Variable, VariableSource};
 
-use super::{expires, remove_field, set_field};
+use super::{conditional::seconds, expires, remove_field, set_field};
 use crate::http::{Exchange, Response, response::LastModified};
 
 /// Adds the fields that the location in force asks for.
@@ -116,7 +116,7 @@ fn write_sent(response: &Response, name: &str, out: &mut Vec<u8>) -> bool {
 fn last_modified_text(modified: &LastModified) -> Option<Vec<u8>> {
     match (&modified.text, modified.time) {
         (Some(text), _) => Some(text.to_vec()),
-        (None, Some(time)) => Some(httpdate::fmt_http_date(time).into_bytes()),
+        (None, Some(time)) => Some(http1::date::format(seconds(time)).into_bytes()),
         (None, None) => None,
     }
 }
@@ -132,7 +132,8 @@ mod tests {
     fn page() -> Response {
         let mut response = Response::new(200).with_memory("text/html", "hello");
         response.last_modified = Some(LastModified { time: Some(UNIX_EPOCH), text: None });
-        for (name, value) in [("ETag", "\"a\""), ("Cache-Control", "private"), ("cache-control", "no-store")] {
+        for (name, value) in [("ETag", "\"a\""), ("Cache-Control", "private"), ("cache-control", "no-store")]
+        {
             response.fields.push(name.as_bytes(), value.as_bytes());
         }
         response

@@ -171,7 +171,8 @@ fn cut(body: Body, part: Range<u64>) -> Body {
 fn piece(body: &Body, part: &Range<u64>) -> Option<Piece> {
     match body {
         Body::Memory(bytes) => {
-            let place = |position: u64| usize::try_from(position).map_or(bytes.len(), |at| at.min(bytes.len()));
+            let place =
+                |position: u64| usize::try_from(position).map_or(bytes.len(), |at| at.min(bytes.len()));
             Some(Piece::Memory(bytes.slice(place(part.start)..place(part.end))))
         }
         Body::File(slice) => Some(Piece::File(FileSlice {

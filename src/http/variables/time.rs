@@ -63,7 +63,8 @@ fn next_in_zone(time_of_day: Duration, now: &Zoned) -> Result<Zoned, jiff::Error
     // 24h is the next midnight.
     let (days, hour) = (seconds / 86_400, part(seconds / 3600 % 24));
     let time = Time::new(hour, part(seconds / 60 % 60), part(seconds % 60), 0)?;
-    let on = |days: i64| now.date().checked_add(days.days())?.to_datetime(time).to_zoned(now.time_zone().clone());
+    let on =
+        |days: i64| now.date().checked_add(days.days())?.to_datetime(time).to_zoned(now.time_zone().clone());
     let days = i64::try_from(days).unwrap_or(0);
     let today = on(days)?;
     if today > *now { Ok(today) } else { on(days + 1) }
@@ -108,7 +109,10 @@ mod tests {
             ("XXX8", "08/Sep/2001:17:46:40 -0800", "2001-09-08T17:46:40-08:00"),
         ] {
             let zoned = zoned(1_000_000_000, zone);
-            assert_eq!((text(&zoned, Form::Log), text(&zoned, Form::Iso8601)), (log.to_owned(), iso8601.to_owned()));
+            assert_eq!(
+                (text(&zoned, Form::Log), text(&zoned, Form::Iso8601)),
+                (log.to_owned(), iso8601.to_owned())
+            );
         }
     }
 

@@ -4,7 +4,10 @@ use std::time::SystemTime;
 
 use cache::policy::CacheStatus;
 
-use super::{request::pair, time::write_seconds};
+use super::{
+    request::pair,
+    time::{since_epoch, write_seconds},
+};
 use crate::http::exchange::{Try, UpstreamFacts};
 
 /// What a list tells of each try.
@@ -74,9 +77,9 @@ pub(super) fn cached_field<'a>(facts: &'a UpstreamFacts, name: &str) -> Option<&
 
 /// Returns how old the stored answer is by its field Date.
 pub(super) fn cache_age_s(facts: &UpstreamFacts, now: SystemTime) -> Option<u64> {
-    let text = std::str::from_utf8(cached_field(facts, "Date")?).ok()?;
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(now.duration_since(date).map_or(0, |age| age.as_secs()))
+    let date = http1::date::parse(cached_field(facts, "Date")?)?;
+    let now_s = i64::try_from(since_epoch(now).as_secs()).unwrap_or(i64::MAX);
+    Some(u64::try_from(now_s - date).unwrap_or(0))
 }
 
 fn came_from_cache(status: CacheStatus) -> bool {
@@ -88,7 +91,10 @@ fn came_from_cache(status: CacheStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::{Duration, UNIX_EPOCH}};
+    use std::{
+        sync::Arc,
+        time::{Duration, UNIX_EPOCH},
+    };
 
     use http1::Fields;
 
