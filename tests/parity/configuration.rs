@@ -18,6 +18,22 @@ use crate::support::{
 struct Tested {
     name: &'static str,
     conf: Conf,
+    place: Place,
+}
+
+/// How exactly the place of a complaint is that of nginx.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The same file and line.
+    Same,
+    /// nginx names the end of the block, or no place at all; Larder may name the directive.
+    Better,
+}
+
+impl Tested {
+    fn placed_better(self) -> Self {
+        Self { place: Place::Better, ..self }
+    }
 }
 
 #[test]
@@ -26,7 +42,8 @@ fn configurations_are_refused_in_the_same_words() {
     let larder = Program::larder();
     let mut complaints = Vec::new();
     for tested in whole_files().into_iter().chain(inside_http()).chain(inside_a_server()).chain(inside_a_location()) {
-        let (expected, got) = (test(&nginx, &tested.conf), test(&larder, &tested.conf));
+        let mut ports = Ports::default();
+        let (expected, got) = (test(&nginx, &tested, &mut ports), test(&larder, &tested, &mut ports));
         if expected != got {
             complaints.push(format!("=== {} ===\nnginx:  {expected}\nlarder: {got}", tested.name));
         }
@@ -35,30 +52,36 @@ fn configurations_are_refused_in_the_same_words() {
 }
 
 /// Runs `-t` and returns the first complaint, the closing lines and the exit status.
-fn test(program: &Program, conf: &Conf) -> String {
+fn test(program: &Program, tested: &Tested, ports: &mut Ports) -> String {
+    let conf = &tested.conf;
     let dir = new_dir();
     let path = dir.path().display().to_string();
     for (name, content) in conf.files() {
         fs::write(dir.path().join(name), content).expect("the directory is ours");
     }
     let file = dir.path().join("nginx.conf");
-    fs::write(&file, conf.fill(program, &path, &mut Ports::default())).expect("the directory is ours");
+    fs::write(&file, conf.fill(program, &path, ports)).expect("the directory is ours");
     let prefix = format!("{path}/");
     let output = Command::new(&program.path)
         .args(["-t", "-p", &prefix, "-c"])
         .arg(&file)
-        .args(["-e", "stderr"])
+        .arg("-e")
+        .arg(dir.path().join("error.log"))
         .output()
         .expect("the program can be run");
     let said = String::from_utf8_lossy(&output.stderr).replace(&path, "(dir)");
-    let mut lines: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(&format!("{}: ", program.name()))).collect();
-    let first = lines.iter().position(|line| line.starts_with("[emerg]")).map(|at| lines.remove(at));
-    let closing: Vec<_> = lines.iter().filter(|line| line.starts_with("configuration file") || line.starts_with("the configuration")).collect();
+    let prefix = format!("{}: ", program.name());
+    let lines: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+    let first = lines.iter().find(|line| line.starts_with("[emerg]")).map(|line| match tested.place {
+        Place::Same => line,
+        Place::Better => line.split(" in (dir)").next().unwrap_or_default(),
+    });
+    let closing = lines.iter().filter(|line| line.contains("configuration file (dir)")).collect::<Vec<_>>();
     format!("{:?} {first:?} {closing:?}", output.status.code())
 }
 
 fn whole_files() -> Vec<Tested> {
-    let whole = |name, text: &str| Tested { name, conf: Conf::whole(text) };
+    let whole = |name, text: &str| Tested { name, conf: Conf::whole(text), place: Place::Same };
     vec![
         whole("the smallest", "events {}"),
         whole("no events", "worker_processes 1;"),
@@ -84,12 +107,13 @@ fn whole_files() -> Vec<Tested> {
         Tested {
             name: "an error in an included file",
             conf: Conf::whole("events {}\ninclude part.conf;\n").file("part.conf", "\n\nwrong;\n"),
+            place: Place::Same,
         },
     ]
 }
 
 fn inside_http() -> Vec<Tested> {
-    let inside = |name, text: &str| Tested { name, conf: http(text) };
+    let inside = |name, text: &str| Tested { name, conf: http(text), place: Place::Same };
     vec![
         inside("an upstream without servers", "upstream u {}"),
         inside("an upstream twice", "upstream u { server 127.0.0.1; } upstream u { server 127.0.0.1; }"),
@@ -107,7 +131,7 @@ fn inside_http() -> Vec<Tested> {
         inside("a bad size of a path", "proxy_cache_path cache keys_zone=z:1m max_size=many;"),
         inside("a log format twice", "log_format f a; log_format f b;"),
         inside("an unknown log format", "access_log x.log nothing;"),
-        inside("an unknown variable in a log format", "log_format f '$no_such_thing';\naccess_log x.log f;"),
+        inside("an unknown variable in a log format", "log_format f '$no_such_thing';\naccess_log x.log f;").placed_better(),
         inside("a variable without a name", "log_format f '$';"),
         inside("a location outside of a server", "location / {}"),
         inside("a listen outside of a server", "listen 80;"),
@@ -115,7 +139,7 @@ fn inside_http() -> Vec<Tested> {
 }
 
 fn inside_a_server() -> Vec<Tested> {
-    let inside = |name, text: &str| Tested { name, conf: servers(text) };
+    let inside = |name, text: &str| Tested { name, conf: servers(text), place: Place::Same };
     vec![
         inside("a listen that is no address", "listen 127.0.0.1:port;"),
         inside("a port out of range", "listen 127.0.0.1:70000;"),
@@ -141,7 +165,9 @@ fn inside_a_server() -> Vec<Tested> {
 }
 
 fn inside_a_location() -> Vec<Tested> {
-    let inside = |name, text: &str| Tested { name, conf: servers(&format!("location /x/ {{\n{text}\n}}")) };
+    let inside = |name, text: &str| {
+        Tested { name, conf: servers(&format!("location /x/ {{\n{text}\n}}")), place: Place::Same }
+    };
     vec![
         inside("an unknown scheme", "proxy_pass ftp://127.0.0.1;"),
         inside("no scheme", "proxy_pass 127.0.0.1;"),
@@ -150,8 +176,8 @@ fn inside_a_location() -> Vec<Tested> {
         inside("proxy_pass twice", "proxy_pass http://127.0.0.1; proxy_pass http://127.0.0.1;"),
         inside("a URI in a regular location", "} location ~ x { proxy_pass http://127.0.0.1/x;"),
         inside("a URI in a named location", "} location @x { proxy_pass http://127.0.0.1/x;"),
-        inside("an unknown zone", "proxy_cache nothing; proxy_pass http://127.0.0.1;"),
-        inside("an unknown variable", "return 200 $nothing;"),
+        inside("an unknown zone", "proxy_cache nothing; proxy_pass http://127.0.0.1;").placed_better(),
+        inside("an unknown variable", "return 200 $nothing;").placed_better(),
         inside("a bad status of proxy_cache_valid", "proxy_cache_valid 2000 1h;"),
         inside("a bad time of proxy_cache_valid", "proxy_cache_valid 200 soon;"),
         inside("a bad value of an enumeration", "proxy_http_version 3;"),
@@ -166,6 +192,6 @@ fn inside_a_location() -> Vec<Tested> {
         inside("a bad time of expires", "expires soon;"),
         inside("add_header without a value", "add_header X;"),
         inside("a bad parameter of add_header", "add_header X y sometimes;"),
-        inside("busy buffers that are too large", "proxy_busy_buffers_size 1m; proxy_pass http://127.0.0.1;"),
+        inside("busy buffers that are too large", "proxy_busy_buffers_size 1m; proxy_pass http://127.0.0.1;").placed_better(),
     ]
 }
