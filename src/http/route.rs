@@ -1,10 +1,10 @@
-//! Which server block and which location a request belongs to.
+//! Which server block a request belongs to.
 //!
-//! Pure: tables in, configuration out. The tables themselves are made by the `config` package.
+//! Pure: the table of names is made by the `config` package, as is that of locations ([`config::LocationTable`]).
 
 use std::sync::Arc;
 
-use config::{Captures, Found, HttpConf, LocationConf, ServerConf};
+use config::{Captures, HttpConf, ServerConf};
 
 /// Chooses the server block of a listening address by the request's host.
 ///
@@ -15,24 +15,5 @@ pub fn server<'a>(http: &'a HttpConf, listener: usize, host: &[u8]) -> (&'a Arc<
     match listener.names.find(host) {
         Some(found) => (found.server, found.captures),
         None => (&listener.default_server, Captures::default()),
-    }
-}
-
-/// What a path leads to.
-pub enum Place<'a> {
-    /// This location, with the captures of its regular expression.
-    Location(&'a Arc<LocationConf>, Captures),
-    /// A location that wants a slash at the end of the path: 301.
-    WantsSlash,
-    /// No location: the server's own settings.
-    Server(&'a Arc<LocationConf>),
-}
-
-/// Chooses the location for a decoded path.
-pub fn location<'a>(server: &'a ServerConf, uri: &[u8]) -> Place<'a> {
-    match server.locations.find(uri) {
-        Some(Found::Location { location, captures }) => Place::Location(location, captures),
-        Some(Found::WantsSlash { .. }) => Place::WantsSlash,
-        None => Place::Server(&server.defaults),
     }
 }

@@ -6,7 +6,7 @@
 use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 
 use anyhow::Context;
-use config::{CacheZone, Config, Content, HttpConf, LocationConf};
+use config::{CacheZone, Config, Content, HttpConf, LocationConf, LocationTable, ProxyPass, ProxyTarget};
 
 use super::{access_log::{AccessLogs, LocationLogs}, proxy::zone::Zone};
 use crate::{
@@ -74,22 +74,26 @@ impl Site {
     }
 
     fn add_locations(&mut self, http: &HttpConf) -> anyhow::Result<()> {
-        let mut locations: Vec<&Arc<LocationConf>> = http.locations().collect();
+        let mut locations = vec![&http.defaults];
+        for server in &http.servers {
+            locations.push(&server.defaults);
+            gather(&server.locations, &mut locations);
+        }
         locations.sort_by_key(|location| location.id);
         for (index, location) in locations.into_iter().enumerate() {
             debug_assert_eq!(index, location.id, "location ids are dense");
-            let state = LocationState {
-                zone: match &*location.cache.zone {
-                    CacheZone::Zone(path) => self.zones.get(&path.name).cloned(),
-                    CacheZone::Off | CacheZone::Variable(_) => None,
-                },
-                group: match &location.content {
-                    Content::Proxy(pass) => pass.group().and_then(|group| self.groups.get(&group.name).cloned()),
-                    Content::Static => None,
-                },
-                logs: self.access_logs.open(&location.log)?,
+            let zone = match &*location.cache.zone {
+                CacheZone::Zone(path) => self.zones.get(&path.name).cloned(),
+                CacheZone::Off | CacheZone::Variable(_) => None,
             };
-            self.locations.push(state);
+            let group = match &location.content {
+                Content::Proxy(ProxyPass { target: ProxyTarget::Group(group), .. }) => {
+                    self.groups.get(&group.name).cloned()
+                }
+                Content::Proxy(_) | Content::Static => None,
+            };
+            let logs = self.access_logs.open(&location.log)?;
+            self.locations.push(LocationState { zone, group, logs });
         }
         Ok(())
     }
@@ -126,6 +130,14 @@ impl EventLoop {
         let serial = self.next_serial.get();
         self.next_serial.set(serial + 1);
         serial * LOOPS_MAX + self.index as u64
+    }
+}
+
+/// Appends the locations of a table, nested ones included.
+fn gather<'a>(table: &'a LocationTable, locations: &mut Vec<&'a Arc<LocationConf>>) {
+    for location in table.iter() {
+        locations.push(location);
+        gather(&location.nested, locations);
     }
 }
 

@@ -207,15 +207,19 @@ impl ChunkedDecoder {
     }
 
     fn trailer_line(&mut self) -> Result<(), ChunkError> {
-        let line = self.line.strip_suffix(b"\r\n").ok_or(ChunkError::Trailer)?;
-        match line::scan(line, Side::Request).map_err(|_| ChunkError::Trailer)? {
-            Line::End => self.state = State::End,
-            Line::StatusLine => unreachable!("only in response heads"),
+        if !self.line.ends_with(b"\r\n") {
+            return Err(ChunkError::Trailer);
+        }
+        match line::scan(&self.line, Side::Request).map_err(|_| ChunkError::Trailer)? {
+            Line::End { .. } => self.state = State::End,
+            Line::StatusLine { .. } | Line::Incomplete => {
+                unreachable!("the line is complete and no response's")
+            }
             Line::Field { .. } if self.trailers.len() == self.limits.trailer_fields => {
                 return Err(ChunkError::TooLargeTrailer);
             }
             Line::Field { name_len, value_start, value_end, .. } => {
-                self.trailers.push_line(&line[..value_end], name_len, value_start);
+                self.trailers.push(&self.line[..name_len], &self.line[value_start..value_end]);
             }
         }
         Ok(())

@@ -55,37 +55,22 @@ impl Fields {
 
     /// Appends a field.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let name_start = offset(self.bytes.len());
+        let name_start = self.bytes.len();
         self.bytes.extend_from_slice(name);
-        let value_start = offset(self.bytes.len());
+        let value_start = self.bytes.len();
         self.bytes.extend_from_slice(value);
         self.entries.push(Entry {
             signature: signature(name),
-            name_start,
+            name_start: offset(name_start),
             name_len: offset(name.len()),
-            value_start,
+            value_start: offset(value_start),
             value_len: offset(value.len()),
         });
     }
 
-    /// Appends the field of a header line: the name is `line[..name_len]`, the value is `line[value_start..]`.
-    /// One copy for both, which is most of what keeping a head costs.
-    #[inline]
-    pub(crate) fn push_line(&mut self, line: &[u8], name_len: usize, value_start: usize) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(line);
-        self.entries.push(Entry {
-            signature: signature(&line[..name_len]),
-            name_start: offset(start),
-            name_len: offset(name_len),
-            value_start: offset(start + value_start),
-            value_len: offset(line.len() - value_start),
-        });
-    }
-
-    /// Makes room for `bytes` more bytes of names and values.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.bytes.reserve(bytes);
+    /// Starts to append fields that are in `text` from `start` on.
+    pub(crate) fn block<'a>(&'a mut self, text: &'a [u8], start: usize) -> Block<'a> {
+        Block { fields: self, text, start }
     }
 
     /// The value of the first field called `name`, in any case.
@@ -164,6 +149,39 @@ impl Fields {
             self.bytes.extend_from_slice(value);
         }
         entry.value_len = offset(value.len());
+    }
+}
+
+/// Fields of a head whose lines are copied all at once when it is [finished](Block::finish), which is far
+/// less work than to copy each name and each value.
+pub(crate) struct Block<'a> {
+    fields: &'a mut Fields,
+    text: &'a [u8],
+    start: usize,
+}
+
+impl Block<'_> {
+    /// Appends a field; `line_start` is a place in the text, the others are counted from there.
+    #[inline]
+    pub fn push(&mut self, line_start: usize, name_len: usize, value_start: usize, value_end: usize) {
+        let place = offset(self.fields.bytes.len() + line_start - self.start);
+        self.fields.entries.push(Entry {
+            signature: signature(&self.text[line_start..line_start + name_len]),
+            name_start: place,
+            name_len: name_len as u32,
+            value_start: place + value_start as u32,
+            value_len: (value_end - value_start) as u32,
+        });
+    }
+
+    /// The number of fields, with those there were before.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Copies the text up to `end`, which must be behind the last field appended.
+    pub fn finish(self, end: usize) {
+        self.fields.bytes.extend_from_slice(&self.text[self.start..end]);
     }
 }
 

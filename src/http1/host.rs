@@ -30,10 +30,14 @@ pub fn parse_host(text: &[u8]) -> Result<Host<'_>, InvalidHost> {
         }
         text.split_at(close + 1)
     } else {
-        let end = memchr::memchr(b':', text).unwrap_or(text.len());
+        let end = text.iter().position(|&byte| byte == b':').unwrap_or(text.len());
         let (name, port) = text.split_at(end);
-        if !name.iter().copied().all(is_name_byte) || name.windows(2).any(|pair| pair == b"..") {
-            return Err(InvalidHost);
+        let mut previous = 0;
+        for &byte in name {
+            if !is_name_byte(byte) || byte == b'.' && previous == b'.' {
+                return Err(InvalidHost);
+            }
+            previous = byte;
         }
         (name.strip_suffix(b".").unwrap_or(name), port)
     };
@@ -66,8 +70,24 @@ fn parse_port(text: &[u8]) -> Result<Option<u16>, InvalidHost> {
 
 /// RFC 3986, 3.2.2: unreserved, sub-delims, and the sign of a percent-encoded byte.
 fn is_name_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte)
+    NAME_BYTES[byte as usize]
 }
+
+const NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~%!$&'()*+,;=";
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

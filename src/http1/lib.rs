@@ -15,6 +15,7 @@ mod host;
 mod line;
 mod request;
 mod response;
+mod swar;
 mod target;
 pub mod uri;
 mod write;

@@ -4,6 +4,8 @@
 //! without a colon is a field without a value, and there is no folding. Names with other bytes than
 //! letters, digits and hyphens are marked; the caller decides whether to keep them.
 
+use crate::swar;
+
 /// Whose header lines are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -11,15 +13,17 @@ pub(crate) enum Side {
     Response,
 }
 
-/// What a line is.
+/// What the bytes at the start of a line are. `used` counts the line with its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
+    /// The end of the line has not come, and nothing is wrong so far.
+    Incomplete,
     /// The empty line behind the last field.
-    End,
+    End { used: usize },
     /// A field: the name is `..name_len`, the value `value_start..value_end`.
-    Field { name_len: usize, value_start: usize, value_end: usize, name: NameKind },
+    Field { name_len: usize, value_start: usize, value_end: usize, used: usize, name: NameKind },
     /// A second status line in a response, which nginx skips because IIS may send it.
-    StatusLine,
+    StatusLine { used: usize },
 }
 
 /// What bytes a name is made of.
@@ -57,56 +61,157 @@ const fn classes() -> [u8; 256] {
     table
 }
 
-/// Reads a line given without its LF. An error is the place of the byte that makes it invalid.
-#[inline]
-pub(crate) fn scan(line: &[u8], side: Side) -> Result<Line, usize> {
-    let mut seen = NAME;
-    let mut name_len = 0;
-    for &byte in line {
-        let class = CLASS[byte as usize];
-        if class == NAME_END {
-            break;
-        }
-        seen |= class;
-        name_len += 1;
-    }
-    if seen & ODD != 0 && side == Side::Response && line.starts_with(b"HTTP/") {
-        return Ok(Line::StatusLine);
-    }
-    let name = match seen {
-        NAME => NameKind::Plain,
-        UNDERSCORE => NameKind::WithUnderscore,
-        _ => NameKind::Odd,
-    };
-    let end = content_end(line);
-    match line.get(name_len) {
-        Some(b':') if name_len > 0 => {}
-        None | Some(b'\r') if name_len == end => {
-            if name_len > 0 {
-                return Ok(Line::Field { name_len, value_start: name_len, value_end: name_len, name });
-            }
-            return if line.len() <= 1 { Ok(Line::End) } else { Err(0) };
-        }
-        _ => return Err(name_len),
-    }
-    // NUL and a carriage return that does not end the line are what nginx refuses in a value.
-    let value = &line[name_len + 1..end];
-    if let Some(bad) = memchr::memchr2(0, b'\r', value) {
-        return Err(name_len + 1 + bad);
-    }
-    let leading = value.iter().take_while(|&&byte| byte == b' ').count();
-    let trailing = value[leading..].iter().rev().take_while(|&&byte| byte == b' ').count();
-    Ok(Line::Field { name_len, value_start: name_len + 1 + leading, value_end: end - trailing, name })
+/// Where a parser is in the lines of a head. Bytes of a line that comes in pieces are searched for its end
+/// once, and are looked at a second time when that has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lines {
+    /// Where the line being read begins.
+    pub start: usize,
+    /// Up to where there is no end of that line.
+    scanned: usize,
 }
 
-/// Where the line ends without its carriage returns; nginx takes any number of them before the LF.
-#[inline]
-fn content_end(line: &[u8]) -> usize {
-    let mut end = line.len();
-    while end > 0 && line[end - 1] == b'\r' {
-        end -= 1;
+impl Lines {
+    /// Finds the end of the line being read: the place of its LF.
+    #[inline]
+    pub fn end(&mut self, buf: &[u8]) -> Option<usize> {
+        let place = memchr::memchr(b'\n', &buf[self.scanned..]);
+        let end = place.map(|place| self.scanned + place);
+        self.scanned = end.unwrap_or(buf.len());
+        end
     }
-    end
+
+    /// Reads the line if it is a header line; [`Lines::start`] stays where it begins.
+    #[inline]
+    pub fn scan(&mut self, buf: &[u8], side: Side) -> Result<Line, usize> {
+        if self.scanned > self.start && self.end(buf).is_none() {
+            return Ok(Line::Incomplete);
+        }
+        let line = scan(&buf[self.start..], side)?;
+        if line == Line::Incomplete {
+            self.scanned = buf.len();
+        }
+        Ok(line)
+    }
+
+    /// Goes to the line that begins at `start`.
+    #[inline]
+    pub fn go_to(&mut self, start: usize) {
+        (self.start, self.scanned) = (start, start);
+    }
+
+    /// Which bytes of `buf` have not been searched yet.
+    #[inline]
+    pub fn unseen<'a>(&self, buf: &'a [u8]) -> &'a [u8] {
+        &buf[self.scanned..]
+    }
+}
+
+/// Reads the line at the start of `text`. An error is the place of the byte that makes it invalid.
+#[inline]
+pub(crate) fn scan(text: &[u8], side: Side) -> Result<Line, usize> {
+    let (name_len, name) = scan_name(text);
+    if name == NameKind::Odd && side == Side::Response && text.starts_with(b"HTTP/") {
+        let end = memchr::memchr(b'\n', text);
+        return Ok(end.map_or(Line::Incomplete, |end| Line::StatusLine { used: end + 1 }));
+    }
+    match text.get(name_len) {
+        Some(b':') if name_len > 0 => {}
+        _ => return without_value(text, name_len, name),
+    }
+    let mut value_start = name_len + 1;
+    while text.get(value_start) == Some(&b' ') {
+        value_start += 1;
+    }
+    let mut at = value_start;
+    let (value_end, used) = loop {
+        let Some(place) = swar::find_below::<0x0e>(&text[at..]) else { return Ok(Line::Incomplete) };
+        at += place;
+        match text[at] {
+            b'\n' => break (at, at + 1),
+            b'\r' => match line_feed(text, at)? {
+                Some(used) => break (at, used),
+                None => return Ok(Line::Incomplete),
+            },
+            0 => return Err(at),
+            // A control byte that nginx lets pass.
+            _ => at += 1,
+        }
+    };
+    let trailing = text[value_start..value_end].iter().rev().take_while(|&&byte| byte == b' ').count();
+    Ok(Line::Field { name_len, value_start, value_end: value_end - trailing, used, name })
+}
+
+/// The length of the name at the start of `text`, and what it is made of.
+#[inline]
+fn scan_name(text: &[u8]) -> (usize, NameKind) {
+    const ENDS: u64 = u64::from_le_bytes([NAME_END; 8]);
+    let (mut len, mut seen) = (0, 0);
+    let mut ended = false;
+    while let Some(chunk) = text[len..].first_chunk::<8>() {
+        let classes = u64::from_le_bytes(chunk.map(|byte| CLASS[byte as usize]));
+        let ends = classes & ENDS;
+        if ends != 0 {
+            let count = swar::first_marked(ends);
+            seen |= classes & ((1 << (8 * count)) - 1);
+            len += count;
+            ended = true;
+            break;
+        }
+        seen |= classes;
+        len += 8;
+    }
+    if !ended {
+        for &byte in &text[len..] {
+            let class = CLASS[byte as usize];
+            if class == NAME_END {
+                break;
+            }
+            seen |= u64::from(class);
+            len += 1;
+        }
+    }
+    const ODDS: u64 = u64::from_le_bytes([ODD; 8]);
+    let name = match seen {
+        0 => NameKind::Plain,
+        _ if seen & ODDS == 0 => NameKind::WithUnderscore,
+        _ => NameKind::Odd,
+    };
+    (len, name)
+}
+
+/// Reads a line that has no colon behind a name.
+#[cold]
+fn without_value(text: &[u8], name_len: usize, name: NameKind) -> Result<Line, usize> {
+    let used = match text.get(name_len) {
+        None => None,
+        Some(b'\n') => Some(name_len + 1),
+        // As nginx: before the end of the head one carriage return is the most.
+        Some(b'\r') if name_len == 0 => match text.get(1) {
+            None => None,
+            Some(b'\n') => Some(2),
+            Some(_) => return Err(0),
+        },
+        Some(b'\r') => line_feed(text, name_len)?,
+        Some(_) => return Err(name_len),
+    };
+    Ok(match used {
+        None => Line::Incomplete,
+        Some(used) if name_len == 0 => Line::End { used },
+        Some(used) => Line::Field { name_len, value_start: name_len, value_end: name_len, used, name },
+    })
+}
+
+/// Where the line ends whose carriage return is at `at`: nginx takes any number of them, and then only an
+/// LF. Nothing if that has not come.
+#[inline]
+fn line_feed(text: &[u8], at: usize) -> Result<Option<usize>, usize> {
+    let returns = text[at..].iter().take_while(|&&byte| byte == b'\r').count();
+    match text.get(at + returns) {
+        None => Ok(None),
+        Some(b'\n') => Ok(Some(at + returns + 1)),
+        Some(_) => Err(at),
+    }
 }
 
 #[cfg(test)]
@@ -114,8 +219,16 @@ mod tests {
     use super::*;
 
     fn field(line: &str) -> Result<(&str, &str, NameKind), usize> {
-        match scan(line.as_bytes(), Side::Request)? {
-            Line::Field { name_len, value_start, value_end, name } => {
+        for end in 0..line.len() {
+            assert_eq!(
+                scan(&line.as_bytes()[..end], Side::Request),
+                Ok(Line::Incomplete),
+                "{line:?} to {end}"
+            );
+        }
+        match scan(format!("{line}next").as_bytes(), Side::Request)? {
+            Line::Field { name_len, value_start, value_end, used, name } => {
+                assert_eq!(used, line.len(), "{line:?}");
                 Ok((&line[..name_len], &line[value_start..value_end], name))
             }
             other => panic!("{line:?} is {other:?}"),
@@ -126,40 +239,50 @@ mod tests {
     fn fields() {
         use NameKind::{Odd, Plain, WithUnderscore};
         for (line, wanted) in [
-            ("A: b\r", ("A", "b", Plain)),
-            ("A: b", ("A", "b", Plain)),
-            ("A:b\r\r", ("A", "b", Plain)),
-            ("A-1:  b c  \r", ("A-1", "b c", Plain)),
-            ("A:\r", ("A", "", Plain)),
-            ("A:   \r", ("A", "", Plain)),
-            ("A:\tb\t\r", ("A", "\tb\t", Plain)),
-            ("A: \u{e9}\u{1}\r", ("A", "\u{e9}\u{1}", Plain)),
-            ("A:b:c\r", ("A", "b:c", Plain)),
-            ("no-colon\r", ("no-colon", "", Plain)),
-            ("no-colon", ("no-colon", "", Plain)),
-            ("a_b: c\r", ("a_b", "c", WithUnderscore)),
-            ("_: c\r", ("_", "c", WithUnderscore)),
-            ("a_@: c\r", ("a_@", "c", Odd)),
-            ("\u{e9}: c\r", ("\u{e9}", "c", Odd)),
-            ("HTTP/1.1: c\r", ("HTTP/1.1", "c", Odd)),
+            ("A: b\r\n", ("A", "b", Plain)),
+            ("A: b\n", ("A", "b", Plain)),
+            ("A:b\r\r\n", ("A", "b", Plain)),
+            ("A-1:  b c  \r\n", ("A-1", "b c", Plain)),
+            ("A:\r\n", ("A", "", Plain)),
+            ("A:   \r\n", ("A", "", Plain)),
+            ("A:   \n", ("A", "", Plain)),
+            ("A:\tb\t\r\n", ("A", "\tb\t", Plain)),
+            ("A: \u{e9}\u{1}\r\n", ("A", "\u{e9}\u{1}", Plain)),
+            ("A:b:c\r\n", ("A", "b:c", Plain)),
+            ("Abcdefgh: ijklmnop\r\n", ("Abcdefgh", "ijklmnop", Plain)),
+            ("Abcdefgh-ijklmnop-q: r\r\n", ("Abcdefgh-ijklmnop-q", "r", Plain)),
+            ("no-colon\r\n", ("no-colon", "", Plain)),
+            ("no-colon\r\r\n", ("no-colon", "", Plain)),
+            ("no-colon\n", ("no-colon", "", Plain)),
+            ("a_b: c\r\n", ("a_b", "c", WithUnderscore)),
+            ("_: c\r\n", ("_", "c", WithUnderscore)),
+            ("abcdefgh_ijklmnop: c\r\n", ("abcdefgh_ijklmnop", "c", WithUnderscore)),
+            ("a_@: c\r\n", ("a_@", "c", Odd)),
+            ("a_@abcdefgh: c\r\n", ("a_@abcdefgh", "c", Odd)),
+            ("\u{e9}: c\r\n", ("\u{e9}", "c", Odd)),
+            ("HTTP/1.1: c\r\n", ("HTTP/1.1", "c", Odd)),
         ] {
             assert_eq!(field(line), Ok(wanted), "{line:?}");
         }
     }
 
     #[test]
-    fn invalid_bytes() {
+    fn invalid_bytes_are_told_at_once() {
         for (line, place) in [
-            ("A : b\r", 1),
-            (" folded\r", 0),
-            ("\tfolded\r", 0),
-            (": b\r", 0),
-            ("A\u{7f}: b\r", 1),
-            ("A: b\0c\r", 4),
-            ("A: b\rc\r", 4),
-            ("A\rb: c\r", 1),
+            ("A ", 1),
+            (" ", 0),
+            ("\t", 0),
+            (":", 0),
+            ("A\u{7f}", 1),
+            ("abcdefghijk lm", 11),
+            ("A: b\0", 4),
+            ("A: \u{1}\u{9}b\0", 6),
+            ("A: b\rc", 4),
+            ("A: b\r\rc", 4),
+            ("A\rb", 1),
             ("\r\r", 0),
-            ("\ra\r", 0),
+            ("\ra", 0),
+            ("\0", 0),
         ] {
             assert_eq!(scan(line.as_bytes(), Side::Request), Err(place), "{line:?}");
         }
@@ -167,9 +290,13 @@ mod tests {
 
     #[test]
     fn the_end_and_second_status_lines() {
-        assert_eq!(scan(b"\r", Side::Request), Ok(Line::End));
-        assert_eq!(scan(b"", Side::Request), Ok(Line::End));
-        assert_eq!(scan(b"HTTP/1.1 200 OK\r", Side::Response), Ok(Line::StatusLine));
-        assert_eq!(scan(b"HTTP/1.1 200 OK\r", Side::Request), Err(8));
+        assert_eq!(scan(b"", Side::Request), Ok(Line::Incomplete));
+        assert_eq!(scan(b"\r", Side::Request), Ok(Line::Incomplete));
+        assert_eq!(scan(b"\r\nA", Side::Request), Ok(Line::End { used: 2 }));
+        assert_eq!(scan(b"\n", Side::Request), Ok(Line::End { used: 1 }));
+        assert_eq!(scan(b"HTTP/1.1 200 OK\r\n", Side::Response), Ok(Line::StatusLine { used: 17 }));
+        assert_eq!(scan(b"HTTP/1.1: a\n", Side::Response), Ok(Line::StatusLine { used: 12 }));
+        assert_eq!(scan(b"HTTP/1.1 200 OK", Side::Response), Ok(Line::Incomplete));
+        assert_eq!(scan(b"HTTP/1.1 200 OK\r\n", Side::Request), Err(8));
     }
 }

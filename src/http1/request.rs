@@ -7,9 +7,10 @@
 use thiserror::Error;
 
 use crate::body::{Framing, FramingError, request_framing};
+use crate::fields::Block;
 use crate::head::{Method, Progress, RequestHead, Version};
 use crate::host::{Host, parse_host};
-use crate::line::{self, Line, NameKind, Side};
+use crate::line::{Line, Lines, NameKind, Side};
 use crate::target::{self, LineError};
 
 /// What to do with fields whose names have other bytes than letters, digits and hyphens.
@@ -182,10 +183,7 @@ fn text(bytes: &[u8]) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct RequestParser {
     stage: Stage,
-    /// Where the line being read begins.
-    line_start: usize,
-    /// Where to look on for the end of that line.
-    scanned: usize,
+    lines: Lines,
     buffers: Buffers,
 }
 
@@ -225,36 +223,37 @@ impl RequestParser {
             return Ok(Progress::NeedMore);
         }
         if self.stage != Stage::Fields {
-            let parsed = self.first_line(buf, rules, head);
-            match parsed {
-                Ok(Some(progress)) => return Ok(progress),
+            match self.first_line(buf, rules, head) {
                 Ok(None) => {}
+                Ok(Some(progress)) => return Ok(progress),
                 Err(error) => {
                     self.keep_line_for_the_log(buf, head);
                     return Err(error);
                 }
             }
         }
-        self.fields(buf, rules, head)
+        let mut block = head.fields.block(buf, self.lines.start);
+        let progress = self.fields(buf, rules, &mut block, &mut head.ignored);
+        block.finish(self.lines.start);
+        progress
     }
 
     /// Skips what some clients send behind a body; false: there is nothing else yet. As long as that is all
     /// they send nginx reads on; here it ends with the first buffer.
     fn skip_empty_lines(&mut self, buf: &[u8], rules: &HeadRules) -> Result<bool, RequestError> {
-        let rest = &buf[self.line_start..];
+        let rest = &buf[self.lines.start..];
         let skipped = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
-        self.line_start += skipped;
-        self.scanned = self.line_start;
-        if skipped == rest.len() {
-            return if self.line_start < rules.first_buffer_bytes {
-                Ok(false)
-            } else {
-                Err(RequestError::InvalidRequest)
-            };
+        self.lines.go_to(self.lines.start + skipped);
+        if skipped < rest.len() {
+            self.buffers = Buffers { used: 0, end: rules.first_buffer_bytes };
+            self.stage = Stage::Method;
+            return Ok(true);
         }
-        self.buffers = Buffers { used: 0, end: rules.first_buffer_bytes };
-        self.stage = Stage::Method;
-        Ok(true)
+        if self.lines.start < rules.first_buffer_bytes {
+            Ok(false)
+        } else {
+            Err(RequestError::InvalidRequest)
+        }
     }
 
     /// Parses the request line: nothing if fields follow.
@@ -264,16 +263,15 @@ impl RequestParser {
         rules: &HeadRules,
         head: &mut RequestHead,
     ) -> Result<Option<Progress>, RequestError> {
-        let Some(end) = self.line_end(buf) else {
-            if !self.method_is_possible(buf) {
-                return Err(RequestError::InvalidMethod);
-            }
-            self.scanned = buf.len();
+        if !self.method_is_possible(buf) {
+            return Err(RequestError::InvalidMethod);
+        }
+        let Some(end) = self.lines.end(buf) else {
             self.fit(buf.len() + 1, rules).map_err(|_| RequestError::TooLongUri)?;
             return Ok(Some(Progress::NeedMore));
         };
         self.fit(end + 1, rules).map_err(|_| RequestError::TooLongUri)?;
-        let line = &buf[self.line_start..end];
+        let line = &buf[self.lines.start..end];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         (head.method, head.version, head.parts) = target::parse_line(line).inspect_err(|&error| {
             // The answer goes out without a head, too.
@@ -283,12 +281,8 @@ impl RequestParser {
         })?;
         head.line.extend_from_slice(line);
         self.stage = Stage::Fields;
-        self.next_line(end);
-        if head.version == Version::V0_9 {
-            return Ok(Some(Progress::Done(end + 1)));
-        }
-        head.fields.reserve(buf.len() - self.line_start);
-        Ok(None)
+        self.lines.go_to(end + 1);
+        Ok((head.version == Version::V0_9).then_some(Progress::Done(end + 1)))
     }
 
     /// Parses header lines up to the empty one.
@@ -296,44 +290,36 @@ impl RequestParser {
         &mut self,
         buf: &[u8],
         rules: &HeadRules,
-        head: &mut RequestHead,
+        block: &mut Block<'_>,
+        ignored: &mut Vec<Vec<u8>>,
     ) -> Result<Progress, RequestError> {
-        while let Some(end) = self.line_end(buf) {
-            let line = &buf[self.line_start..end];
-            self.fit(end + 1, rules).map_err(|_| too_long(line))?;
-            let scanned = line::scan(line, Side::Request).map_err(|place| RequestError::InvalidHeader {
-                start: line[..place].to_vec(),
-                byte: line.get(place).copied().unwrap_or(b'\n'),
+        loop {
+            let start = self.lines.start;
+            let line = self.lines.scan(buf, Side::Request).map_err(|place| RequestError::InvalidHeader {
+                start: buf[start..start + place].to_vec(),
+                byte: buf[start + place],
             })?;
-            match scanned {
-                Line::End => return Ok(Progress::Done(end + 1)),
-                Line::StatusLine => unreachable!("only in responses"),
-                Line::Field { name_len, value_start, value_end, name } => {
-                    if is_ignored(name, rules) {
-                        head.ignored.push(line[..value_end].to_vec());
-                    } else if head.fields.len() == rules.max_fields {
-                        return Err(RequestError::TooManyFields);
-                    } else {
-                        head.fields.push_line(&line[..value_end], name_len, value_start);
-                    }
+            let end = match line {
+                Line::Incomplete => buf.len() + 1,
+                Line::End { used } | Line::Field { used, .. } | Line::StatusLine { used } => start + used,
+            };
+            self.fit(end, rules).map_err(|_| too_long(&buf[start..]))?;
+            match line {
+                Line::Incomplete => return Ok(Progress::NeedMore),
+                Line::End { .. } => return Ok(Progress::Done(end)),
+                Line::StatusLine { .. } => unreachable!("only in responses"),
+                Line::Field { value_end, name, .. } if is_ignored(name, rules) => {
+                    ignored.push(buf[start..start + value_end].to_vec());
+                }
+                Line::Field { .. } if block.len() == rules.max_fields => {
+                    return Err(RequestError::TooManyFields);
+                }
+                Line::Field { name_len, value_start, value_end, .. } => {
+                    block.push(start, name_len, value_start, value_end);
                 }
             }
-            self.next_line(end);
+            self.lines.go_to(end);
         }
-        self.scanned = buf.len();
-        self.fit(buf.len() + 1, rules).map_err(|_| too_long(&buf[self.line_start..]))?;
-        Ok(Progress::NeedMore)
-    }
-
-    #[inline]
-    fn line_end(&self, buf: &[u8]) -> Option<usize> {
-        memchr::memchr(b'\n', &buf[self.scanned..]).map(|place| self.scanned + place)
-    }
-
-    #[inline]
-    fn next_line(&mut self, end: usize) {
-        self.line_start = end + 1;
-        self.scanned = end + 1;
     }
 
     /// Looks at the bytes that are new, so that a peer that speaks another protocol, TLS above all, is told
@@ -342,19 +328,19 @@ impl RequestParser {
         if self.stage != Stage::Method {
             return true;
         }
-        let new = &buf[self.scanned..];
+        let new = self.lines.unseen(buf);
         let Some(other) = new.iter().position(|&byte| !target::is_method_byte(byte)) else { return true };
         self.stage = Stage::Target;
-        new[other] == b' ' && self.scanned + other > self.line_start
+        new[other] == b' ' && buf.len() - new.len() + other > self.lines.start
     }
 
     #[inline]
     fn fit(&mut self, end: usize, rules: &HeadRules) -> Result<(), DoesNotFit> {
-        if end <= self.buffers.end { Ok(()) } else { self.buffers.grow(self.line_start, end, rules) }
+        if end <= self.buffers.end { Ok(()) } else { self.buffers.grow(self.lines.start, end, rules) }
     }
 
     fn keep_line_for_the_log(&self, buf: &[u8], head: &mut RequestHead) {
-        let rest = &buf[self.line_start..];
+        let rest = &buf[self.lines.start..];
         let end = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
         head.line.clear();
         head.line.extend_from_slice(&rest[..end]);
@@ -386,7 +372,8 @@ impl Buffers {
 }
 
 #[cold]
-fn too_long(line: &[u8]) -> RequestError {
+fn too_long(rest: &[u8]) -> RequestError {
+    let line = rest.split(|&byte| byte == b'\n').next().unwrap_or_default();
     RequestError::TooLongHeader { start: line[..line.len().min(SHOWN_BYTES)].to_vec() }
 }
 

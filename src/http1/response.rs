@@ -5,8 +5,9 @@
 
 use thiserror::Error;
 
+use crate::fields::Block;
 use crate::head::{Progress, ResponseHead, Version};
-use crate::line::{self, Line, Side};
+use crate::line::{Line, Lines, Side};
 use crate::target::version_number;
 
 /// Why a response is refused. The text is nginx's.
@@ -32,8 +33,7 @@ pub enum ResponseError {
 #[derive(Clone, Debug, Default)]
 pub struct ResponseParser {
     stage: Stage,
-    line_start: usize,
-    scanned: usize,
+    lines: Lines,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,43 +62,51 @@ impl ResponseParser {
         max_bytes: usize,
         head: &mut ResponseHead,
     ) -> Result<Progress, ResponseError> {
-        while let Some(place) = memchr::memchr(b'\n', &buf[self.scanned..]) {
-            let end = self.scanned + place;
-            if end >= max_bytes {
-                return Err(ResponseError::TooBig);
-            }
-            let line = &buf[self.line_start..end];
-            (self.line_start, self.scanned) = (end + 1, end + 1);
-            match self.stage {
-                Stage::StatusLine => {
-                    parse_status_line(line, head).ok_or(ResponseError::NoStatusLine)?;
-                    head.fields.reserve(buf.len() - self.line_start);
-                    self.stage = Stage::Fields;
-                }
-                Stage::Fields => {
-                    let line_is = line::scan(line, Side::Response).map_err(|place| invalid(line, place))?;
-                    match line_is {
-                        Line::End => return Ok(Progress::Done(end + 1)),
-                        Line::StatusLine => {}
-                        Line::Field { name_len, value_start, value_end, .. } => {
-                            head.fields.push_line(&line[..value_end], name_len, value_start);
-                        }
-                    }
-                }
-            }
+        let known = &buf[..buf.len().min(max_bytes)];
+        let progress = self.parse_known(known, head)?;
+        // What is needed beyond the limit will not come.
+        if progress == Progress::NeedMore && buf.len() >= max_bytes {
+            return Err(ResponseError::TooBig);
         }
-        self.scanned = buf.len();
-        if self.stage == Stage::StatusLine && !may_begin_status_line(buf) {
-            return Err(ResponseError::NoStatusLine);
-        }
-        if buf.len() >= max_bytes { Err(ResponseError::TooBig) } else { Ok(Progress::NeedMore) }
+        Ok(progress)
     }
-}
 
-#[cold]
-fn invalid(line: &[u8], place: usize) -> ResponseError {
-    let byte = line.get(place).copied().unwrap_or(b'\n');
-    ResponseError::InvalidHeader { start: line[..place].to_vec(), byte }
+    fn parse_known(&mut self, buf: &[u8], head: &mut ResponseHead) -> Result<Progress, ResponseError> {
+        if self.stage == Stage::StatusLine {
+            let Some(end) = self.lines.end(buf) else {
+                let possible = may_begin_status_line(buf);
+                return if possible { Ok(Progress::NeedMore) } else { Err(ResponseError::NoStatusLine) };
+            };
+            parse_status_line(&buf[..end], head).ok_or(ResponseError::NoStatusLine)?;
+            self.lines.go_to(end + 1);
+            self.stage = Stage::Fields;
+        }
+        let mut block = head.fields.block(buf, self.lines.start);
+        let progress = self.fields(buf, &mut block);
+        block.finish(self.lines.start);
+        progress
+    }
+
+    /// Parses header lines up to the empty one.
+    fn fields(&mut self, buf: &[u8], block: &mut Block<'_>) -> Result<Progress, ResponseError> {
+        loop {
+            let start = self.lines.start;
+            let line =
+                self.lines.scan(buf, Side::Response).map_err(|place| ResponseError::InvalidHeader {
+                    start: buf[start..start + place].to_vec(),
+                    byte: buf[start + place],
+                })?;
+            match line {
+                Line::Incomplete => return Ok(Progress::NeedMore),
+                Line::End { used } => return Ok(Progress::Done(start + used)),
+                Line::StatusLine { used } => self.lines.go_to(start + used),
+                Line::Field { name_len, value_start, value_end, used, .. } => {
+                    block.push(start, name_len, value_start, value_end);
+                    self.lines.go_to(start + used);
+                }
+            }
+        }
+    }
 }
 
 /// Whether more bytes could still make a status line of these: tells an HTTP/0.9 body, which may have no

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::head::{LineParts, Method, Version};
+use crate::swar;
 
 /// What is wrong with a request line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,7 @@ pub(crate) fn parse_line(line: &[u8]) -> Result<(Method, Version, LineParts), Li
     }
     let method = Method::from_text(&line[..method_end]);
     let start = skip_spaces(line, method_end);
-    let length = line[start..].iter().position(|&byte| byte <= b' ' || byte == 0x7f);
-    let end = length.map_or(line.len(), |length| start + length);
+    let end = swar::find_target_end(&line[start..]).map_or(line.len(), |length| start + length);
     let mut parts = LineParts { method: 0..method_end, target: start..end, ..LineParts::default() };
     match line.get(start) {
         Some(b'/') => parts.path_and_query = start..end,
@@ -98,6 +98,10 @@ fn host_len(text: &[u8]) -> Result<usize, LineError> {
 
 /// Reads ` HTTP/x.y` and spaces up to the end of the line; nothing there means HTTP/0.9.
 fn parse_protocol(line: &[u8], from: usize, parts: &mut LineParts) -> Result<Version, LineError> {
+    if &line[from..] == b" HTTP/1.1" {
+        parts.protocol = from + 1..line.len();
+        return Ok(Version::V1_1);
+    }
     let start = skip_spaces(line, from);
     if start == line.len() {
         return Ok(Version::V0_9);

@@ -104,7 +104,8 @@ impl Stream {
 
     /// Writes at least one byte, telling the kernel that more follows at once (`MSG_MORE`). Cancel safe.
     pub async fn write_more(&self, bytes: &[u8]) -> io::Result<usize> {
-        let flags = MsgFlags::MSG_MORE | MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        let more = MsgFlags::from_bits_retain(libc::MSG_MORE);
+        let flags = more | MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
         self.io(Interest::WRITABLE, || Ok(send(self.as_fd().as_raw_fd(), bytes, flags)?)).await
     }
 

@@ -4,4 +4,5 @@ mod support;
 
 #[path = "../parity/mod.rs"]
 mod parity;
+mod examples;
 mod serving;

@@ -110,6 +110,8 @@ fn bodies() -> Vec<Case> {
 }
 
 fn broken() -> Vec<Case> {
+    // As nginx: what has no head is passed on as HTTP/0.9, and only the end of the connection ends it.
+    const CLOSING: &str = "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     vec![
         case("nobody listens").get("/closed").get("/closed"),
         case("nobody listens, HEAD").head("/closed"),
@@ -118,10 +120,10 @@ fn broken() -> Vec<Case> {
         from("reset without an answer", "/a", Reply::nothing().then_reset()),
         from("silence", "/a", Reply::silence()),
         from("silence after the head", "/a", answer(200).declared(10).bytes("short").then(crate::support::reply::Part::AwaitClose)),
-        from("an answer without a head", "/a", Reply::raw("just text\n")),
+        case("an answer without a head").origin(Reply::raw("just text\n")).send(CLOSING),
         from("half a head", "/a", Reply::raw("HTTP/1.1 200 OK\r\nX-A: 1\r\n")),
         from("half a status line", "/a", Reply::raw("HTTP/1.1 2")),
-        from("a status that is no number", "/a", Reply::raw("HTTP/1.1 abc OK\r\n\r\n")),
+        case("a status that is no number").origin(Reply::raw("HTTP/1.1 abc OK\r\n\r\n")).send(CLOSING),
         from("a line without a colon", "/a", answer(200).line("nonsense").body("one")),
         from("a space before the colon", "/a", answer(200).line("X-A : 1").body("one")),
         from("a folded line", "/a", answer(200).line("X-A: 1").line(" 2").body("one")),

@@ -103,7 +103,7 @@ fn retried() -> Vec<Case> {
         post(first("POST is not repeated", Reply::nothing()), "post"),
         post(b(first("POST is repeated where configured", Reply::nothing())), "post-anyway"),
         ask(first("one try only", Reply::nothing()), "one-try"),
-        ask_times(2, b(a(first("failures that do not count", Reply::nothing()))), "forgiving"),
+        ask_times(2, b(b(first("failures that do not count", Reply::nothing()))), "forgiving"),
     ]
 }
 

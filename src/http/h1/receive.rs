@@ -2,9 +2,10 @@
 
 use std::{cell::OnceCell, io, rc::Rc, sync::Arc, time::Duration};
 
-use config::{Captures, LocationConf, ServerConf};
+use config::{Captures, ServerConf};
 use http1::{
-    Fields, Framing, HeadRules, InvalidNames, Method, Progress, RequestHead, Underscores, Version, uri,
+    Framing, HeadRules, InvalidNames, Method, Progress, RequestError, RequestHead, Underscores, Version,
+    uri::{self, MergeSlashes},
 };
 
 use super::Connection;
@@ -23,6 +24,7 @@ use crate::{
 /// A request's head, or what was wrong with it.
 pub(super) struct Received {
     head: RequestHead,
+    head_bytes: u64,
     fault: Option<Fault>,
     started: clock::Moment,
 }
@@ -48,13 +50,14 @@ impl Connection {
             let fault = match progress {
                 Ok(Progress::Done(used)) => {
                     let _head = self.client.input.borrow_mut().split_to(used);
-                    return Some(self.received(None, started));
+                    return Some(self.received(used, None, started));
                 }
                 Ok(Progress::NeedMore) => self.read_more().await?,
-                Err(error) => Some(refusal(error.status(), error.to_string())),
+                Err(error) => Some(refused(&error)),
             };
             if fault.is_some() {
-                return Some(self.received(fault, started));
+                let seen = self.client.input.borrow().len();
+                return Some(self.received(seen, fault, started));
             }
         }
     }
@@ -86,13 +89,13 @@ impl Connection {
         }
     }
 
-    fn received(&mut self, fault: Option<Fault>, started: clock::Moment) -> Received {
-        Received { head: std::mem::take(&mut self.head), fault, started }
+    fn received(&mut self, head_bytes: usize, fault: Option<Fault>, started: clock::Moment) -> Received {
+        Received { head: std::mem::take(&mut self.head), head_bytes: head_bytes as u64, fault, started }
     }
 
     /// Makes an exchange of a head: server block, URI, framing. What is wrong with it comes beside.
     pub(super) fn begin(&mut self, received: Received) -> (Exchange, Option<Fault>) {
-        let Received { head, fault, started } = received;
+        let Received { head, head_bytes, fault, started } = received;
         let client = Rc::clone(&self.client);
         client.requests.set(client.requests.get() + 1);
         let event_loop = Rc::clone(&self.event_loop);
@@ -113,6 +116,7 @@ impl Connection {
             captures: Captures::default(),
             server_captures: Captures::default(),
             body: RequestBody::new(Framing::Empty, false),
+            head_bytes,
             started,
             redirects_left: REDIRECTS_MAX,
             internal: false,
@@ -134,12 +138,17 @@ const REDIRECTS_MAX: u8 = 10;
 fn head_rules(server: &ServerConf) -> HeadRules {
     let core = &server.core;
     HeadRules {
-        invalid_names: if *core.ignore_invalid_headers { InvalidNames::Ignored } else { InvalidNames::Passed },
+        invalid_names: if *core.ignore_invalid_headers { InvalidNames::Ignored } else { InvalidNames::Kept },
         underscores: if *core.underscores_in_headers { Underscores::Valid } else { Underscores::Invalid },
-        first_buffer_bytes: *core.client_header_buffer_size,
-        max_line_bytes: core.large_client_header_buffers.size,
-        max_head_bytes: core.large_client_header_buffers.size * core.large_client_header_buffers.count,
+        first_buffer_bytes: bytes(*core.client_header_buffer_size),
+        max_line_bytes: bytes(core.large_client_header_buffers.size),
+        max_large_buffers: core.large_client_header_buffers.count,
+        ..HeadRules::default()
     }
+}
+
+fn bytes(size: u64) -> usize {
+    usize::try_from(size).unwrap_or(usize::MAX)
 }
 
 /// Finds host, server, URI and framing of a request.
@@ -155,9 +164,7 @@ fn understand(exchange: &mut Exchange) -> Result<(), Fault> {
     }
     find_server(exchange)?;
     parse_uri(exchange)?;
-    http1::check_request(&exchange.head).map_err(|error| refusal(error.status(), error.to_string()))?;
-    let framing = http1::request_framing(&exchange.head)
-        .map_err(|error| refusal(error.status(), error.to_string()))?;
+    let framing = http1::check_request(&exchange.head).map_err(|error| refused(&error))?;
     let expects = exchange.head.version >= Version::V1_1
         && exchange.head.fields.get("Expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
     exchange.body = RequestBody::new(framing, expects);
@@ -168,8 +175,8 @@ fn understand(exchange: &mut Exchange) -> Result<(), Fault> {
 }
 
 fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
-    let host = http1::check_host(&exchange.head).map_err(|error| refusal(error.status(), error.to_string()))?;
-    exchange.host = host.map(|host| host.name.to_ascii_lowercase()).unwrap_or_default();
+    let host = http1::check_host(&exchange.head).map_err(|error| refused(&error))?;
+    exchange.host = host.map(|host| host.name.into_owned()).unwrap_or_default();
     let event_loop = Rc::clone(&exchange.event_loop);
     let (server, captures) = route::server(event_loop.site.http(), exchange.client.listener, &exchange.host);
     if !Arc::ptr_eq(server, &exchange.server) {
@@ -182,12 +189,16 @@ fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
 
 fn parse_uri(exchange: &mut Exchange) -> Result<(), Fault> {
     let merge =
-        if *exchange.server.core.merge_slashes { uri::MergeSlashes::On } else { uri::MergeSlashes::Off };
+        if *exchange.server.core.merge_slashes { MergeSlashes::Merged } else { MergeSlashes::Kept };
     let parsed = uri::normalize(exchange.head.path_and_query(), merge)
-        .map_err(|_| refusal(400, "client sent invalid request while reading client request line".to_owned()))?;
-    exchange.uri = parsed.path;
-    exchange.args = parsed.args;
+        .map_err(|error| refusal(400, format!("{error} while reading client request line")))?;
+    exchange.uri = parsed.path.into_owned();
+    exchange.args = parsed.args.unwrap_or_default().to_vec();
     Ok(())
+}
+
+fn refused(error: &RequestError) -> Fault {
+    refusal(error.status(), error.to_string())
 }
 
 /// A request that is answered with `status` because of what it says.

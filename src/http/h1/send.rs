@@ -26,6 +26,8 @@ use crate::{
 const COPY_BYTES: usize = 16 << 10;
 /// Bytes that one read of a file takes where `sendfile` is off.
 const READ_FILE_BYTES: u64 = 128 << 10;
+/// Bytes of a file that are known to be in memory before `sendfile` is called.
+const WARM_FILE_BYTES: u64 = 2 << 20;
 
 /// Why sending stopped early.
 enum Broken {
@@ -116,6 +118,9 @@ impl Connection {
         window: Option<Range<u64>>,
         framing: BodyFraming,
     ) -> Result<(), Broken> {
+        // As nginx: a fill of the cache goes on without its client, and a client that has only closed its
+        // sending side gets the answer.
+        let watches = !matches!(source, Source::Fill(_)) && !*exchange.location.proxy.ignore_client_abort;
         let mut position = 0;
         loop {
             if !source.is_ready() {
@@ -124,7 +129,7 @@ impl Connection {
             let next = tokio::select! {
                 biased;
                 piece = source.next() => piece,
-                () = self.client.closed(), if !*exchange.location.proxy.ignore_client_abort => {
+                () = self.client.closed(), if watches => {
                     return Err(Broken::Client(io::ErrorKind::ConnectionAborted.into()));
                 }
             };
@@ -191,8 +196,13 @@ impl Connection {
         self.flush_more().await?;
         let FileSlice { file, mut offset, len } = slice;
         let end = offset + len;
+        let mut warm_to = offset;
         while offset < end {
-            let send = self.client.stream.send_file(&file, offset, end - offset);
+            if offset >= warm_to {
+                warm_to = end.min(offset + WARM_FILE_BYTES);
+                file::warm(&file, offset, warm_to - offset).await?;
+            }
+            let send = self.client.stream.send_file(&file, offset, warm_to - offset);
             let count = self.timer.within(timeout, send).await? as u64;
             if count == 0 {
                 // Somebody cut the file: the client must not take this for the end.

@@ -38,7 +38,7 @@ impl ReadAhead {
             body: Box::new(body),
             queue: VecDeque::new(),
             memory_bytes: 0,
-            memory_most: conf.buffers.count * conf.buffers.size,
+            memory_most: conf.buffers.count as u64 * conf.buffers.size,
             file: None,
             file_bytes: 0,
             file_most: *conf.max_temp_file_size,

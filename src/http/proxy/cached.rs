@@ -8,7 +8,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use cache::{
     Digest, Key,
-    policy::{self, Allowance, CacheStatus, Reuse},
+    policy::{self, CacheStatus, Reuse},
 };
 use config::{ProxyPass, Template};
 
@@ -102,17 +102,14 @@ impl Dealing<'_> {
     /// Serves a fresh entry; has a stale one updated, or serves it where that is allowed.
     async fn found(&mut self, exchange: &mut Exchange, entry: Arc<Entry>) -> Step {
         let reuse = policy::reuse(&entry.meta, clock::now());
-        let Reuse::Stale { on_error, .. } = reuse else {
+        let Reuse::Stale { while_updating, on_error } = reuse else {
             return Step::End(self.hit(exchange, &entry, CacheStatus::Hit));
         };
         let conf = Arc::clone(&exchange.location);
-        let turn = self.zone.turn(&self.digest, *conf.cache.lock_age);
-        let whose = if matches!(turn, Turn::Mine(_)) { policy::Turn::Mine } else { policy::Turn::Theirs };
-        let updating = allowance(conf.cache.use_stale.updating);
-        let next = policy::next_step(reuse, whose, updating, allowance(*conf.cache.background_update));
+        let may_serve = while_updating || conf.cache.use_stale.updating;
         let stale = Stale { entry: Arc::clone(&entry), on_error };
-        match (next, turn) {
-            (policy::Step::ServeAndUpdate, Turn::Mine(ticket)) => {
+        match self.zone.turn(&self.digest, *conf.cache.lock_age) {
+            Turn::Mine(ticket) if may_serve && *conf.cache.background_update => {
                 match self.order(exchange, Some(stale)) {
                     // Nobody waits for the answer: the task goes on by itself.
                     Ok(order) => drop(storing::start(&exchange.event_loop, order, ticket)),
@@ -120,9 +117,11 @@ impl Dealing<'_> {
                 }
                 Step::End(self.hit(exchange, &entry, CacheStatus::Stale))
             }
-            (policy::Step::ServeMeanwhile, _) => Step::End(self.hit(exchange, &entry, CacheStatus::Updating)),
-            (_, Turn::Mine(ticket)) => Step::End(self.ask(exchange, ticket, Some(stale), CacheStatus::Expired).await),
-            (_, theirs) => match self.wait(exchange, theirs, CacheStatus::Expired).await {
+            Turn::Mine(ticket) => Step::End(self.ask(exchange, ticket, Some(stale), CacheStatus::Expired).await),
+            Turn::Theirs(_) | Turn::Elsewhere if may_serve => {
+                Step::End(self.hit(exchange, &entry, CacheStatus::Updating))
+            }
+            theirs => match self.wait(exchange, theirs, CacheStatus::Expired).await {
                 Step::ServeStale => Step::End(self.hit(exchange, &entry, CacheStatus::Stale)),
                 step => step,
             },
@@ -162,7 +161,7 @@ impl Dealing<'_> {
     /// Serves an entry.
     fn hit(&self, exchange: &mut Exchange, entry: &Arc<Entry>, status: CacheStatus) -> Ending {
         exchange.upstream.cache_status = Some(status);
-        self.zone.store.touch(&self.digest, clock::now());
+        self.zone.touch(&self.digest, entry);
         Ending::Answer(stored::answer(exchange, entry))
     }
 
@@ -233,13 +232,7 @@ impl Dealing<'_> {
             Err(fault) => return Ending::Fail(fault),
         };
         let fill = Arc::clone(ticket.fill());
-        let answer = tokio::select! {
-            biased;
-            answer = storing::start(&exchange.event_loop, order, ticket) => answer.unwrap_or_default(),
-            () = exchange.client.closed(), if !*exchange.location.proxy.ignore_client_abort => {
-                return Ending::Fail(client_left());
-            }
-        };
+        let answer = storing::start(&exchange.event_loop, order, ticket).await.unwrap_or_default();
         exchange.upstream.tries.extend(answer.facts.tries);
         exchange.upstream.head = answer.facts.head;
         match answer.outcome {
@@ -298,8 +291,4 @@ fn any_true(exchange: &Exchange, templates: &[Template]) -> bool {
         let value = template.expand(exchange);
         !value.is_empty() && value != b"0"
     })
-}
-
-fn allowance(allowed: bool) -> Allowance {
-    if allowed { Allowance::Allowed } else { Allowance::Forbidden }
 }

@@ -373,3 +373,6 @@ impl Drop for FillReader {
         self.fill.moved.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests;

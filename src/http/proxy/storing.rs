@@ -7,6 +7,7 @@
 use std::{
     rc::Rc,
     sync::{Arc, OnceLock},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -189,7 +190,7 @@ fn decide(order: &mut Order, incoming: Incoming) -> Decision {
                 valid_until: terms.valid_until,
                 stale_while_revalidate: terms.stale_while_revalidate,
                 stale_if_error: terms.stale_if_error,
-                last_modified: fields.get("last-modified").and_then(http1::date::parse),
+                last_modified: fields.get("last-modified").and_then(time_of),
                 date: now,
                 etag: fields.get("etag").unwrap_or_default().to_vec(),
                 vary,
@@ -201,6 +202,12 @@ fn decide(order: &mut Order, incoming: Incoming) -> Decision {
             Decision::Store(incoming, meta)
         }
     }
+}
+
+/// Reads a date as a time.
+fn time_of(text: &[u8]) -> Option<SystemTime> {
+    let seconds = u64::try_from(http1::date::parse(text)?).ok()?;
+    Some(UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 /// Gives a stale entry the times that a 304 brought.

@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -57,6 +56,8 @@ pub struct Entry {
     generation: AtomicU64,
     /// When its file was last looked at, in milliseconds of the monotonic clock.
     looked_ms: AtomicU64,
+    /// When a use of it was last recorded; zero for never.
+    touched_ms: AtomicU64,
 }
 
 /// Where the body of an entry is.
@@ -75,6 +76,8 @@ const ENTRIES_BYTES: u64 = 64 << 20;
 const DESCRIPTOR_WEIGHT: u64 = 64 << 10;
 /// How long a file that was removed by hand may still be served.
 const LOOK_AGAIN_MS: u64 = 1000;
+/// How far apart two recorded uses of an entry are at least.
+const TOUCH_AGAIN_MS: u64 = 10_000;
 
 #[derive(Clone)]
 struct BySize;
@@ -143,6 +146,16 @@ impl Zone {
         true
     }
 
+    /// Records a use for the eviction by age, at most once in ten seconds: a hit must not cost a write.
+    pub fn touch(&self, digest: &Digest, entry: &Entry) {
+        let now_ms = monotonic_ms();
+        let touched_ms = entry.touched_ms.load(Ordering::Relaxed);
+        if touched_ms == 0 || now_ms.saturating_sub(touched_ms) >= TOUCH_AGAIN_MS {
+            entry.touched_ms.store(now_ms, Ordering::Relaxed);
+            self.store.touch(digest, clock::now());
+        }
+    }
+
     /// Puts a new entry in the place of an old one.
     pub fn replace(&self, digest: Digest, entry: Arc<Entry>) {
         self.entries.insert(digest, entry);
@@ -185,7 +198,7 @@ pub struct FillTable {
 const SHARDS: usize = 16;
 
 impl FillTable {
-    fn turn(self: &Arc<Self>, digest: &Digest, age: Duration) -> Turn {
+    pub(super) fn turn(self: &Arc<Self>, digest: &Digest, age: Duration) -> Turn {
         let mut fills = self.shard(digest).lock();
         if let Some(fill) = fills.get(digest)
             && !(fill.is_asking() && fill.begun.elapsed() >= age)
@@ -219,7 +232,7 @@ impl Entry {
         let body = match stored.small_body {
             Some(bytes) => StoredBody::Memory(Bytes::from(bytes)),
             None => StoredBody::File(FileSlice {
-                file: Arc::new(stored.file),
+                file: stored.file,
                 offset: stored.body_start,
                 len: stored.body_len,
             }),
@@ -232,6 +245,7 @@ impl Entry {
             identity: Some(stored.identity),
             generation: stored.generation.into(),
             looked_ms: monotonic_ms().into(),
+            touched_ms: AtomicU64::new(0),
         })
     }
 
@@ -245,6 +259,7 @@ impl Entry {
             identity: None,
             generation: AtomicU64::new(0),
             looked_ms: AtomicU64::new(0),
+            touched_ms: AtomicU64::new(0),
         }
     }
 
@@ -258,6 +273,7 @@ impl Entry {
             identity: Some(committed.identity),
             generation: committed.generation.into(),
             looked_ms: monotonic_ms().into(),
+            touched_ms: AtomicU64::new(0),
         }
     }
 
@@ -276,6 +292,7 @@ impl Entry {
             identity: Some(identity),
             generation: generation.into(),
             looked_ms: monotonic_ms().into(),
+            touched_ms: AtomicU64::new(0),
         }
     }
 
