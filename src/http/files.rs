@@ -63,7 +63,7 @@ pub fn content_type(exchange: &Exchange) -> Option<Bytes> {
     let by_extension = path::extension(&exchange.uri).and_then(|extension| core.types.get(extension));
     let media_type = match by_extension {
         Some(media_type) => media_type.to_vec(),
-        None => core.default_type.expand(exchange),
+        None => core.default_type.to_vec(),
     };
     (!media_type.is_empty()).then(|| Bytes::from(media_type))
 }

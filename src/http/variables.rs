@@ -90,7 +90,6 @@ impl VariableSource for Exchange {
             V::UpstreamBytesSent => sink.list(self, ListItem::BytesSent),
             V::UpstreamCacheAge => sink.some_number(upstream::cache_age_s(&self.upstream, clock::now())),
             V::UpstreamCacheEtag => sink.some(upstream::cached_field(&self.upstream, "ETag")),
-            V::UpstreamCacheKey => sink.cache_key(self),
             V::UpstreamCacheLastModified => {
                 sink.some(upstream::cached_field(&self.upstream, "Last-Modified"))
             }
