@@ -2,7 +2,7 @@
 //!
 //! Values and their absence are nginx's. Nothing is kept: a variable is worked out where it is asked for.
 
-use std::{net::IpAddr, os::unix::ffi::OsStrExt, path::Path, sync::OnceLock};
+use std::{io::Write, net::IpAddr, os::unix::ffi::OsStrExt, path::Path, sync::OnceLock};
 
 use config::{Content, Variable, VariableSource};
 use http1::{Fields, Method};
@@ -83,8 +83,8 @@ impl VariableSource for Exchange {
                 sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.rtt_variation_us))
             }
             V::TcpinfoSndCwnd => sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.send_window)),
-            V::TimeIso8601 => sink.bytes(time::now_text(clock::now(), time::Form::Iso8601).as_bytes()),
-            V::TimeLocal => sink.bytes(time::now_text(clock::now(), time::Form::Log).as_bytes()),
+            V::TimeIso8601 => sink.local_time(time::Form::Iso8601),
+            V::TimeLocal => sink.local_time(time::Form::Log),
             V::UpstreamAddr => sink.list(self, ListItem::Address),
             V::UpstreamBytesReceived => sink.list(self, ListItem::BytesReceived),
             V::UpstreamBytesSent => sink.list(self, ListItem::BytesSent),
@@ -133,7 +133,8 @@ impl Sink<'_> {
     }
 
     fn number(&mut self, number: u64) -> bool {
-        self.bytes(number.to_string().as_bytes())
+        write!(self.0, "{number}").expect("memory takes all that is written");
+        true
     }
 
     fn some_number(&mut self, number: Option<u64>) -> bool {
@@ -142,6 +143,11 @@ impl Sink<'_> {
 
     fn seconds(&mut self, time: std::time::Duration) -> bool {
         time::write_seconds(self.0, time);
+        true
+    }
+
+    fn local_time(&mut self, form: time::Form) -> bool {
+        time::write_local(self.0, clock::now(), form);
         true
     }
 
@@ -159,7 +165,8 @@ impl Sink<'_> {
             0 => exchange.error_status.unwrap_or(0),
             sent => sent,
         };
-        self.bytes(format!("{status:03}").as_bytes())
+        write!(self.0, "{status:03}").expect("memory takes all that is written");
+        true
     }
 
     /// All fields of a name, as one list. Names come with dashes, which stand for underscores too.

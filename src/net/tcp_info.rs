@@ -21,8 +21,7 @@ pub struct TcpInfo {
 /// Asks the kernel about a connection; nothing for what is not TCP.
 pub fn tcp_info(stream: &Stream) -> Option<TcpInfo> {
     let Stream::Tcp(_) = stream else { return None };
-    let mut length =
-        libc::socklen_t::try_from(mem::size_of::<libc::tcp_info>()).expect("a few hundred bytes");
+    let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).expect("a few hundred bytes");
     // SAFETY: all fields of the struct are integers, for which zero is a value.
     let mut info: libc::tcp_info = unsafe { mem::zeroed() };
     // SAFETY: the descriptor is open, and the kernel writes at most `length` bytes into `info`, which outlives the call.

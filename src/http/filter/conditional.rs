@@ -15,11 +15,14 @@ use crate::http::{
 };
 
 /// What becomes of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It goes on, perhaps as a 304.
-    Goes(Response),
-    /// 412 takes its place.
-    Fails,
+    /// It is sent as it is.
+    Sent,
+    /// 304: the client has it already.
+    NotModified,
+    /// 412: it is not what the client wants it to be.
+    Failed,
 }
 
 /// How entity tags are compared.
@@ -32,33 +35,31 @@ enum Comparison {
 }
 
 /// Judges the conditions of a request.
-pub(super) fn judge(request: &Fields, mode: IfModifiedSince, response: Response) -> Verdict {
+pub(super) fn judge(request: &Fields, mode: IfModifiedSince, response: &Response) -> Verdict {
     if response.status != 200 || response.conditions == Conditions::Upstream {
-        return Verdict::Goes(response);
+        return Verdict::Sent;
     }
     let modified = response.last_modified.as_ref().and_then(|modified| modified.time).map(seconds);
     let etag = response.field("ETag");
     if let Some(text) = request.get("If-Unmodified-Since")
         && !is_unmodified(text, modified)
     {
-        return Verdict::Fails;
+        return Verdict::Failed;
     }
     if let Some(list) = request.get("If-Match")
         && !matches_tag(list, etag, Comparison::Strong)
     {
-        return Verdict::Fails;
+        return Verdict::Failed;
     }
     let since = request.get("If-Modified-Since");
     let none_match = request.get("If-None-Match");
     let changed = since.is_some_and(|text| is_modified(text, modified, mode))
         || none_match.is_some_and(|list| !matches_tag(list, etag, Comparison::Weak));
-    if changed || (since.is_none() && none_match.is_none()) {
-        return Verdict::Goes(response);
-    }
-    Verdict::Goes(not_modified(response))
+    if changed || (since.is_none() && none_match.is_none()) { Verdict::Sent } else { Verdict::NotModified }
 }
 
-fn not_modified(mut response: Response) -> Response {
+/// Makes a 304 of an answer.
+pub(super) fn not_modified(mut response: Response) -> Response {
     response.status = 304;
     response.reason = None;
     response.content_type = None;
@@ -142,16 +143,18 @@ mod tests {
     fn status(fields: &[(&str, &str)], mode: IfModifiedSince, response: Response) -> u16 {
         let request: Fields =
             fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        match judge(&request, mode, response) {
-            Verdict::Goes(response) => response.status,
-            Verdict::Fails => 412,
+        match judge(&request, mode, &response) {
+            Verdict::Sent => response.status,
+            Verdict::NotModified => 304,
+            Verdict::Failed => 412,
         }
     }
 
     #[test]
     fn dates_and_tags_decide() {
         let exact = IfModifiedSince::Exact;
-        let table: &[(&[(&str, &str)], IfModifiedSince, u16)] = &[
+        type Case = (&'static [(&'static str, &'static str)], IfModifiedSince, u16);
+        let table: &[Case] = &[
             (&[], exact, 200),
             (&[("If-Modified-Since", SAME)], exact, 304),
             (&[("If-Modified-Since", EARLIER)], exact, 200),

@@ -8,6 +8,7 @@ mod expires;
 mod headers;
 mod range;
 
+use self::{conditional::Verdict, range::Wanted};
 use super::{Exchange, Response, fault};
 use crate::clock;
 
@@ -15,16 +16,19 @@ use crate::clock;
 pub fn apply(exchange: &Exchange, response: Response) -> Response {
     let now = clock::now();
     let core = &exchange.location.core;
-    let response = match conditional::judge(&exchange.head.fields, *core.if_modified_since, response) {
-        conditional::Verdict::Goes(response) => response,
-        conditional::Verdict::Fails => fault::plain(412, exchange),
+    let response = match conditional::judge(&exchange.head.fields, *core.if_modified_since, &response) {
+        Verdict::Sent => response,
+        Verdict::NotModified => conditional::not_modified(response),
+        Verdict::Failed => fault::plain(412, exchange),
     };
     let response = headers::add(exchange, response, now);
-    match range::select(&exchange.head, *core.max_ranges, response) {
-        range::Verdict::Goes(response) => response,
+    match range::select(&exchange.head, *core.max_ranges, &response) {
+        Wanted::Everything => response,
+        Wanted::Whole => range::offer(response),
+        Wanted::Parts(parts) => range::cut(response, &parts),
         // As nginx: the page of a 416 keeps the fields that it had as a 200, and gets those of a 416 too.
-        range::Verdict::Unsatisfiable(fields) => {
-            let page = Response { fields, ..fault::plain(416, exchange) };
+        Wanted::Unsatisfiable => {
+            let page = Response { fields: range::kept_fields(response), ..fault::plain(416, exchange) };
             headers::add(exchange, page, now)
         }
     }

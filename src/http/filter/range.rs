@@ -17,54 +17,60 @@ use crate::http::{
     response::{FileSlice, Piece, Ranges},
 };
 
-/// What becomes of an answer.
-pub(super) enum Verdict {
-    /// It goes on, perhaps as a 206.
-    Goes(Response),
-    /// 416 takes its place; these are the fields that it keeps.
-    Unsatisfiable(Fields),
-}
-
-/// What a Range field asks of a body.
+/// What a request asks of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Wanted {
-    /// These parts.
-    Parts(Vec<Range<u64>>),
-    /// The whole: the field is as good as absent.
+pub(super) enum Wanted {
+    /// The whole, and parts cannot be had.
+    Everything,
+    /// The whole, where parts could be had too.
     Whole,
-    /// Nothing that there is.
+    /// These parts: one or more.
+    Parts(Vec<Range<u64>>),
+    /// Nothing that there is: 416.
     Unsatisfiable,
 }
 
-/// Cuts an answer to what the request asks for.
-pub(super) fn select(head: &RequestHead, max_ranges: Option<u64>, mut response: Response) -> Verdict {
+/// Finds out which parts of an answer the request asks for.
+pub(super) fn select(head: &RequestHead, max_ranges: Option<u64>, response: &Response) -> Wanted {
     let most = match response.ranges {
-        Ranges::Refused => return Verdict::Goes(response),
+        Ranges::Refused => return Wanted::Everything,
         Ranges::Single => max_ranges.map_or(1, |most| most.min(1)),
         Ranges::Allowed => max_ranges.unwrap_or(u64::MAX),
     };
-    let Some(length) = response.content_length else { return Verdict::Goes(response) };
+    let Some(length) = response.content_length else { return Wanted::Everything };
     if most == 0 || response.status != 200 || head.version < Version::V1_0 {
-        return Verdict::Goes(response);
+        return Wanted::Everything;
     }
-    let wanted = match head.fields.get("Range").and_then(strip_unit) {
-        Some(set) if if_range_holds(&head.fields, &response) => parse(set, length, most),
+    match head.fields.get("Range").and_then(strip_unit) {
+        Some(set) if if_range_holds(&head.fields, response) => match parse(set, length, most) {
+            Wanted::Parts(parts) if parts.len() > 1 && matches!(response.body, Body::Stream { .. }) => {
+                Wanted::Whole
+            }
+            wanted => wanted,
+        },
         _ => Wanted::Whole,
-    };
-    match wanted {
-        Wanted::Parts(parts) if parts.len() == 1 => {
-            let part = parts.into_iter().next().expect("there is one");
-            Verdict::Goes(single(response, part, length))
-        }
-        Wanted::Parts(parts) if !matches!(response.body, Body::Stream { .. }) => {
-            Verdict::Goes(several(response, &parts, length))
-        }
-        Wanted::Unsatisfiable => Verdict::Unsatisfiable(refuse(response, length)),
-        Wanted::Parts(_) | Wanted::Whole => {
-            remove_field(&mut response, "Accept-Ranges");
-            response.fields.push(b"Accept-Ranges", b"bytes");
-            Verdict::Goes(response)
-        }
+    }
+}
+
+/// Offers ranges of an answer.
+pub(super) fn offer(mut response: Response) -> Response {
+    if response.field("Accept-Ranges") != Some(b"bytes") {
+        remove_field(&mut response, "Accept-Ranges");
+        response.fields.push(b"Accept-Ranges", b"bytes");
+    }
+    response
+}
+
+/// Cuts an answer to the parts that [`select`] found.
+pub(super) fn cut(mut response: Response, parts: &[Range<u64>]) -> Response {
+    let length = response.content_length.expect("parts are found only where the length is known");
+    response.status = 206;
+    response.reason = None;
+    remove_field(&mut response, "Accept-Ranges");
+    remove_field(&mut response, "Content-Range");
+    match parts {
+        [part] => single(response, part, length),
+        parts => several(response, parts, length),
     }
 }
 
@@ -142,22 +148,18 @@ fn number(digits: &[u8]) -> Option<u64> {
     (number <= i64::MAX as u64).then_some(number)
 }
 
-fn single(mut response: Response, part: Range<u64>, length: u64) -> Response {
-    response.status = 206;
-    response.reason = None;
-    remove_field(&mut response, "Accept-Ranges");
-    remove_field(&mut response, "Content-Range");
+fn single(mut response: Response, part: &Range<u64>, length: u64) -> Response {
     let value = format!("bytes {}-{}/{length}", part.start, part.end - 1);
     response.fields.push(b"Content-Range", value.as_bytes());
     response.content_length = Some(part.end - part.start);
-    response.body = cut(response.body, part);
+    response.body = narrow(response.body, part);
     response
 }
 
-fn cut(body: Body, part: Range<u64>) -> Body {
+fn narrow(body: Body, part: &Range<u64>) -> Body {
     match body {
-        Body::Stream { source, .. } => Body::Stream { source, window: Some(part) },
-        Body::Memory(_) | Body::File(_) => match piece(&body, &part) {
+        Body::Stream { source, .. } => Body::Stream { source, window: Some(part.clone()) },
+        Body::Memory(_) | Body::File(_) => match piece(&body, part) {
             Some(Piece::Memory(bytes)) => Body::Memory(bytes),
             Some(Piece::File(slice)) => Body::File(slice),
             None => Body::Empty,
@@ -205,10 +207,6 @@ fn several(mut response: Response, parts: &[Range<u64>], length: u64) -> Respons
     let closing = format!("\r\n--{boundary}--\r\n");
     total += closing.len() as u64;
     pieces.push(Piece::Memory(Bytes::from(closing)));
-    response.status = 206;
-    response.reason = None;
-    remove_field(&mut response, "Accept-Ranges");
-    remove_field(&mut response, "Content-Range");
     response.content_type = Some(Bytes::from(format!("multipart/byteranges; boundary={boundary}")));
     response.content_length = Some(total);
     if !matches!(response.body, Body::Empty) {
@@ -223,8 +221,9 @@ fn next_boundary() -> String {
     format!("{:020}", COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Returns the fields that the page of a 416 keeps.
-fn refuse(mut response: Response, length: u64) -> Fields {
+/// Returns the fields of an answer that the page of a 416 keeps, with the length there is.
+pub(super) fn kept_fields(mut response: Response) -> Fields {
+    let length = response.content_length.unwrap_or(0);
     unshare(&mut response);
     for name in ["Accept-Ranges", "ETag", "Last-Modified", "Content-Range"] {
         response.fields.remove(name);

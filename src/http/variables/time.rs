@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    io::Write,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -26,7 +27,7 @@ struct Texts {
 
 /// Appends a time as nginx has it: seconds with three decimals.
 pub(super) fn write_seconds(out: &mut Vec<u8>, time: Duration) {
-    out.extend_from_slice(format!("{}.{:03}", time.as_secs(), time.subsec_millis()).as_bytes());
+    write!(out, "{}.{:03}", time.as_secs(), time.subsec_millis()).expect("memory takes all that is written");
 }
 
 /// Returns the time since 1970.
@@ -34,8 +35,8 @@ pub(super) fn since_epoch(now: SystemTime) -> Duration {
     now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Returns `now` in the local zone as text. Made once per second and thread.
-pub(super) fn now_text(now: SystemTime, form: Form) -> String {
+/// Appends `now` in the local zone. The text is made once per second and thread.
+pub(super) fn write_local(out: &mut Vec<u8>, now: SystemTime, form: Form) {
     thread_local! {
         static TEXTS: RefCell<Texts> = RefCell::default();
     }
@@ -45,11 +46,12 @@ pub(super) fn now_text(now: SystemTime, form: Form) -> String {
             let zoned = local(now);
             *texts = Texts { second, log: text(&zoned, Form::Log), iso8601: text(&zoned, Form::Iso8601) };
         }
-        match form {
-            Form::Log => texts.log.clone(),
-            Form::Iso8601 => texts.iso8601.clone(),
-        }
-    })
+        let text = match form {
+            Form::Log => &texts.log,
+            Form::Iso8601 => &texts.iso8601,
+        };
+        out.extend_from_slice(text.as_bytes());
+    });
 }
 
 /// Returns the next moment at which clocks here show this time of day.
@@ -134,9 +136,12 @@ mod tests {
 
     #[test]
     fn texts_follow_the_clock() {
-        let later = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        let one = now_text(later(1_000_000_000), Form::Log);
-        assert_eq!(one, now_text(later(1_000_000_000), Form::Log));
-        assert_ne!(one, now_text(later(1_000_000_001), Form::Log));
+        let at = |seconds| {
+            let mut out = Vec::new();
+            write_local(&mut out, UNIX_EPOCH + Duration::from_secs(seconds), Form::Log);
+            out
+        };
+        assert_eq!(at(1_000_000_000), at(1_000_000_000));
+        assert_ne!(at(1_000_000_000), at(1_000_000_001));
     }
 }

@@ -9,6 +9,10 @@ use crate::http::response::LastModified;
 
 const DATE: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
 
+fn part(range: Range<u64>) -> Wanted {
+    Wanted::Parts(vec![range])
+}
+
 fn parts(ranges: &[Range<u64>]) -> Wanted {
     Wanted::Parts(ranges.to_vec())
 }
@@ -16,13 +20,13 @@ fn parts(ranges: &[Range<u64>]) -> Wanted {
 #[test]
 fn ranges_are_read_as_nginx_reads_them() {
     let table: &[(&str, u64, Wanted)] = &[
-        ("0-3", 9, parts(&[0..4])),
-        ("0-", 9, parts(&[0..10])),
-        ("-3", 9, parts(&[7..10])),
-        ("-30", 9, parts(&[0..10])),
-        ("5-100", 9, parts(&[5..10])),
+        ("0-3", 9, part(0..4)),
+        ("0-", 9, part(0..10)),
+        ("-3", 9, part(7..10)),
+        ("-30", 9, part(0..10)),
+        ("5-100", 9, part(5..10)),
         (" 2 - 3 , -1", 9, parts(&[2..4, 9..10])),
-        ("2-3,20-30", 9, parts(&[2..4])),
+        ("2-3,20-30", 9, part(2..4)),
         ("20-30", 9, Wanted::Unsatisfiable),
         ("10-", 9, Wanted::Unsatisfiable),
         ("4-3", 9, Wanted::Unsatisfiable),
@@ -38,7 +42,7 @@ fn ranges_are_read_as_nginx_reads_them() {
         ("1 1-2", 9, Wanted::Unsatisfiable),
         ("99999999999999999999-", 9, Wanted::Unsatisfiable),
         ("9223372036854775808-", 9, Wanted::Unsatisfiable),
-        ("0-9223372036854775807", 9, parts(&[0..10])),
+        ("0-9223372036854775807", 9, part(0..10)),
     ];
     for (set, most, wanted) in table {
         assert_eq!(parse(set.as_bytes(), 10, *most), *wanted, "{set}");
@@ -48,8 +52,9 @@ fn ranges_are_read_as_nginx_reads_them() {
 }
 
 fn request(fields: &[(&str, &str)]) -> RequestHead {
-    let mut head = RequestHead::default();
-    head.fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let mut head = RequestHead::new();
+    head.fields = fields;
     head
 }
 
@@ -62,10 +67,12 @@ fn digits() -> Response {
     response
 }
 
-fn goes(verdict: Verdict) -> Response {
-    match verdict {
-        Verdict::Goes(response) => response,
-        Verdict::Unsatisfiable(fields) => panic!("416 with {fields:?}"),
+fn send(fields: &[(&str, &str)], response: Response) -> Response {
+    match select(&request(fields), None, &response) {
+        Wanted::Everything => response,
+        Wanted::Whole => offer(response),
+        Wanted::Parts(parts) => cut(response, &parts),
+        Wanted::Unsatisfiable => panic!("416"),
     }
 }
 
@@ -78,7 +85,7 @@ fn memory(response: &Response) -> &[u8] {
 
 #[test]
 fn one_range_is_cut_out() {
-    let response = goes(select(&request(&[("Range", "bytes=2-4")]), None, digits()));
+    let response = send(&[("Range", "bytes=2-4")], digits());
     assert_eq!((response.status, response.content_length), (206, Some(3)));
     assert_eq!(memory(&response), b"234");
     assert_eq!(response.field("Content-Range"), Some(&b"bytes 2-4/10"[..]));
@@ -90,14 +97,14 @@ fn one_range_of_a_file_is_a_smaller_slice() {
     let mut whole = digits();
     let file = Arc::new(File::open("/dev/null").unwrap());
     whole.body = Body::File(FileSlice { file, offset: 100, len: 10 });
-    let response = goes(select(&request(&[("Range", "bytes=-4")]), None, whole));
+    let response = send(&[("Range", "bytes=-4")], whole);
     let Body::File(slice) = response.body else { panic!("the body is no file") };
     assert_eq!((slice.offset, slice.len), (106, 4));
 }
 
 #[test]
 fn several_ranges_are_framed_as_nginx_frames_them() {
-    let response = goes(select(&request(&[("Range", "bytes=0-1,-1")]), None, digits()));
+    let response = send(&[("Range", "bytes=0-1,-1")], digits());
     let content_type = String::from_utf8(response.content_type.unwrap().to_vec()).unwrap();
     let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").unwrap();
     assert_eq!(boundary.len(), 20);
@@ -129,7 +136,7 @@ fn what_is_no_range_gets_the_whole_and_the_offer() {
         &[("Range", "bytes=0-1"), ("If-Range", "Sun, 09 Sep 2001 01:46:41 GMT")],
         &[("Range", "bytes=0-1"), ("If-Range", "nonsense")],
     ] {
-        let response = goes(select(&request(fields), None, digits()));
+        let response = send(fields, digits());
         assert_eq!((response.status, memory(&response)), (200, &b"0123456789"[..]), "{fields:?}");
         assert_eq!(response.field("Accept-Ranges"), Some(&b"bytes"[..]), "{fields:?}");
     }
@@ -139,7 +146,7 @@ fn what_is_no_range_gets_the_whole_and_the_offer() {
 fn if_range_that_holds_lets_the_range_through() {
     for condition in ["\"a\"", DATE] {
         let fields = [("Range", "BYTES=0-1"), ("If-Range", condition)];
-        assert_eq!(goes(select(&request(&fields), None, digits())).status, 206, "{condition}");
+        assert_eq!(send(&fields, digits()).status, 206, "{condition}");
     }
 }
 
@@ -158,16 +165,21 @@ fn ranges_may_be_off() {
         ("no length", None, endless),
         ("max_ranges 0", Some(0), digits()),
     ] {
-        let response = goes(select(&asks, most, response));
-        assert_ne!(response.status, 206, "{name}");
-        assert_eq!(response.field("Accept-Ranges"), None, "{name}");
+        assert_eq!(select(&asks, most, &response), Wanted::Everything, "{name}");
     }
 }
 
 #[test]
 fn a_refused_range_keeps_no_validators() {
-    let Verdict::Unsatisfiable(fields) = select(&request(&[("Range", "bytes=10-")]), None, digits()) else {
-        panic!("the range does not exist");
-    };
+    assert_eq!(select(&request(&[("Range", "bytes=10-")]), None, &digits()), Wanted::Unsatisfiable);
+    let fields = kept_fields(digits());
     assert_eq!(fields.iter().collect::<Vec<_>>(), [(&b"Content-Range"[..], &b"bytes */10"[..])]);
+}
+
+#[test]
+fn an_offer_is_made_once() {
+    let mut response = digits();
+    response.fields.push(b"accept-ranges", b"none");
+    let response = offer(offer(response));
+    assert_eq!(response.fields.all("Accept-Ranges").collect::<Vec<_>>(), [b"bytes"]);
 }
