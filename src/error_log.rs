@@ -99,6 +99,14 @@ pub fn write(level: Level, message: fmt::Arguments<'_>) {
     write_for(None, level, None, message);
 }
 
+/// Writes a line to the log of the process; the terminal, while it gets any, is also told the details.
+pub fn write_with_details(level: Level, message: fmt::Arguments<'_>, details: &str) {
+    write(level, message);
+    if CONSOLE.load(Relaxed) && !details.is_empty() {
+        to_stderr(format!("{details}\n").as_bytes());
+    }
+}
+
 /// Writes a line about a connection to targets, or to the log of the process where there are none.
 pub fn write_for(
     targets: Option<&[LogTarget]>,

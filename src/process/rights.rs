@@ -1,0 +1,134 @@
+//! What a child gives up or is given: user and group, limits, priority, directory.
+
+use std::{ffi::CString, io};
+
+use config::MainConf;
+use nix::{
+    errno::Errno,
+    sys::{
+        prctl,
+        resource::{Resource, setrlimit},
+        signal::Signal,
+    },
+    unistd::{Gid, Group, Pid, Uid, User, chdir, getppid, initgroups, setgid, setuid},
+};
+
+use crate::error_log::{self, Level, system_words};
+
+/// The user that workers run as where the configuration names none. As nginx.
+const DEFAULT_USER: &str = "nobody";
+
+/// Whom children run as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    name: CString,
+    /// User.
+    pub uid: Uid,
+    /// Group.
+    pub gid: Gid,
+}
+
+/// A right that cannot be taken or given up.
+#[derive(Debug, thiserror::Error)]
+#[error("{call} failed ({})", system_words(source))]
+pub struct RightsError {
+    call: String,
+    source: io::Error,
+}
+
+fn failed(call: impl Into<String>) -> impl FnOnce(Errno) -> RightsError {
+    let call = call.into();
+    move |error| RightsError { call, source: error.into() }
+}
+
+impl Identity {
+    /// Finds whom `user` means; nobody else than now where the process is not root's.
+    pub fn find(main: &MainConf) -> Result<Option<Self>, RightsError> {
+        if !Uid::effective().is_root() {
+            if main.user.is_some() {
+                error_log::write(
+                    Level::Warn,
+                    format_args!(
+                        "the \"user\" directive makes sense only if the master process runs with super-user \
+                         privileges, ignored"
+                    ),
+                );
+            }
+            return Ok(None);
+        }
+        let name = main.user.as_ref().map_or(DEFAULT_USER, |spec| &spec.user);
+        let call = || format!("getpwnam(\"{name}\")");
+        let user = User::from_name(name).map_err(failed(call()))?.ok_or_else(|| missing(call()))?;
+        let gid = match main.user.as_ref().map(|spec| spec.group.as_ref().unwrap_or(&spec.user)) {
+            None => user.gid,
+            Some(group) => {
+                let call = || format!("getgrnam(\"{group}\")");
+                Group::from_name(group).map_err(failed(call()))?.ok_or_else(|| missing(call()))?.gid
+            }
+        };
+        let name = CString::new(name).map_err(|error| RightsError { call: call(), source: error.into() })?;
+        Ok(Some(Self { name, uid: user.uid, gid }))
+    }
+
+    fn take(&self) -> Result<(), RightsError> {
+        setgid(self.gid).map_err(failed(format!("setgid({})", self.gid)))?;
+        let name = self.name.to_string_lossy();
+        initgroups(&self.name, self.gid).map_err(failed(format!("initgroups({name}, {})", self.gid)))?;
+        setuid(self.uid).map_err(failed(format!("setuid({})", self.uid)))
+    }
+}
+
+fn missing(call: String) -> RightsError {
+    RightsError { call, source: io::Error::from_raw_os_error(libc::ENOENT) }
+}
+
+/// Gives a child its limits and directory, and takes the master's rights from it.
+pub fn settle(main: &MainConf, identity: Option<&Identity>, master: Pid) -> Result<(), RightsError> {
+    if *main.worker_priority != 0 {
+        let raised = rustix::process::setpriority_process(None, *main.worker_priority);
+        let call = format!("setpriority({})", *main.worker_priority);
+        complain(raised.map_err(|error| RightsError { call, source: error.into() }));
+    }
+    set_limits(main);
+    if let Some(identity) = identity {
+        identity.take()?;
+    }
+    // A change of user forbids core files, and forgets what to do when the parent dies: so both come after it.
+    if main.worker_rlimit_core.is_some() {
+        complain(prctl::set_dumpable(true).map_err(failed("prctl(PR_SET_DUMPABLE)")));
+    }
+    leave_with(master);
+    if let Some(directory) = &*main.working_directory {
+        chdir(directory).map_err(failed(format!("chdir(\"{}\")", directory.display())))?;
+    }
+    Ok(())
+}
+
+/// Sets `worker_rlimit_*`. As nginx: what the system refuses is told, and no reason to stop.
+pub fn set_limits(main: &MainConf) {
+    let limits = [
+        (Resource::RLIMIT_NOFILE, *main.worker_rlimit_nofile, "NOFILE"),
+        (Resource::RLIMIT_CORE, *main.worker_rlimit_core, "CORE"),
+    ];
+    for (resource, limit, name) in limits {
+        if let Some(limit) = limit {
+            let call = format!("setrlimit(RLIMIT_{name}, {limit})");
+            complain(setrlimit(resource, limit, limit).map_err(failed(call)));
+        }
+    }
+}
+
+/// Makes this child leave when its master is killed: nobody could tell it anything any more.
+fn leave_with(master: Pid) {
+    complain(prctl::set_pdeathsig(Signal::SIGQUIT).map_err(failed("prctl(PR_SET_PDEATHSIG)")));
+    if getppid() != master {
+        // It has died in between. The signal is queued like any other.
+        complain(nix::sys::signal::raise(Signal::SIGQUIT).map_err(failed("raise(SIGQUIT)")));
+    }
+}
+
+fn complain(result: Result<(), RightsError>) {
+    if let Err(error) = result {
+        error_log::write(Level::Alert, format_args!("{error}"));
+    }
+}

@@ -1,0 +1,102 @@
+//! What the program says about itself.
+
+use super::arguments::Detail;
+
+/// The version of nginx whose language is accepted.
+const NGINX_VERSION: &str = "1.31.5";
+
+/// What is built in, in the words of nginx's configure, since tools look for them: modules that nginx has by default
+/// and Larder has not yet are named as left out.
+const BUILT: [&str; 28] = [
+    "--with-pcre",
+    "--with-pcre-jit",
+    "--without-http_access_module",
+    "--without-http_auth_basic_module",
+    "--without-http_autoindex_module",
+    "--without-http_browser_module",
+    "--without-http_charset_module",
+    "--without-http_empty_gif_module",
+    "--without-http_fastcgi_module",
+    "--without-http_geo_module",
+    "--without-http_grpc_module",
+    "--without-http_gzip_module",
+    "--without-http_limit_conn_module",
+    "--without-http_limit_req_module",
+    "--without-http_map_module",
+    "--without-http_memcached_module",
+    "--without-http_mirror_module",
+    "--without-http_referer_module",
+    "--without-http_rewrite_module",
+    "--without-http_scgi_module",
+    "--without-http_split_clients_module",
+    "--without-http_ssi_module",
+    "--without-http_upstream_hash_module",
+    "--without-http_upstream_ip_hash_module",
+    "--without-http_upstream_least_conn_module",
+    "--without-http_upstream_random_module",
+    "--without-http_userid_module",
+    "--without-http_uwsgi_module",
+];
+
+/// Returns the version, as `-v` and `-V` tell it.
+pub fn version(detail: Detail) -> String {
+    let own = format!("larder version: larder/{}\n", env!("CARGO_PKG_VERSION"));
+    match detail {
+        Detail::Short => own,
+        Detail::Full => format!(
+            "{own}nginx version: nginx/{NGINX_VERSION} (the language accepted)\nbuilt without TLS yet\nconfigure \
+             arguments: {}\n",
+            BUILT.join(" ")
+        ),
+    }
+}
+
+/// Returns the help.
+pub fn help() -> String {
+    format!(
+        "\
+Larder {}: a reverse proxy with a cache on disk, run from nginx's configuration files.
+
+Usage:
+  larder [--listen ADDRESS:PORT]        a demonstration: a slow website and a cache before it
+  larder proxy --to URL [OPTIONS]       a cache before your own origin, without a file
+  larder -c FILE [OPTIONS]              what an nginx configuration file says
+
+Options, as nginx's:
+  -c FILE        configuration file; relative to the prefix
+  -p DIRECTORY   prefix of relative paths (default: the current directory); alone, DIRECTORY/conf/nginx.conf is read
+  -e FILE        error log until the configuration names one
+  -g DIRECTIVES  directives outside of the file: -g \"worker_processes 4;\"
+  -t             test the configuration and exit
+  -T             test it, print it and exit
+  -q             with -t and -T: tell errors only
+  -s SIGNAL      tell a running larder: stop, quit, reload, reopen
+  -v, -V         version; version and what is built in
+  -h, -?         this help
+
+Options of proxy:
+  --to URL               origin, like http://127.0.0.1:3000; several make a group, and the first one's name is sent
+                         as Host
+  --listen ADDRESS:PORT  where to listen (default: 127.0.0.1:8080)
+  --cache DIRECTORY      where to keep pages (default: larder/proxy/cache)
+  --max-size SIZE        how much to keep at most (default: 10g)
+  --print-config         print the configuration file that this amounts to, and exit
+",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_have_the_lines_that_tools_look_for() {
+        assert_eq!(version(Detail::Short), format!("larder version: larder/{}\n", env!("CARGO_PKG_VERSION")));
+        let full = version(Detail::Full);
+        assert!(full.contains("\nnginx version: nginx/1.31.5 "));
+        assert!(full.contains("\nbuilt without TLS yet\n"));
+        assert!(full.contains("\nconfigure arguments: --with-pcre "));
+        assert!(full.lines().count() == 4);
+    }
+}
