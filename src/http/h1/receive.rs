@@ -206,7 +206,7 @@ fn refusal(status: u16, detail: String) -> Fault {
     Fault {
         side: Side::Client,
         kind: Kind::Status(status),
-        during: "reading client request headers",
+        during: "",
         retry: Retry::Never,
         detail: detail.into(),
     }
