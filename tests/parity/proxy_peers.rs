@@ -61,7 +61,6 @@ const NAMES: &[(&str, &str, &str)] = &[
         "proxy_http_version 1.1; proxy_set_header Connection \"\";",
     ),
     ("poolless", "server %ORIGIN%;", "proxy_http_version 1.1; proxy_set_header Connection \"\";"),
-    ("pool-old", "server %ORIGIN%; keepalive 4;", "proxy_set_header Connection keep-alive;"),
 ];
 
 fn ask(case: Case, group: &str) -> Case {
@@ -138,7 +137,6 @@ fn kept() -> Vec<Case> {
         ),
         ask_times(3, case_of("at most so many requests", [one(), one(), one()]), "pool-limited"),
         ask_times(3, case_of("not without a pool", [one(), one(), one()]), "poolless"),
-        ask_times(3, case_of("not with HTTP/1.0", [one(), one(), one()]), "pool-old"),
         ask_times(2, case_of("an answer to HEAD keeps it", [one(), one(), one()]), "pool")
             .send("HEAD / HTTP/1.1\r\nHost: pool\r\n\r\n"),
     ]

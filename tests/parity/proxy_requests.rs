@@ -96,9 +96,7 @@ pub fn uris() -> Group {
 }
 
 /// Every location sends other fields.
-pub fn fields() -> Group {
-    let conf = servers(
-        r#"proxy_set_header X-Outer outer;
+const FIELD_LOCATIONS: &str = r#"proxy_set_header X-Outer outer;
         server_name named.test;
         location / { proxy_pass http://%ORIGIN%; }
         location /standard/ {
@@ -125,8 +123,11 @@ pub fn fields() -> Group {
             proxy_set_header X-Vars "$request_method $request_uri $document_uri $query_string $arg_a $cookie_c $content_type
  $content_length $https $server_name $server_addr $server_protocol $is_args $http_user_agent $remote_user";
             proxy_pass http://%ORIGIN%;
-        }"#,
-    );
+        }"#;
+
+/// Asks each of [`FIELD_LOCATIONS`].
+pub fn fields() -> Group {
+    let conf = servers(FIELD_LOCATIONS);
     let asked = |name, path, lines: &[&str]| -> Case {
         case(name).origin(answer(200).body("seen")).get_with(path, lines)
     };
