@@ -1,3 +1,6 @@
+//! Request heads: what is accepted, what is refused with which status and text, and the limits.
+//! Answers of a real nginx to the same bytes stand behind the tables.
+
 use super::*;
 
 fn rules() -> HeadRules {
