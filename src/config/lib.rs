@@ -6,14 +6,23 @@
 //!
 //! Reads files, opens nothing else, asks names only through [`HostLookup`], and knows no clock.
 
+mod address;
+mod blocks;
+mod check;
+mod diagnostic;
 mod directives;
+mod flags;
+mod known;
+mod lex;
 mod locations;
 mod names;
 mod parse;
 mod regex;
+mod resolve;
 mod scope;
 mod settings;
 mod source;
+mod suggest;
 mod template;
 mod tree;
 mod values;
@@ -21,7 +30,14 @@ mod variable;
 
 use std::{io, net::SocketAddr};
 
+use crate::{
+    parse::parse_all,
+    scope::Scope,
+    source::{Texts, in_order},
+};
+
 pub use crate::{
+    diagnostic::{Diagnostic, Level, Place},
     directives::{
         cache::{CacheConf, CacheZone, MethodSet, UseStale, ValidRule, ValidStatus},
         cache_path::CachePath,
@@ -32,7 +48,7 @@ pub use crate::{
         error_page::{ErrorPage, ErrorTarget, Overwrite},
         events::EventsConf,
         headers::{AddHeader, Expires, HeadersConf, Sign},
-        log::{AccessLog, LogConf, LogEscape, LogFormat, LogLevel, LogSink, LogTarget},
+        log::{AccessLog, AccessLogs, LogConf, LogEscape, LogFormat, LogLevel, LogSink, LogTarget},
         main::{Affinity, EnvVar, MainConf, UserSpec, WorkerCount},
         proxy::{HttpVersion, IgnoreHeaders, NextUpstream, ProxyConf, RedirectFrom, RedirectRule, SetHeader},
         server::ServerCore,
@@ -41,8 +57,8 @@ pub use crate::{
     locations::{Found, LocationTable},
     names::{NameMatch, NameTable, ServerName},
     regex::{Captures, Case, InvalidRegex, Regex},
-    settings::{Levels, RowDoc, Setting},
-    source::{Diagnostic, Level, MainText, Source, SourceFile},
+    settings::{Arity, Levels, RowDoc, Setting},
+    source::{MainText, Source, SourceFile},
     template::{Part, Template, VariableSource},
     tree::{
         Config, Content, HttpConf, ListenAddress, ListenConf, LocationConf, LocationName, ProxyPass,
@@ -51,10 +67,13 @@ pub use crate::{
     variable::Variable,
 };
 
-/// Finds the addresses of a host, so that this package asks no network.
+/// What this package asks of the machine, so that it opens no socket itself.
 pub trait HostLookup {
     /// Returns the addresses of `host`, each with `port`.
     fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
+
+    /// Returns the machine's name (`server_name $hostname`).
+    fn hostname(&self) -> String;
 }
 
 /// What was read.
@@ -69,12 +88,25 @@ pub struct Loaded {
 }
 
 /// Reads a configuration, or says all that is wrong with it.
+///
+/// What is wrong comes in nginx's order: first what it finds while it reads, and then what it finds in the whole.
 pub fn load(source: &Source, lookup: &dyn HostLookup) -> Result<Loaded, Vec<Diagnostic>> {
-    let _ = (source, lookup);
-    Err(Vec::new())
+    let mut texts = Texts::open(source).map_err(|problem| vec![problem])?;
+    let mut problems = Vec::new();
+    let directives = parse_all(&mut texts, &mut problems);
+    let mut scope = Scope::new(source, &texts, lookup);
+    let config = blocks::config(&directives, &mut scope);
+    problems.append(scope.problems.get_mut());
+    let is_wrong = problems.iter().any(|problem| problem.level == Level::Emerg);
+    let told: Vec<Diagnostic> =
+        in_order(problems).into_iter().map(|problem| texts.diagnose(problem)).collect();
+    if is_wrong { Err(told) } else { Ok(Loaded { config, files: texts.into_files(), warnings: told }) }
 }
 
 /// Lists all directives, for the documentation.
 pub fn rows() -> impl Iterator<Item = RowDoc> {
-    std::iter::empty()
+    directives::rows().map(|row| RowDoc { about: row.about.trim_ascii_start(), ..row })
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,9 +21,9 @@ pub enum Case {
     Insensitive,
 }
 
-/// Why an expression cannot be compiled.
+/// Why an expression cannot be compiled, in nginx's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason} in \"{text}\" at offset {offset}")]
+#[error("pcre2_compile() failed: {reason} in \"{text}\"{}", at(text, *offset))]
 pub struct InvalidRegex {
     /// The expression.
     pub text: String,
@@ -31,6 +31,13 @@ pub struct InvalidRegex {
     pub reason: String,
     /// Where, in bytes.
     pub offset: usize,
+}
+
+/// Shows where an expression goes wrong, unless it is at its end.
+fn at(text: &str, offset: usize) -> String {
+    text.get(offset..)
+        .filter(|rest| !rest.is_empty())
+        .map_or_else(String::new, |rest| format!(" at \"{rest}\""))
 }
 
 impl Regex {
@@ -42,7 +49,7 @@ impl Regex {
             .build(text)
             .map_err(|error| InvalidRegex {
                 text: text.to_owned(),
-                reason: error.to_string(),
+                reason: reason(&error),
                 offset: error.offset().unwrap_or(0),
             })?;
         let named = |(number, name): (usize, &Option<String>)| Some((Arc::from(name.as_deref()?), number));
@@ -74,6 +81,13 @@ impl Regex {
     }
 }
 
+/// Returns what PCRE says, without what the crate puts before it.
+fn reason(error: &pcre2::Error) -> String {
+    let words = error.to_string();
+    let mark = format!("at offset {}: ", error.offset().unwrap_or(0));
+    words.split_once(&mark).map_or(words.clone(), |(_, reason)| reason.to_owned())
+}
+
 /// What the groups of an expression caught; empty where nothing matched yet.
 #[derive(Debug, Clone, Default)]
 pub struct Captures {
@@ -83,6 +97,11 @@ pub struct Captures {
 }
 
 impl Captures {
+    /// Says whether nothing matched yet.
+    pub fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
     /// Returns a group by number: 0 is all that matched.
     pub fn group(&self, number: usize) -> Option<&[u8]> {
         let (start, end) = (*self.ranges.get(number)?)?;
@@ -93,5 +112,44 @@ impl Captures {
     pub fn named(&self, name: &str) -> Option<&[u8]> {
         let (_, number) = self.names.as_ref()?.iter().find(|(known, _)| **known == *name)?;
         self.group(*number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn regex(text: &str) -> Regex {
+        Regex::new(text, Case::Sensitive).expect("the expression is valid")
+    }
+
+    #[test]
+    fn groups_are_found_by_number_and_name() {
+        let found = regex(r"^/(?<lang>[a-z]+)/(\d+)?(x)?").captures(b"/en/42").expect("it matches");
+        assert_eq!(found.group(0), Some(&b"/en/42"[..]));
+        assert_eq!(found.named("lang"), Some(&b"en"[..]));
+        assert_eq!(found.group(2), Some(&b"42"[..]));
+        assert_eq!(found.group(3), None);
+        assert_eq!(found.group(9), None);
+        assert_eq!(found.named("absent"), None);
+        assert_eq!(Captures::default().group(0), None);
+    }
+
+    #[test]
+    fn matching_is_over_bytes_as_pcre_does_it() {
+        assert!(regex("^.$").is_match(b"\xff"));
+        assert!(regex("^a$").is_match(b"a\n"));
+        assert!(!regex("^A$").is_match(b"a"));
+        assert!(Regex::new("^A$", Case::Insensitive).expect("valid").is_match(b"a"));
+    }
+
+    #[test]
+    fn errors_read_as_nginxs() {
+        let shown = |text| Regex::new(text, Case::Sensitive).expect_err("not valid").to_string();
+        assert_eq!(shown("^(a"), "pcre2_compile() failed: missing closing parenthesis in \"^(a\"");
+        assert_eq!(
+            shown("a**b"),
+            "pcre2_compile() failed: quantifier does not follow a repeatable item in \"a**b\" at \"*b\""
+        );
     }
 }

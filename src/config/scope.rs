@@ -1,8 +1,151 @@
-//! What a directive may refer to while it is read: paths, formats, zones, groups, names of captures.
+//! What a directive may refer to while it is read: paths, formats, caches, groups, names of captures.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use crate::{
+    HostLookup,
+    directives::{cache_path::CachePath, log::LogFormat, upstream::UpstreamConf},
+    parse::Directive,
+    regex::{Case, Regex},
+    source::{Problem, Source, Texts},
+    suggest::did_you_mean,
+    template::{InvalidTemplate, Template},
+    variable::{LATER_VARIABLES, Variable},
+};
 
 /// The surroundings of a directive.
-#[derive(Debug)]
 pub struct Scope<'a> {
     /// Where all of it came from.
-    pub source: &'a crate::source::Source,
+    pub source: &'a Source,
+    /// Its texts.
+    texts: &'a Texts,
+    /// Finds addresses.
+    pub lookup: &'a dyn HostLookup,
+    /// Number of the next location.
+    next_location: Cell<usize>,
+    /// Names of groups in any expression: they are variables everywhere.
+    pub captures: BTreeSet<String>,
+    /// Log formats by name.
+    pub formats: BTreeMap<String, Arc<LogFormat>>,
+    /// Caches by name.
+    pub zones: BTreeMap<String, Arc<CachePath>>,
+    /// Groups by name.
+    pub upstreams: BTreeMap<String, Arc<UpstreamConf>>,
+    /// Groups that stand for a plain address, by `host:port`.
+    pub implicit: RefCell<BTreeMap<String, Arc<UpstreamConf>>>,
+    /// What was wrong so far.
+    pub problems: RefCell<Vec<Problem>>,
+}
+
+impl<'a> Scope<'a> {
+    /// Starts with nothing known.
+    pub fn new(source: &'a Source, texts: &'a Texts, lookup: &'a dyn HostLookup) -> Self {
+        Self {
+            source,
+            texts,
+            lookup,
+            next_location: Cell::new(0),
+            captures: BTreeSet::new(),
+            formats: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
+            implicit: RefCell::new(BTreeMap::new()),
+            problems: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Returns a text.
+    pub fn text(&self, file: usize) -> Arc<[u8]> {
+        self.texts.text(file)
+    }
+
+    /// Numbers a location.
+    pub fn location_id(&self) -> usize {
+        self.next_location.replace(self.next_location.get() + 1)
+    }
+
+    /// Returns how many locations have a number.
+    pub fn location_count(&self) -> usize {
+        self.next_location.get()
+    }
+
+    /// Notes something to say.
+    pub fn report(&self, problem: Problem) {
+        self.problems.borrow_mut().push(problem);
+    }
+
+    /// Takes a value, or notes why there is none.
+    pub fn settle<T>(&self, result: Result<T, Problem>) -> Option<T> {
+        result.map_err(|problem| self.report(problem)).ok()
+    }
+
+    /// Makes an argument a path: a relative one starts from the prefix.
+    pub fn path(&self, directive: &Directive, number: usize) -> PathBuf {
+        self.source.prefix.join(&*directive.text(number))
+    }
+
+    /// Compiles an argument that may have variables.
+    pub fn template(&self, directive: &Directive, number: usize) -> Result<Template, Problem> {
+        self.compile(directive, number, directive.bytes(number))
+    }
+
+    /// Compiles a part of an argument.
+    pub fn compile(&self, directive: &Directive, number: usize, text: &[u8]) -> Result<Template, Problem> {
+        Template::compile(text, |name| self.variable(name)).map_err(|error| {
+            let help = match &error {
+                InvalidTemplate::Unknown(name) => {
+                    let mut known: Vec<&str> = self.captures.iter().map(String::as_str).collect();
+                    known.extend(Variable::names().map(|name: &str| name));
+                    did_you_mean(name, known)
+                }
+                _ => None,
+            };
+            let message = match &error {
+                InvalidTemplate::Unknown(name) if is_later(name) => {
+                    format!("variable \"{name}\" is not supported yet")
+                }
+                _ => error.to_string(),
+            };
+            directive.fail(number, message).with_help_if(help)
+        })
+    }
+
+    fn variable(&self, name: &str) -> Option<Variable> {
+        if self.captures.contains(name) {
+            return Some(Variable::NamedCapture(Arc::from(name)));
+        }
+        Variable::named(name)
+    }
+
+    /// Compiles a path that may have variables: a relative one starts from the prefix, unless a variable begins it.
+    pub fn path_template(&self, directive: &Directive, number: usize) -> Result<Template, Problem> {
+        let text = directive.bytes(number);
+        if matches!(text.first(), Some(b'/' | b'$')) {
+            return self.template(directive, number);
+        }
+        let full = self.source.prefix.join(&*directive.text(number));
+        self.compile(directive, number, full.to_string_lossy().as_bytes())
+    }
+
+    /// Compiles an expression.
+    pub fn regex(
+        &self,
+        directive: &Directive,
+        number: usize,
+        text: &[u8],
+        case: Case,
+    ) -> Result<Regex, Problem> {
+        let text = String::from_utf8_lossy(text);
+        Regex::new(&text, case).map_err(|error| directive.fail(number, error.to_string()))
+    }
+}
+
+/// Says whether nginx has this variable in a module that is not here yet.
+fn is_later(name: &str) -> bool {
+    LATER_VARIABLES.iter().any(|known| name == *known || (known.ends_with('_') && name.starts_with(known)))
 }

@@ -36,6 +36,13 @@ impl<T> Setting<T> {
         self.origin == Origin::Written
     }
 
+    /// Changes what holds where nothing is written.
+    pub fn default_to(&mut self, value: T) {
+        if !self.is_written() {
+            self.value = value;
+        }
+    }
+
     /// Takes the value out.
     pub fn into_inner(self) -> T {
         self.value
@@ -58,6 +65,29 @@ impl<T> Setting<Vec<T>> {
             *self = Self::written(Vec::new());
         }
         self.value.push(item);
+    }
+}
+
+impl<T: Join> Setting<T> {
+    /// Joins what is written twice at a level; the first time replaces what was there.
+    pub fn join(&mut self, more: T) {
+        if self.is_written() {
+            self.value.join(more);
+        } else {
+            *self = Self::written(more);
+        }
+    }
+}
+
+/// A value that can be written in several pieces.
+pub trait Join {
+    /// Adds another piece.
+    fn join(&mut self, more: Self);
+}
+
+impl<T> Join for Vec<T> {
+    fn join(&mut self, more: Self) {
+        self.extend(more);
     }
 }
 
@@ -143,6 +173,16 @@ impl Levels {
         Self(self.0 | other.0)
     }
 
+    /// Makes the set of all blocks.
+    pub const fn all() -> Self {
+        MHSL.and(E).and(U)
+    }
+
+    /// Names the blocks in a sentence.
+    pub fn in_words(self) -> String {
+        <[_]>::join(&self.names().collect::<Vec<_>>(), ", ")
+    }
+
     /// Says whether the sets have a block in common.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -218,7 +258,7 @@ pub trait Group: Default + 'static {
 /// Makes a group of settings: struct, defaults, inheritance and rows.
 ///
 /// A row is `field: Type = default, "directive" in LEVELS, how(READER), "default as written";`. `once` refuses
-/// duplicates; `each` appends, and one item replaces the outer list whole; `joined` is one list of many words.
+/// duplicates; `each` appends, and one item replaces the outer list whole; `joined` adds the words of each to one set.
 macro_rules! settings {
     ($(#[$outer:meta])* pub struct $group:ident {
         $(
@@ -273,6 +313,10 @@ macro_rules! settings {
     }};
     (@each $group:ident.$field:ident, $directive:ident, $reader:expr, $scope:ident) => {{
         $group.$field.append(($reader.read)($directive, $scope)?);
+        Ok(())
+    }};
+    (@joined $group:ident.$field:ident, $directive:ident, $reader:expr, $scope:ident) => {{
+        $group.$field.join(($reader.read)($directive, $scope)?);
         Ok(())
     }};
 }

@@ -1,6 +1,24 @@
-//! Where configuration text comes from, and what is told about a place in it.
+//! Where configuration text comes from: files, what they include, the command line, and our own texts.
+//!
+//! [`Texts`] keeps all of it, so that [`Span`]s can be turned into places that people can read.
 
-use std::path::PathBuf;
+use std::{
+    borrow::Cow,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::diagnostic::{Diagnostic, Level, Place};
+
+/// Name of the text given with `-g`, as nginx calls it.
+pub const COMMAND_LINE: &str = "command line";
+
+/// Number of the main text.
+pub const MAIN: usize = 0;
+
+/// The types every installation has.
+const MIME_TYPES: &str = include_str!("../../conf/mime.types");
 
 /// What to read.
 #[derive(Debug, Clone)]
@@ -35,29 +53,18 @@ pub struct SourceFile {
     /// Its path, as messages show it.
     pub path: PathBuf,
     /// Its bytes.
-    pub text: Vec<u8>,
+    pub text: Arc<[u8]>,
 }
 
-/// A place in a [`SourceFile`], in bytes.
+/// A place in a text, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
-    /// Number of the file.
+    /// Number of the text.
     pub file: usize,
     /// First byte.
     pub start: usize,
     /// Byte past the last.
     pub end: usize,
-}
-
-/// How bad it is, in nginx's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// Larder cannot start.
-    Emerg,
-    /// Odd but fine.
-    Warn,
-    /// Good to know.
-    Notice,
 }
 
 /// Something to say about a place.
@@ -73,10 +80,25 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
+impl Span {
+    /// The place of what is about no text at all.
+    pub const NOWHERE: Self = Self { file: usize::MAX, start: 0, end: 0 };
+}
+
 impl Problem {
+    /// Makes an error about the configuration as a whole.
+    pub fn nowhere(message: impl Into<String>) -> Self {
+        Self::new(Span::NOWHERE, message)
+    }
+
     /// Makes an error.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
         Self { level: Level::Emerg, message: message.into(), span, help: None }
+    }
+
+    /// Makes a warning.
+    pub fn warning(span: Span, message: impl Into<String>) -> Self {
+        Self { level: Level::Warn, ..Self::new(span, message) }
     }
 
     /// Adds what to do about it.
@@ -85,21 +107,131 @@ impl Problem {
         self.help = Some(help.into());
         self
     }
+
+    /// Adds what to do about it, where there is something.
+    #[must_use]
+    pub fn with_help_if(mut self, help: Option<String>) -> Self {
+        self.help = help.or(self.help);
+        self
+    }
 }
 
-/// Something to say about the configuration, with all that is needed to show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnostic {
-    /// How bad it is.
-    pub level: Level,
-    /// In nginx's words where it has some.
-    pub message: String,
-    /// Path of the file.
-    pub file: PathBuf,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// What to do about it.
-    pub help: Option<String>,
+/// All texts of a run.
+#[derive(Debug)]
+pub struct Texts {
+    files: Vec<SourceFile>,
+    /// Directory that `include` starts from: the main file's.
+    directory: PathBuf,
+    /// Whether `mime.types` may be ours.
+    embedded: bool,
+}
+
+impl Texts {
+    /// Reads the main text, which becomes number 0, and the command line's, number 1 where there is one.
+    pub fn open(source: &Source) -> Result<Self, Diagnostic> {
+        let (path, text, embedded) = match &source.main {
+            MainText::File(path) => {
+                let path = source.prefix.join(path);
+                let text = fs::read(&path).map_err(|error| Diagnostic::bare(open_failed(&path, &error)))?;
+                (path, text, false)
+            }
+            MainText::Embedded { name, text } => (name.clone(), text.clone().into_bytes(), true),
+        };
+        let directory = source.prefix.join(path.parent().unwrap_or(Path::new("")));
+        let mut files = vec![SourceFile { path, text: text.into() }];
+        if let Some(globals) = &source.globals {
+            files.push(SourceFile { path: PathBuf::from(COMMAND_LINE), text: globals.as_bytes().into() });
+        }
+        Ok(Self { files, directory, embedded })
+    }
+
+    /// Returns a text.
+    pub fn text(&self, file: usize) -> Arc<[u8]> {
+        Arc::clone(&self.files[file].text)
+    }
+
+    /// Returns the number of the command line's text, where there is one.
+    pub fn command_line(&self) -> Option<usize> {
+        self.files.iter().position(|file| file.path == Path::new(COMMAND_LINE))
+    }
+
+    /// Returns nginx's words for a directive that the end of a text cuts off.
+    pub fn end_message(&self, file: usize) -> &'static str {
+        if self.command_line() == Some(file) {
+            "unexpected end of parameter, expecting \";\""
+        } else {
+            "unexpected end of file, expecting \";\" or \"}\""
+        }
+    }
+
+    /// Returns the numbers of the files that an `include` names, in order, or nginx's words for why it cannot.
+    ///
+    /// As nginx: a mask may match nothing, a plain name must be there; names start from the main file's directory.
+    pub fn included(&mut self, name: &Path) -> Result<Vec<usize>, String> {
+        let path = self.directory.join(name);
+        let is_mask = path.to_string_lossy().contains(['*', '?', '[']);
+        if !is_mask {
+            return self.read(&path).map(|file| vec![file]);
+        }
+        let options = glob::MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: true,
+            require_literal_leading_dot: true,
+        };
+        let found = glob::glob_with(&path.to_string_lossy(), options)
+            .map_err(|error| format!("invalid mask \"{}\": {}", path.display(), error.msg))?;
+        found.flatten().map(|path| self.read(&path)).collect()
+    }
+
+    fn read(&mut self, path: &Path) -> Result<usize, String> {
+        if let Some(known) = self.files.iter().position(|file| file.path == path) {
+            return Ok(known);
+        }
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(_) if self.embedded && path == self.directory.join("mime.types") => MIME_TYPES.into(),
+            Err(error) => return Err(open_failed(path, &error)),
+        };
+        self.files.push(SourceFile { path: path.to_owned(), text: text.into() });
+        Ok(self.files.len() - 1)
+    }
+
+    /// Turns a problem into something to show.
+    pub fn diagnose(&self, problem: Problem) -> Diagnostic {
+        let Problem { level, message, span, help } = problem;
+        let find = |file: &SourceFile| Place::find(&file.path, &file.text, span.start..span.end);
+        Diagnostic { level, message, place: self.files.get(span.file).map(find), help }
+    }
+
+    /// Returns the files themselves, the command line left out.
+    pub fn into_files(mut self) -> Vec<SourceFile> {
+        self.files.retain(|file| file.path != Path::new(COMMAND_LINE));
+        self.files
+    }
+}
+
+/// Says in nginx's words why a file cannot be opened.
+fn open_failed(path: &Path, error: &io::Error) -> String {
+    format!("open() \"{}\" failed ({})", path.display(), system_words(error))
+}
+
+/// Writes a system error as nginx does: `2: No such file or directory`.
+pub fn system_words(error: &io::Error) -> Cow<'static, str> {
+    let words = error.to_string();
+    match (error.raw_os_error(), words.split_once(" (os error")) {
+        (Some(code), Some((words, _))) => Cow::Owned(format!("{code}: {words}")),
+        _ => Cow::Owned(words),
+    }
+}
+
+/// Puts problems in the order nginx would meet them, those of the whole last, and drops what is told twice.
+pub fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.sort_by_key(|problem| (problem.span.file == usize::MAX, problem.level));
+    let mut seen: Vec<Problem> = Vec::new();
+    for problem in problems {
+        if !seen.iter().any(|known| known.span == problem.span && known.message == problem.message) {
+            seen.push(problem);
+        }
+    }
+    seen
 }

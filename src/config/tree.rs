@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of nginx's syntax, so that another language can be read into it.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use crate::{
     directives::{
@@ -75,6 +75,15 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inet(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// Options of a listening socket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SocketOptions {
@@ -140,6 +149,9 @@ pub struct LocationConf {
     pub id: usize,
     /// What it matches.
     pub name: LocationName,
+    /// Bytes of a path that the `alias` in force replaces; absent where it replaces all. An inherited `alias` replaces
+    /// what the location it stands in matches.
+    pub alias_len: Option<usize>,
     /// Whether only internal redirects may enter.
     pub internal: bool,
     /// Limits, files, connections.
@@ -176,6 +188,33 @@ pub enum LocationName {
     Regex(Regex),
     /// `@name`, kept without `@`.
     Named(String),
+}
+
+impl LocationName {
+    /// Returns the path that it begins with; empty for expressions and named locations.
+    pub fn prefix(&self) -> &str {
+        match self {
+            Self::Exact(path) | Self::Prefix(path) | Self::PrefixNoRegex(path) => path,
+            Self::Outer | Self::Regex(_) | Self::Named(_) => "",
+        }
+    }
+
+    /// Returns how many bytes [`Self::prefix`] has.
+    pub fn prefix_len(&self) -> usize {
+        self.prefix().len()
+    }
+}
+
+impl fmt::Display for LocationName {
+    /// Writes the name as nginx has it in messages: without modifiers, named ones with `@`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) | Self::Prefix(path) | Self::PrefixNoRegex(path) => f.write_str(path),
+            Self::Regex(regex) => f.write_str(regex.as_str()),
+            Self::Named(name) => write!(f, "@{name}"),
+            Self::Outer => Ok(()),
+        }
+    }
 }
 
 /// One step of the rewrite phase.

@@ -67,7 +67,7 @@ variables! {
     "https" => Https,
     /// `?` where there are arguments.
     "is_args" => IsArgs,
-    /// Field Last-Modified of the answer, and what else a log may ask for, come by `$sent_http_…`. This is the rate limit in force.
+    /// The rate limit in force.
     "limit_rate" => LimitRate,
     /// The time in seconds with milliseconds.
     "msec" => Msec,
@@ -149,8 +149,6 @@ variables! {
     "upstream_cache_status" => UpstreamCacheStatus,
     /// Age of the stored answer, in seconds.
     "upstream_cache_age" => UpstreamCacheAge,
-    /// Key the answer is stored under.
-    "upstream_cache_key" => UpstreamCacheKey,
     /// Last-Modified of the stored answer.
     "upstream_cache_last_modified" => UpstreamCacheLastModified,
     /// ETag of the stored answer.
@@ -166,6 +164,52 @@ variables! {
     /// Statuses of the answers.
     "upstream_status" => UpstreamStatus,
 }
+
+/// Variables of nginx's modules that are not here yet; a name that ends in `_` stands for all that begin so.
+pub const LATER_VARIABLES: &[&str] = &[
+    "ancient_browser",
+    "connections_active",
+    "connections_reading",
+    "connections_waiting",
+    "connections_writing",
+    "date_gmt",
+    "date_local",
+    "fastcgi_path_info",
+    "fastcgi_script_name",
+    "geoip_",
+    "gzip_ratio",
+    "http2",
+    "http3",
+    "invalid_referer",
+    "jwt_",
+    "limit_conn_status",
+    "limit_req_status",
+    "memcached_key",
+    "modern_browser",
+    "msie",
+    "otel_",
+    "proxy_internal_body_length",
+    "proxy_internal_chunked",
+    "proxy_protocol_",
+    "realip_remote_addr",
+    "realip_remote_port",
+    "request_port",
+    "is_request_port",
+    "secure_link",
+    "secure_link_expires",
+    "session_log_binary_id",
+    "session_log_id",
+    "slice_range",
+    "spdy",
+    "spdy_request_priority",
+    "ssl_",
+    "uid_got",
+    "uid_reset",
+    "uid_set",
+    "upstream_last_server_name",
+    "upstream_queue_time",
+    "proxy_ssl_",
+];
 
 impl Variable {
     /// Finds a variable by its name without `$`; names of groups are the caller's to know.

@@ -40,6 +40,8 @@ pub struct Exchange {
     pub server_captures: Captures,
     /// The request's body.
     pub body: RequestBody,
+    /// Bytes of the head as received.
+    pub head_bytes: u64,
     /// When its first byte was read.
     pub started: clock::Moment,
     /// Internal redirects that are left; ten at first, as nginx.
@@ -146,6 +148,11 @@ impl Exchange {
     /// Returns what the worker keeps for the location in force.
     pub fn location_state(&self) -> &LocationState {
         self.event_loop.site.location(self.location.id)
+    }
+
+    /// Returns the bytes of the request so far: head and body with their framing (`$request_length`).
+    pub fn request_length(&self) -> u64 {
+        self.head_bytes + self.body.received()
     }
 
     /// Starts an internal redirect to a path and arguments.

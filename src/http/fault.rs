@@ -1,6 +1,20 @@
-//! What can go wrong with a request, and the only place that turns it into a status.
+//! What can go wrong with a request, and the only place that turns it into a status and a line in the log.
+//!
+//! What the client sees of it is made beside: [`page`] has the default bodies, [`error_page`](mod@error_page) the
+//! ones that the configuration names, [`redirect`] the answers of `return` and of paths that want a slash.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, io};
+
+use super::Exchange;
+use crate::error_log::{self, Level};
+
+mod error_page;
+mod page;
+mod redirect;
+
+pub use error_page::{PageAction, error_page, has_error_page};
+pub use page::{plain, server_line};
+pub use redirect::{absolute, add_slash, returned};
 
 /// A failure while serving.
 #[derive(Debug, Clone)]
@@ -72,6 +86,17 @@ impl Fault {
         }
     }
 
+    /// Makes the fault of a body of `length` bytes, more than `client_max_body_size` allows.
+    pub fn body_too_large(length: u64) -> Self {
+        Self {
+            side: Side::Client,
+            kind: Kind::BodyTooLarge,
+            during: "",
+            retry: Retry::Never,
+            detail: Cow::Owned(format!("client intended to send too large body: {length} bytes")),
+        }
+    }
+
     /// Returns the status that the client is answered with.
     pub fn status(&self) -> u16 {
         match (self.side, self.kind) {
@@ -84,5 +109,193 @@ impl Fault {
             (Side::Upstream, _) => 502,
             (Side::Server, _) => 500,
         }
+    }
+}
+
+impl Fault {
+    /// Returns how bad it is; nothing where a rule decided on the status, which is no failure.
+    fn level(&self) -> Option<Level> {
+        match (self.side, self.kind) {
+            (_, Kind::Status(_)) if self.detail.is_empty() => None,
+            (Side::Client, Kind::BodyTooLarge) => Some(Level::Error),
+            (Side::Client, _) => Some(Level::Info),
+            (Side::Server, Kind::System) => Some(Level::Crit),
+            (Side::Server | Side::Upstream, _) => Some(Level::Error),
+        }
+    }
+}
+
+/// What happened, in nginx's words.
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = match (self.side, self.kind) {
+            _ if !self.detail.is_empty() => &self.detail,
+            (_, Kind::Status(status)) => return write!(out, "answered with {status}"),
+            (Side::Client, Kind::Timeout) => "client timed out",
+            (Side::Client, Kind::Connection) => "client prematurely closed connection",
+            (Side::Client, Kind::BodyTooLarge) => "client intended to send too large body",
+            (Side::Client, Kind::InvalidBody) => "client sent invalid chunked body",
+            (Side::Client, _) => "client sent invalid request",
+            (Side::Upstream, Kind::Timeout) => "upstream timed out",
+            (Side::Upstream, Kind::Connection) => "upstream prematurely closed connection",
+            (Side::Upstream, Kind::InvalidHeader) => "upstream sent invalid header",
+            (Side::Upstream, Kind::InvalidBody) => "upstream sent invalid chunked response",
+            (Side::Upstream, Kind::BodyTooLarge) => "upstream sent too big response",
+            (_, Kind::NoPeers) => "no live upstreams",
+            (Side::Upstream | Side::Server, _) => "internal error",
+        };
+        out.write_str(words)?;
+        if self.during.is_empty() {
+            return Ok(());
+        }
+        write!(out, " while {}", self.during)
+    }
+}
+
+/// Says whether the connection ends without an answer: the client is gone, or a rule says so (444).
+pub fn closes_silently(status: u16) -> bool {
+    matches!(status, 408 | 444 | 499)
+}
+
+/// Logs a failure, where it is one.
+pub fn log(exchange: &Exchange, fault: &Fault) {
+    if let Some(level) = fault.level() {
+        report(exchange, level, format_args!("{fault}"));
+    }
+}
+
+/// Logs that an answer could not be sent to its end.
+pub fn log_send_failure(exchange: &Exchange, error: &io::Error) {
+    let level = Level::Info;
+    match error.kind() {
+        io::ErrorKind::TimedOut => {
+            report(exchange, level, format_args!("client timed out while sending to client"))
+        }
+        io::ErrorKind::ConnectionAborted => {
+            report(
+                exchange,
+                level,
+                format_args!("client prematurely closed connection while sending to client"),
+            );
+        }
+        io::ErrorKind::UnexpectedEof => {
+            report(
+                exchange,
+                Level::Alert,
+                format_args!("file was truncated while sending response to client"),
+            );
+        }
+        _ => report(
+            exchange,
+            level,
+            format_args!("send() failed ({}) while sending to client", system_words(error)),
+        ),
+    }
+}
+
+/// Writes a line about a request to the error log: what happened, then whom it concerned, as nginx.
+pub fn report(exchange: &Exchange, level: Level, what: fmt::Arguments<'_>) {
+    let targets = &exchange.location.log.error_log;
+    let targets = (!targets.is_empty()).then_some(&targets[..]);
+    error_log::write_for(
+        targets,
+        level,
+        Some(exchange.client.serial),
+        format_args!("{what}{}", Whom(exchange)),
+    );
+}
+
+/// Returns a system error as nginx writes it: `2: No such file or directory`.
+pub fn system_words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => format!("{code}: {}", nix::errno::Errno::from_raw(code).desc()),
+        None => error.to_string(),
+    }
+}
+
+/// Whom a line in the log is about.
+struct Whom<'a>(&'a Exchange);
+
+impl fmt::Display for Whom<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exchange = self.0;
+        write!(out, ", client: {}, server: {}", exchange.client.remote.text, exchange.server.first_name)?;
+        let line = exchange.head.request_line();
+        if !line.is_empty() {
+            write!(out, ", request: \"{}\"", line.escape_ascii())?;
+        }
+        if let Some(last) = exchange.upstream.tries.last() {
+            write!(out, ", upstream: \"http://{}\"", last.address)?;
+        }
+        for (name, field) in [("host", "Host"), ("referrer", "Referer")] {
+            if let Some(value) = exchange.head.fields.get(field) {
+                write!(out, ", {name}: \"{}\"", value.escape_ascii())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(side: Side, kind: Kind, during: &'static str, detail: &'static str) -> Fault {
+        Fault { side, kind, during, retry: Retry::Never, detail: Cow::Borrowed(detail) }
+    }
+
+    #[test]
+    fn faults_have_a_status_a_level_and_words() {
+        let head = "reading response header from upstream";
+        let table = [
+            (Side::Client, Kind::Timeout, "", "", 408, Some(Level::Info), "client timed out"),
+            (
+                Side::Client,
+                Kind::Connection,
+                "",
+                "",
+                499,
+                Some(Level::Info),
+                "client prematurely closed connection",
+            ),
+            (Side::Server, Kind::Status(404), "", "", 404, None, "answered with 404"),
+            (
+                Side::Upstream,
+                Kind::Timeout,
+                head,
+                "upstream timed out (110: Connection timed out)",
+                504,
+                Some(Level::Error),
+                "upstream timed out (110: Connection timed out) while reading response header from upstream",
+            ),
+            (
+                Side::Upstream,
+                Kind::NoPeers,
+                "connecting to upstream",
+                "",
+                502,
+                Some(Level::Error),
+                "no live upstreams while connecting to upstream",
+            ),
+            (Side::Server, Kind::System, "", "disk on fire", 500, Some(Level::Crit), "disk on fire"),
+        ];
+        for (side, kind, during, detail, status, level, words) in table {
+            let fault = fault(side, kind, during, detail);
+            assert_eq!((fault.status(), fault.level()), (status, level), "{words}");
+            assert_eq!(fault.to_string(), words);
+        }
+    }
+
+    #[test]
+    fn a_large_body_is_told_with_its_length() {
+        let fault = Fault::body_too_large(2_000_000);
+        assert_eq!(fault.status(), 413);
+        assert_eq!(fault.to_string(), "client intended to send too large body: 2000000 bytes");
+    }
+
+    #[test]
+    fn system_errors_have_number_and_words() {
+        let error = io::Error::from_raw_os_error(2);
+        assert_eq!(system_words(&error), "2: No such file or directory");
     }
 }

@@ -9,11 +9,11 @@ use config::{Content, Found, LocationConf, RewriteOp};
 
 use super::{
     Exchange, Fault, Response,
-    exchange::{ErrorPage, UriState},
-    fault::{self, Kind, PageAction, Retry, Side},
+    exchange::ErrorPage,
+    fault::{self, PageAction},
     files, filter, proxy,
 };
-use crate::error_log;
+use crate::error_log::Level;
 
 /// How a phase ends a request.
 pub enum Ending {
@@ -166,19 +166,9 @@ fn body_size(exchange: &mut Exchange) -> ControlFlow<Ending> {
     let limit = *exchange.location.core.client_max_body_size;
     match exchange.body.length() {
         Some(length) if limit > 0 && length > limit && !exchange.internal => {
-            ControlFlow::Break(Ending::Fail(body_too_large(length)))
+            ControlFlow::Break(Ending::Fail(Fault::body_too_large(length)))
         }
         _ => ControlFlow::Continue(()),
-    }
-}
-
-fn body_too_large(length: u64) -> Fault {
-    Fault {
-        side: Side::Client,
-        kind: Kind::BodyTooLarge,
-        during: "",
-        retry: Retry::Never,
-        detail: format!("client intended to send too large body: {length} bytes").into(),
     }
 }
 
@@ -205,11 +195,10 @@ fn finish(exchange: &mut Exchange, mut response: Response) -> Response {
 }
 
 fn too_many_redirects(exchange: &mut Exchange) -> Response {
-    let uri = String::from_utf8_lossy(&exchange.uri).into_owned();
-    let message = format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"");
-    error_log::write(error_log::Level::Error, message);
+    let uri = String::from_utf8_lossy(&exchange.uri);
+    let what = format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"");
+    fault::report(exchange, Level::Error, what);
     exchange.error_page = ErrorPage::Taken;
-    exchange.uri_state = UriState::Changed;
     let response = fault::plain(500, exchange);
     finish(exchange, response)
 }

@@ -13,7 +13,7 @@ use config::{Captures, HttpConf, ServerConf};
 pub fn server<'a>(http: &'a HttpConf, listener: usize, host: &[u8]) -> (&'a Arc<ServerConf>, Captures) {
     let listener = &http.listeners[listener];
     match listener.names.find(host) {
-        Some(found) => (found.server, found.captures.unwrap_or_default()),
+        Some(found) => (found.server, found.captures),
         None => (&listener.default_server, Captures::default()),
     }
 }

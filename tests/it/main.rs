@@ -4,4 +4,6 @@ mod support;
 
 #[path = "../parity/mod.rs"]
 mod parity;
+mod docs;
+mod examples;
 mod serving;

@@ -2,11 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::cache_path::CachePath;
+use super::{cache_path::CachePath, error_page::parse_status};
 use crate::{
-    settings::{HSL, settings},
+    flags::{Flags, flags},
+    parse::Directive,
+    scope::Scope,
+    settings::{HSL, Join, Reader, settings},
+    source::Problem,
+    suggest::did_you_mean,
     template::Template,
-    values::{FLAG, NUMBER, TEXT, TEXTS, TIME, pending},
+    values::{FLAG, NUMBER, OPTIONAL_SIZE, TEXT, TEXTS, TIME, accepted, seconds},
 };
 
 /// `proxy_cache`.
@@ -45,52 +50,62 @@ pub struct MethodSet {
     pub post: bool,
 }
 
-/// `proxy_cache_use_stale`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct UseStale {
-    /// A connection failed, or no peer can be chosen.
-    pub error: bool,
-    /// A peer took too long.
-    pub timeout: bool,
-    /// A peer's answer cannot be understood.
-    pub invalid_header: bool,
-    /// The entry is being updated.
-    pub updating: bool,
-    /// Status 500.
-    pub http_500: bool,
-    /// Status 502.
-    pub http_502: bool,
-    /// Status 503.
-    pub http_503: bool,
-    /// Status 504.
-    pub http_504: bool,
-    /// Status 403.
-    pub http_403: bool,
-    /// Status 404.
-    pub http_404: bool,
-    /// Status 429.
-    pub http_429: bool,
+impl Join for MethodSet {
+    fn join(&mut self, more: Self) {
+        self.post |= more.post;
+    }
+}
+
+flags! {
+    /// `proxy_cache_use_stale`; none is `off`.
+    pub struct UseStale {
+        /// A connection failed, or no peer can be chosen.
+        error = "error",
+        /// A peer took too long.
+        timeout = "timeout",
+        /// A peer's answer cannot be understood.
+        invalid_header = "invalid_header",
+        /// The entry is being updated.
+        updating = "updating",
+        /// Status 500.
+        http_500 = "http_500",
+        /// Status 502.
+        http_502 = "http_502",
+        /// Status 503.
+        http_503 = "http_503",
+        /// Status 504.
+        http_504 = "http_504",
+        /// Status 403.
+        http_403 = "http_403",
+        /// Status 404.
+        http_404 = "http_404",
+        /// Status 429.
+        http_429 = "http_429",
+        /// None of the others counts.
+        off = "off",
+    }
 }
 
 settings! {
     /// `proxy_cache` and its companions, at one level.
     pub struct CacheConf {
         /// Stores answers in a cache.
-        zone: CacheZone = CacheZone::Off, "proxy_cache" in HSL, once(pending::<CacheZone>("zone | off")), "off";
+        zone: CacheZone = CacheZone::Off, "proxy_cache" in HSL, once(ZONE), "off";
         /// Text that an answer is stored under.
-        key: Template = Template::default(), "proxy_cache_key" in HSL, once(TEXT), "$scheme$proxy_host$uri$is_args$args";
+        key: Template = default_key(),
+            "proxy_cache_key" in HSL, once(TEXT), "$scheme$proxy_host$uri$is_args$args";
         /// How long a response of each status stays fresh, where it does not say.
-        valid: Vec<ValidRule> = Vec::new(), "proxy_cache_valid" in HSL, each(pending::<ValidRule>("[code ...] time"));
+        valid: Vec<ValidRule> = Vec::new(), "proxy_cache_valid" in HSL, joined(VALID);
         /// Methods whose answers are stored.
-        methods: MethodSet = MethodSet::default(), "proxy_cache_methods" in HSL, once(pending::<MethodSet>("GET | HEAD | POST ...")), "GET HEAD";
+        methods: MethodSet = MethodSet::default(), "proxy_cache_methods" in HSL, joined(METHODS), "GET HEAD";
         /// Requests after which an answer is stored.
         min_uses: u64 = 1, "proxy_cache_min_uses" in HSL, once(NUMBER), "1";
         /// Does not answer from the cache where a text is neither empty nor `0`.
-        bypass: Vec<Template> = Vec::new(), "proxy_cache_bypass" in HSL, once(TEXTS);
+        bypass: Vec<Template> = Vec::new(), "proxy_cache_bypass" in HSL, joined(TEXTS);
         /// Does not store where a text is neither empty nor `0`.
-        no_cache: Vec<Template> = Vec::new(), "proxy_no_cache" in HSL, once(TEXTS);
+        no_cache: Vec<Template> = Vec::new(), "proxy_no_cache" in HSL, joined(TEXTS);
         /// Cases in which a stale answer will do.
-        use_stale: UseStale = UseStale::default(), "proxy_cache_use_stale" in HSL, once(pending::<UseStale>("case ... | off")), "off";
+        use_stale: UseStale = UseStale::default(), "proxy_cache_use_stale" in HSL, joined(USE_STALE), "off";
         /// Answers stale at once and updates behind the client's back.
         background_update: bool = false, "proxy_cache_background_update" in HSL, once(FLAG), "off";
         /// Lets only one request at a time fill a missing key.
@@ -104,6 +119,87 @@ settings! {
         /// Asks with GET for what a client asks with HEAD.
         convert_head: bool = true, "proxy_cache_convert_head" in HSL, once(FLAG), "on";
         /// Ranges that begin beyond are passed on and not stored.
-        max_range_offset: Option<u64> = None, "proxy_cache_max_range_offset" in HSL, once(pending::<Option<u64>>("number"));
+        max_range_offset: Option<u64> = None, "proxy_cache_max_range_offset" in HSL, once(OPTIONAL_SIZE);
     }
+}
+
+/// Makes the key that nginx has where none is written.
+fn default_key() -> Template {
+    Template::compile(b"$scheme$proxy_host$uri$is_args$args", crate::variable::Variable::named)
+        .expect("all its variables are known")
+}
+
+const ZONE: Reader<CacheZone> = Reader::one("zone | off", |directive, scope| {
+    if directive.bytes(0) == b"off" {
+        return Ok(CacheZone::Off);
+    }
+    let template = scope.template(directive, 0)?;
+    if template.as_text().is_none() {
+        return Ok(CacheZone::Variable(template));
+    }
+    let name = directive.text(0);
+    match scope.zones.get(&*name) {
+        Some(zone) => Ok(CacheZone::Zone(Arc::clone(zone))),
+        None => Err(directive.fail(0, format!("\"proxy_cache\" zone \"{name}\" is unknown")).with_help_if(
+            did_you_mean(&name, scope.zones.keys().map(String::as_str))
+                .or_else(|| Some(format!("a zone comes from proxy_cache_path: keys_zone={name}:10m"))),
+        )),
+    }
+});
+
+const METHODS: Reader<MethodSet> = Reader::many("GET | HEAD | POST ...", |directive, _| {
+    let mut methods = MethodSet::default();
+    for number in 0..directive.args.len() {
+        let word = directive.text(number);
+        match &*word.to_ascii_uppercase() {
+            "GET" | "HEAD" => {}
+            "POST" => methods.post = true,
+            _ => {
+                let help = accepted(&word, ["GET", "HEAD", "POST"].into_iter());
+                return Err(directive.fail(number, format!("invalid value \"{word}\"")).with_help(help));
+            }
+        }
+    }
+    Ok(methods)
+});
+
+const USE_STALE: Reader<UseStale> = Reader::many(
+    "error | timeout | invalid_header | updating | http_500 | http_502 | http_503 | http_504 | http_403 | http_404 \
+     | http_429 | off ...",
+    |directive, scope| {
+        let set = UseStale::read(directive, |problem| scope.report(problem))?;
+        // As nginx: `off` beats all others.
+        Ok(if set.off { UseStale { off: true, ..UseStale::default() } } else { set })
+    },
+);
+
+const VALID: Reader<Vec<ValidRule>> = Reader::many("[code ...] time", valid_rules);
+
+/// Statuses that a time alone is for, as nginx.
+const VALID_WITHOUT_CODES: [u16; 3] = [200, 301, 302];
+
+fn valid_rules(directive: &Directive, _: &Scope<'_>) -> Result<Vec<ValidRule>, Problem> {
+    let last = directive.args.len() - 1;
+    let time = seconds(directive, last).map_err(|problem| {
+        let message = format!("invalid time value \"{}\"", directive.text(last));
+        Problem { message, ..problem }
+    })?;
+    if last == 0 {
+        let rule = |code| ValidRule { status: ValidStatus::Code(code), time };
+        return Ok(VALID_WITHOUT_CODES.map(rule).into());
+    }
+    let rules = (0..last).map(|number| {
+        let status = match directive.bytes(number) {
+            b"any" => ValidStatus::Any,
+            text => ValidStatus::Code(
+                parse_status(text).filter(|code| (100..=599).contains(code)).ok_or_else(|| {
+                    directive
+                        .fail(number, format!("invalid status \"{}\"", directive.text(number)))
+                        .with_help("a status is a number from 100 to 599, or \"any\"")
+                })?,
+            ),
+        };
+        Ok(ValidRule { status, time })
+    });
+    rules.collect()
 }

@@ -2,6 +2,21 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::{
+    parse::Directive,
+    scope::Scope,
+    source::Problem,
+    values::{Precision, accepted, parse_number, parse_offset, parse_size, parse_time},
+};
+
+/// How `proxy_cache_path` is written.
+pub const SYNTAX: &str = "path [levels=levels] [use_temp_path=on|off] keys_zone=name:size [inactive=time] \
+                          [max_size=size] [min_free=size] [manager_files=number] [manager_sleep=time] \
+                          [manager_threshold=time] [loader_files=number] [loader_sleep=time] [loader_threshold=time]";
+
+/// Smallest keys zone, as nginx.
+const LEAST_ZONE_BYTES: u64 = 8192;
+
 /// A cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachePath {
@@ -33,4 +48,133 @@ pub struct CachePath {
     pub manager_sleep: Duration,
     /// Longest time the manager works at a time.
     pub manager_threshold: Duration,
+}
+
+const PARAMETERS: [&str; 12] = [
+    "levels",
+    "use_temp_path",
+    "keys_zone",
+    "inactive",
+    "max_size",
+    "min_free",
+    "loader_files",
+    "loader_sleep",
+    "loader_threshold",
+    "manager_files",
+    "manager_sleep",
+    "manager_threshold",
+];
+
+/// Reads `proxy_cache_path`.
+pub fn cache_path(directive: &Directive, scope: &Scope<'_>) -> Result<CachePath, Problem> {
+    let mut cache = CachePath::at(scope.path(directive, 0));
+    for number in 1..directive.args.len() {
+        cache.parameter(directive, number)?;
+    }
+    if cache.name.is_empty() {
+        let problem = directive.fail(0, "\"proxy_cache_path\" must have \"keys_zone\" parameter");
+        return Err(problem.with_help("add keys_zone=name:size, for instance keys_zone=pages:10m"));
+    }
+    Ok(cache)
+}
+
+impl CachePath {
+    /// Makes a cache with nginx's defaults; its zone has no name yet.
+    pub fn at(path: PathBuf) -> Self {
+        Self {
+            name: String::new(),
+            path,
+            levels: Vec::new(),
+            keys_zone_size: 0,
+            inactive: Duration::from_secs(600),
+            max_size: None,
+            min_free: 0,
+            use_temp_path: true,
+            loader_files: 100,
+            loader_sleep: Duration::from_millis(50),
+            loader_threshold: Duration::from_millis(200),
+            manager_files: 100,
+            manager_sleep: Duration::from_millis(50),
+            manager_threshold: Duration::from_millis(200),
+        }
+    }
+
+    fn parameter(&mut self, directive: &Directive, number: usize) -> Result<(), Problem> {
+        let text = directive.text(number);
+        let unknown = || {
+            let name = text.split('=').next().unwrap_or_default();
+            let problem = directive.fail(number, format!("invalid parameter \"{text}\""));
+            problem.with_help(accepted(name, PARAMETERS.into_iter()))
+        };
+        let (name, value) = text.split_once('=').ok_or_else(unknown)?;
+        let invalid = |what: &str| directive.fail(number, format!("invalid {what} \"{text}\""));
+        let value = value.as_bytes();
+        let count = || parse_number(value).ok_or_else(|| invalid(&format!("{name} value")));
+        let pause =
+            || parse_time(value, Precision::Milliseconds).ok_or_else(|| invalid(&format!("{name} value")));
+        match name {
+            "levels" => {
+                self.levels = levels(value).ok_or_else(|| {
+                    invalid("\"levels\"").with_help("one to three numbers, each 1 or 2: levels=1:2")
+                })?
+            }
+            "use_temp_path" => match value {
+                b"on" => self.use_temp_path = true,
+                b"off" => self.use_temp_path = false,
+                _ => {
+                    let message =
+                        format!("invalid use_temp_path value \"{text}\", it must be \"on\" or \"off\"");
+                    return Err(directive.fail(number, message));
+                }
+            },
+            "keys_zone" => self.keys_zone(directive, number)?,
+            "inactive" => {
+                self.inactive =
+                    parse_time(value, Precision::Seconds).ok_or_else(|| invalid("inactive value"))?;
+            }
+            "max_size" => {
+                self.max_size = Some(parse_offset(value).ok_or_else(|| invalid("max_size value"))?);
+            }
+            "min_free" => self.min_free = parse_offset(value).ok_or_else(|| invalid("min_free value"))?,
+            "loader_files" => self.loader_files = count()?,
+            "loader_sleep" => self.loader_sleep = pause()?,
+            "loader_threshold" => self.loader_threshold = pause()?,
+            "manager_files" => self.manager_files = count()?,
+            "manager_sleep" => self.manager_sleep = pause()?,
+            "manager_threshold" => self.manager_threshold = pause()?,
+            "purger" if value == b"off" => {}
+            "purger" | "purger_files" | "purger_sleep" | "purger_threshold" => {
+                return Err(directive.fail(number, format!("parameter \"{name}\" is not supported yet")));
+            }
+            _ => return Err(unknown()),
+        }
+        Ok(())
+    }
+
+    fn keys_zone(&mut self, directive: &Directive, number: usize) -> Result<(), Problem> {
+        let text = directive.text(number);
+        let invalid = || {
+            let problem = directive.fail(number, format!("invalid keys zone size \"{text}\""));
+            problem.with_help("it is written keys_zone=name:size, for instance keys_zone=pages:10m")
+        };
+        let (name, size) = text["keys_zone=".len()..].split_once(':').ok_or_else(invalid)?;
+        let size = parse_size(size.as_bytes()).filter(|size| *size >= LEAST_ZONE_BYTES && !name.is_empty());
+        let size = size.ok_or_else(invalid)?;
+        name.clone_into(&mut self.name);
+        self.keys_zone_size = size;
+        Ok(())
+    }
+}
+
+/// Reads levels: one to three numbers of 1 or 2 with colons between.
+fn levels(text: &[u8]) -> Option<Vec<u8>> {
+    let levels: Option<Vec<u8>> = text
+        .split(|byte| *byte == b':')
+        .map(|level| match level {
+            b"1" => Some(1),
+            b"2" => Some(2),
+            _ => None,
+        })
+        .collect();
+    levels.filter(|levels| levels.len() <= 3)
 }

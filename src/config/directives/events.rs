@@ -1,16 +1,21 @@
 //! `events`.
 
 use crate::{
-    settings::{E, settings},
-    values::{FLAG, NUMBER},
+    settings::{E, Reader, settings},
+    values::{FLAG, number},
 };
 
 settings! {
     /// `events`.
     pub struct EventsConf {
-        /// Connections that one event loop may have open, upstreams' included.
-        worker_connections: u64 = 512, "worker_connections" in E, once(NUMBER), "512";
+        /// Connections that one event loop may have open, those to upstreams included.
+        worker_connections: usize = 512, "worker_connections" in E, once(CONNECTIONS), "512";
         /// Accepts all waiting connections at once.
         multi_accept: bool = false, "multi_accept" in E, once(FLAG), "off";
     }
 }
+
+const CONNECTIONS: Reader<usize> = Reader::one("number", |directive, _| {
+    let count = number(directive, 0)?;
+    usize::try_from(count).map_err(|_| directive.complain("invalid number"))
+});

@@ -1,11 +1,14 @@
-//! Fields added to answers: `add_header`, `expires`.
+//! Fields added to answers: `add_header`, `add_trailer`, `expires`.
 
 use std::time::Duration;
 
 use crate::{
-    settings::{HSL, settings},
+    parse::Directive,
+    scope::Scope,
+    settings::{HSL, Reader, settings},
+    source::Problem,
     template::Template,
-    values::pending,
+    values::{Precision, parse_time},
 };
 
 /// `add_header`.
@@ -34,7 +37,7 @@ pub enum Expires {
     Modified(Sign, Duration),
     /// At a time of day.
     Daily(Duration),
-    /// What the text says at the request, as `expires` would read it.
+    /// What the text says at the request, as [`Expires::parse`] reads it.
     Variable(Template),
 }
 
@@ -51,10 +54,67 @@ settings! {
     /// Fields added to answers, at one level.
     pub struct HeadersConf {
         /// Adds a field to answers.
-        add_header: Vec<AddHeader> = Vec::new(), "add_header" in HSL, each(pending::<AddHeader>("name value [always]"));
+        add_header: Vec<AddHeader> = Vec::new(), "add_header" in HSL, each(ADD_HEADER);
         /// Adds a field to the trailer of answers.
-        add_trailer: Vec<AddHeader> = Vec::new(), "add_trailer" in HSL, each(pending::<AddHeader>("name value [always]"));
+        add_trailer: Vec<AddHeader> = Vec::new(), "add_trailer" in HSL, each(ADD_HEADER);
         /// Says how long clients may keep an answer.
-        expires: Expires = Expires::Off, "expires" in HSL, once(pending::<Expires>("[modified] time | epoch | max | off")), "off";
+        expires: Expires = Expires::Off, "expires" in HSL, once(EXPIRES), "off";
+    }
+}
+
+const ADD_HEADER: Reader<AddHeader> = Reader::between(2, 3, "name value [always]", |directive, scope| {
+    let always = match directive.args.get(2).map(|word| &*word.text) {
+        None => false,
+        Some(b"always") => true,
+        Some(_) => {
+            let message = format!("invalid parameter \"{}\"", directive.text(2));
+            return Err(directive.fail(2, message).with_help("only \"always\" may follow the value"));
+        }
+    };
+    Ok(AddHeader { name: directive.bytes(0).to_vec(), value: scope.template(directive, 1)?, always })
+});
+
+const EXPIRES: Reader<Expires> =
+    Reader::between(1, 2, "[modified] time | @time | epoch | max | off", expires);
+
+fn expires(directive: &Directive, scope: &Scope<'_>) -> Result<Expires, Problem> {
+    let is_modified = directive.args.len() == 2;
+    if is_modified && directive.bytes(0) != b"modified" {
+        return Err(directive
+            .complain("invalid value")
+            .with_help("two arguments are \"modified\" and a time"));
+    }
+    let number = directive.args.len() - 1;
+    if directive.bytes(number).contains(&b'$') {
+        if is_modified {
+            return Err(directive.complain("invalid value").with_help("\"modified\" takes no variables"));
+        }
+        return Ok(Expires::Variable(scope.template(directive, number)?));
+    }
+    let parsed =
+        Expires::parse(directive.bytes(number)).ok_or_else(|| directive.complain("invalid value"))?;
+    match (is_modified, parsed) {
+        (false, parsed) => Ok(parsed),
+        (true, Expires::After(sign, time)) => Ok(Expires::Modified(sign, time)),
+        (true, Expires::Daily(_)) => {
+            Err(directive.complain("daily time cannot be used with \"modified\" parameter"))
+        }
+        (true, parsed) => Ok(parsed),
+    }
+}
+
+impl Expires {
+    /// Reads what `expires` says, or what a variable in it became; nothing is what cannot be read.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let seconds = |text: &[u8]| parse_time(text, Precision::Seconds);
+        match text {
+            b"epoch" => Some(Self::Epoch),
+            b"max" => Some(Self::Max),
+            b"off" => Some(Self::Off),
+            [b'@', time @ ..] => seconds(time).filter(|time| time.as_secs() <= 86400).map(Self::Daily),
+            [b'+', time @ ..] => seconds(time).map(|time| Self::After(Sign::Plus, time)),
+            [b'-', time @ ..] => seconds(time).map(|time| Self::After(Sign::Minus, time)),
+            time => seconds(time).map(|time| Self::After(Sign::Plus, time)),
+        }
     }
 }

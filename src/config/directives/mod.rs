@@ -1,13 +1,39 @@
 //! The directives, one file per group: rows, value types, and the parsers only they need.
 
+pub mod blocks;
 pub mod cache;
 pub mod cache_path;
 pub mod core;
 pub mod error_page;
 pub mod events;
 pub mod headers;
+pub mod listen;
 pub mod log;
 pub mod main;
+pub mod moot;
 pub mod proxy;
+pub mod proxy_pass;
+pub mod returns;
 pub mod server;
+pub mod server_name;
 pub mod upstream;
+
+use crate::settings::{Group, Row, RowDoc};
+
+/// Lists all directives, group by group.
+pub fn rows() -> impl Iterator<Item = RowDoc> {
+    fn of<C>(rows: &'static [Row<C>]) -> impl Iterator<Item = RowDoc> {
+        rows.iter().map(|row| row.doc)
+    }
+    of(main::MainConf::ROWS)
+        .chain(of(events::EventsConf::ROWS))
+        .chain(blocks::ROWS)
+        .chain(of(server::ServerCore::ROWS))
+        .chain(of(core::CoreConf::ROWS))
+        .chain(of(headers::HeadersConf::ROWS))
+        .chain(of(log::LogConf::ROWS))
+        .chain(of(proxy::ProxyConf::ROWS))
+        .chain(of(cache::CacheConf::ROWS))
+        .chain(of(upstream::UpstreamSettings::ROWS))
+        .chain(of(moot::MootConf::ROWS))
+}

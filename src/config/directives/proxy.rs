@@ -2,12 +2,16 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::core::{Buffers, TempPath};
+use super::core::{BUFFERS, Buffers, TEMP_PATH, TempPath};
 use crate::{
-    regex::Regex,
-    settings::{HSL, settings},
+    flags::{Flags, flags},
+    parse::Directive,
+    regex::{Case, Regex},
+    scope::Scope,
+    settings::{HSL, Reader, settings},
+    source::Problem,
     template::Template,
-    values::{FLAG, NUMBER, SIZE, TIME, pending},
+    values::{FLAG, NUMBER, OPTIONAL_TEXT, SIZE, TIME, choice},
 };
 
 /// `proxy_set_header`.
@@ -28,54 +32,58 @@ pub enum HttpVersion {
     V11,
 }
 
-/// `proxy_next_upstream`; all false is `off`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct NextUpstream {
-    /// A connection failed.
-    pub error: bool,
-    /// A peer took too long.
-    pub timeout: bool,
-    /// A peer's answer cannot be understood.
-    pub invalid_header: bool,
-    /// Status 500.
-    pub http_500: bool,
-    /// Status 502.
-    pub http_502: bool,
-    /// Status 503.
-    pub http_503: bool,
-    /// Status 504.
-    pub http_504: bool,
-    /// Status 403.
-    pub http_403: bool,
-    /// Status 404.
-    pub http_404: bool,
-    /// Status 429.
-    pub http_429: bool,
-    /// Also POST, LOCK and PATCH that were sent already.
-    pub non_idempotent: bool,
+flags! {
+    /// `proxy_next_upstream`; none is `off`.
+    pub struct NextUpstream {
+        /// A connection failed.
+        error = "error",
+        /// A peer took too long.
+        timeout = "timeout",
+        /// A peer's answer cannot be understood.
+        invalid_header = "invalid_header",
+        /// Status 500.
+        http_500 = "http_500",
+        /// Status 502.
+        http_502 = "http_502",
+        /// Status 503.
+        http_503 = "http_503",
+        /// Status 504.
+        http_504 = "http_504",
+        /// Status 403.
+        http_403 = "http_403",
+        /// Status 404.
+        http_404 = "http_404",
+        /// Status 429.
+        http_429 = "http_429",
+        /// Also POST, LOCK and PATCH that were sent already.
+        non_idempotent = "non_idempotent",
+        /// None of the others counts.
+        off = "off",
+    }
 }
 
-/// `proxy_ignore_headers`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IgnoreHeaders {
-    /// X-Accel-Redirect.
-    pub x_accel_redirect: bool,
-    /// X-Accel-Expires.
-    pub x_accel_expires: bool,
-    /// X-Accel-Limit-Rate.
-    pub x_accel_limit_rate: bool,
-    /// X-Accel-Buffering.
-    pub x_accel_buffering: bool,
-    /// X-Accel-Charset.
-    pub x_accel_charset: bool,
-    /// Expires.
-    pub expires: bool,
-    /// Cache-Control.
-    pub cache_control: bool,
-    /// Set-Cookie.
-    pub set_cookie: bool,
-    /// Vary.
-    pub vary: bool,
+flags! {
+    /// `proxy_ignore_headers`.
+    pub struct IgnoreHeaders {
+        /// X-Accel-Redirect.
+        x_accel_redirect = "X-Accel-Redirect",
+        /// X-Accel-Expires.
+        x_accel_expires = "X-Accel-Expires",
+        /// X-Accel-Limit-Rate.
+        x_accel_limit_rate = "X-Accel-Limit-Rate",
+        /// X-Accel-Buffering.
+        x_accel_buffering = "X-Accel-Buffering",
+        /// X-Accel-Charset.
+        x_accel_charset = "X-Accel-Charset",
+        /// Expires.
+        expires = "Expires",
+        /// Cache-Control.
+        cache_control = "Cache-Control",
+        /// Set-Cookie.
+        set_cookie = "Set-Cookie",
+        /// Vary.
+        vary = "Vary",
+    }
 }
 
 /// One rule of `proxy_redirect`.
@@ -111,9 +119,9 @@ settings! {
     /// How requests are passed on, at one level.
     pub struct ProxyConf {
         /// Sets a field of what is sent.
-        set_header: Vec<SetHeader> = Vec::new(), "proxy_set_header" in HSL, each(pending::<SetHeader>("field value")), "Host $proxy_host; Connection close";
+        set_header: Vec<SetHeader> = Vec::new(), "proxy_set_header" in HSL, each(SET_HEADER), "Host $proxy_host; Connection close";
         /// Version of what is sent.
-        http_version: HttpVersion = HttpVersion::V10, "proxy_http_version" in HSL, once(pending::<HttpVersion>("1.0 | 1.1")), "1.0";
+        http_version: HttpVersion = HttpVersion::V10, "proxy_http_version" in HSL, once(HTTP_VERSION), "1.0";
         /// How long connecting may take.
         connect_timeout: Duration = Duration::from_secs(60), "proxy_connect_timeout" in HSL, once(TIME), "60s";
         /// How long nothing may come.
@@ -121,7 +129,7 @@ settings! {
         /// How long nothing may be taken.
         send_timeout: Duration = Duration::from_secs(60), "proxy_send_timeout" in HSL, once(TIME), "60s";
         /// When the next server is tried.
-        next_upstream: NextUpstream = NextUpstream { error: true, timeout: true, ..NextUpstream::default() }, "proxy_next_upstream" in HSL, once(pending::<NextUpstream>("case ... | off")), "error timeout";
+        next_upstream: NextUpstream = NextUpstream { error: true, timeout: true, ..NextUpstream::default() }, "proxy_next_upstream" in HSL, joined(NEXT_UPSTREAM), "error timeout";
         /// How long tries may take; 0 is no limit.
         next_upstream_timeout: Duration = Duration::ZERO, "proxy_next_upstream_timeout" in HSL, once(TIME), "0";
         /// Most tries; 0 is no limit.
@@ -131,7 +139,7 @@ settings! {
         /// Memory for the head of an answer.
         buffer_size: u64 = 4096, "proxy_buffer_size" in HSL, once(SIZE), "4k";
         /// Memory for the body of an answer.
-        buffers: Buffers = Buffers { count: 8, size: 4096 }, "proxy_buffers" in HSL, once(pending::<Buffers>("number size")), "8 4k";
+        buffers: Buffers = Buffers { count: 8, size: 4096 }, "proxy_buffers" in HSL, once(BUFFERS), "8 4k";
         /// How much of it may be on its way to the client.
         busy_buffers_size: u64 = 8192, "proxy_busy_buffers_size" in HSL, once(SIZE), "8k";
         /// Most bytes put into a temporary file; 0 uses none.
@@ -139,7 +147,7 @@ settings! {
         /// Bytes written to it at a time.
         temp_file_write_size: u64 = 8192, "proxy_temp_file_write_size" in HSL, once(SIZE), "8k";
         /// Where temporary files are.
-        temp_path: TempPath = TempPath { path: PathBuf::from("proxy_temp"), levels: Vec::new() }, "proxy_temp_path" in HSL, once(pending::<TempPath>("path [level1 [level2 [level3]]]")), "proxy_temp";
+        temp_path: TempPath = TempPath { path: PathBuf::from("proxy_temp"), levels: Vec::new() }, "proxy_temp_path" in HSL, once(TEMP_PATH), "proxy_temp";
         /// Reads all of a request before it is sent.
         request_buffering: bool = true, "proxy_request_buffering" in HSL, once(FLAG), "on";
         /// Sends the client's fields.
@@ -147,17 +155,17 @@ settings! {
         /// Sends the client's body.
         pass_request_body: bool = true, "proxy_pass_request_body" in HSL, once(FLAG), "on";
         /// Method of what is sent.
-        method: Option<Template> = None, "proxy_method" in HSL, once(pending::<Option<Template>>("method"));
+        method: Option<Template> = None, "proxy_method" in HSL, once(OPTIONAL_TEXT);
         /// Body of what is sent.
-        set_body: Option<Template> = None, "proxy_set_body" in HSL, once(pending::<Option<Template>>("value"));
+        set_body: Option<Template> = None, "proxy_set_body" in HSL, once(OPTIONAL_TEXT);
         /// Fields that clients do not get.
-        hide_header: Vec<String> = Vec::new(), "proxy_hide_header" in HSL, each(pending::<String>("field"));
+        hide_header: Vec<String> = Vec::new(), "proxy_hide_header" in HSL, each(FIELD);
         /// Fields that clients get all the same.
-        pass_header: Vec<String> = Vec::new(), "proxy_pass_header" in HSL, each(pending::<String>("field"));
+        pass_header: Vec<String> = Vec::new(), "proxy_pass_header" in HSL, each(FIELD);
         /// Fields of an answer that are not obeyed.
-        ignore_headers: IgnoreHeaders = IgnoreHeaders::default(), "proxy_ignore_headers" in HSL, once(pending::<IgnoreHeaders>("field ..."));
+        ignore_headers: IgnoreHeaders = IgnoreHeaders::default(), "proxy_ignore_headers" in HSL, joined(IGNORE_HEADERS);
         /// Changes Location and Refresh, as it was written.
-        redirect_written: Vec<RedirectWritten> = Vec::new(), "proxy_redirect" in HSL, each(pending::<RedirectWritten>("default | off | redirect replacement")), "default";
+        redirect_written: Vec<RedirectWritten> = Vec::new(), "proxy_redirect" in HSL, each(REDIRECT), "default";
         /// Lets `error_page` answer for an upstream's errors.
         intercept_errors: bool = false, "proxy_intercept_errors" in HSL, once(FLAG), "off";
         /// Goes on when the client has left.
@@ -169,4 +177,52 @@ settings! {
         /// Sends trailers on.
         pass_trailers: bool = false, "proxy_pass_trailers" in HSL, once(FLAG), "off";
     }
+}
+
+const SET_HEADER: Reader<SetHeader> = Reader::between(2, 2, "field value", |directive, scope| {
+    Ok(SetHeader { name: directive.bytes(0).to_vec(), value: scope.template(directive, 1)? })
+});
+
+const HTTP_VERSION: Reader<HttpVersion> = Reader::one("1.0 | 1.1", |directive, _| {
+    if directive.bytes(0) == b"2" {
+        return Err(directive.fail(0, "\"proxy_http_version 2\" is not supported yet"));
+    }
+    choice(directive, 0, &[("1.0", HttpVersion::V10), ("1.1", HttpVersion::V11)])
+});
+
+const NEXT_UPSTREAM: Reader<NextUpstream> = Reader::many(
+    "error | timeout | invalid_header | http_500 | http_502 | http_503 | http_504 | http_403 | http_404 | http_429 \
+     | non_idempotent | off ...",
+    |directive, scope| {
+        let set = NextUpstream::read(directive, |problem| scope.report(problem))?;
+        // As nginx: `off` beats all others.
+        Ok(if set.off { NextUpstream { off: true, ..NextUpstream::default() } } else { set })
+    },
+);
+
+const IGNORE_HEADERS: Reader<IgnoreHeaders> = Reader::many("field ...", |directive, scope| {
+    IgnoreHeaders::read(directive, |problem| scope.report(problem))
+});
+
+const FIELD: Reader<String> = Reader::one("field", |directive, _| Ok(directive.text(0).into_owned()));
+
+const REDIRECT: Reader<RedirectWritten> =
+    Reader::between(1, 2, "default | off | redirect replacement", redirect);
+
+fn redirect(directive: &Directive, scope: &Scope<'_>) -> Result<RedirectWritten, Problem> {
+    if directive.args.len() == 1 {
+        return match directive.bytes(0) {
+            b"off" => Ok(RedirectWritten::Off),
+            b"default" => Ok(RedirectWritten::Default),
+            _ => Err(directive
+                .fail(0, format!("invalid parameter \"{}\"", directive.text(0)))
+                .with_help("accepted: \"default\", \"off\", or what to replace and by what")),
+        };
+    }
+    let from = match directive.bytes(0) {
+        [b'~', b'*', text @ ..] => RedirectFrom::Regex(scope.regex(directive, 0, text, Case::Insensitive)?),
+        [b'~', text @ ..] => RedirectFrom::Regex(scope.regex(directive, 0, text, Case::Sensitive)?),
+        _ => RedirectFrom::Prefix(scope.template(directive, 0)?),
+    };
+    Ok(RedirectWritten::Rule(RedirectRule { from, to: scope.template(directive, 1)? }))
 }

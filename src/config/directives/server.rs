@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::core::Buffers;
+use super::core::{BUFFERS, Buffers};
 use crate::{
     settings::{HS, settings},
-    values::{FLAG, SIZE, TIME, pending},
+    values::{FLAG, NUMBER, SIZE, TIME},
 };
 
 settings! {
@@ -14,7 +14,7 @@ settings! {
         /// Memory for the head of a request, at first.
         client_header_buffer_size: u64 = 1024, "client_header_buffer_size" in HS, once(SIZE), "1k";
         /// Memory for a large head.
-        large_client_header_buffers: Buffers = Buffers { count: 4, size: 8192 }, "large_client_header_buffers" in HS, once(pending::<Buffers>("number size")), "4 8k";
+        large_client_header_buffers: Buffers = Buffers { count: 4, size: 8192 }, "large_client_header_buffers" in HS, once(BUFFERS), "4 8k";
         /// How long the head of a request may take.
         client_header_timeout: Duration = Duration::from_secs(60), "client_header_timeout" in HS, once(TIME), "60s";
         /// Leaves out fields whose names are not valid, rather than refusing the request.
@@ -24,6 +24,6 @@ settings! {
         /// Takes several slashes as one.
         merge_slashes: bool = true, "merge_slashes" in HS, once(FLAG), "on";
         /// Most fields of a request.
-        max_headers: u64 = 1000, "max_headers" in HS, once(pending::<u64>("number")), "1000";
+        max_headers: u64 = 1000, "max_headers" in HS, once(NUMBER), "1000";
     }
 }

@@ -2,6 +2,15 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use crate::{
+    address::{Address, Lone, resolve},
+    parse::Directive,
+    scope::Scope,
+    settings::{Reader, U, settings},
+    source::Problem,
+    values::{NUMBER, Precision, TIME, accepted, parse_number, parse_size, parse_time},
+};
+
 /// A group of servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConf {
@@ -49,4 +58,141 @@ pub enum PeerAddress {
     Inet(SocketAddr),
     /// A path.
     Unix(PathBuf),
+}
+
+settings! {
+    /// What stands in an `upstream` block.
+    pub struct UpstreamSettings {
+        /// A server of the group.
+        servers: Vec<UpstreamServer> = Vec::new(), "server" in U, each(SERVER);
+        /// Idle connections kept per event loop.
+        keepalive: Option<usize> = None, "keepalive" in U, once(KEEPALIVE);
+        /// Requests per connection.
+        keepalive_requests: u64 = 1000, "keepalive_requests" in U, once(NUMBER), "1000";
+        /// Longest life of a connection.
+        keepalive_time: Duration = Duration::from_secs(3600), "keepalive_time" in U, once(TIME), "1h";
+        /// How long an idle connection is kept.
+        keepalive_timeout: Duration = Duration::from_secs(60), "keepalive_timeout" in U, once(TIME), "60s";
+        /// Shares the state of the group; here all event loops share it anyway.
+        zone: () = (), "zone" in U, once(ZONE);
+    }
+}
+
+impl UpstreamSettings {
+    /// Makes the group.
+    pub fn group(self, name: String) -> UpstreamConf {
+        UpstreamConf {
+            name,
+            servers: self.servers.into_inner(),
+            keepalive: *self.keepalive,
+            keepalive_requests: *self.keepalive_requests,
+            keepalive_time: *self.keepalive_time,
+            keepalive_timeout: *self.keepalive_timeout,
+            implicit: false,
+        }
+    }
+}
+
+impl UpstreamConf {
+    /// Makes the group of one plain address.
+    pub fn implicit(name: String, addresses: Vec<PeerAddress>) -> Self {
+        let server = UpstreamServer::new(name.clone(), addresses);
+        let mut settings = UpstreamSettings::default();
+        settings.servers.append(server);
+        Self { implicit: true, ..settings.group(name) }
+    }
+}
+
+impl UpstreamServer {
+    fn new(name: String, addresses: Vec<PeerAddress>) -> Self {
+        Self {
+            name,
+            addresses,
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: Duration::from_secs(10),
+            max_conns: 0,
+            backup: false,
+            down: false,
+        }
+    }
+}
+
+const KEEPALIVE: Reader<Option<usize>> = Reader::one("connections", |directive, _| {
+    let count = parse_number(directive.bytes(0)).filter(|count| *count > 0);
+    let count = count.and_then(|count| usize::try_from(count).ok());
+    let message = || format!("invalid value \"{}\" in \"keepalive\" directive", directive.text(0));
+    count.map(Some).ok_or_else(|| directive.fail(0, message()).with_help("accepted: a number from 1"))
+});
+
+const ZONE: Reader<()> = Reader::between(1, 2, "name [size]", |directive, _| match directive.args.get(1) {
+    Some(size) if parse_size(&size.text).is_none() => {
+        Err(directive.fail(1, format!("invalid zone size \"{}\"", directive.text(1))))
+    }
+    _ => Ok(()),
+});
+
+const SERVER: Reader<UpstreamServer> = Reader::many(
+    "address [weight=number] [max_conns=number] [max_fails=number] [fail_timeout=time] [backup] [down]",
+    server,
+);
+
+fn server(directive: &Directive, scope: &Scope<'_>) -> Result<UpstreamServer, Problem> {
+    let name = directive.text(0).into_owned();
+    let addresses = addresses(&name, 80, scope).map_err(|error| directive.fail(0, error))?;
+    let mut server = UpstreamServer::new(name, addresses);
+    for number in 1..directive.args.len() {
+        parameter(&mut server, directive, number)?;
+    }
+    Ok(server)
+}
+
+/// Finds the addresses of an upstream server, or says in nginx's words why there are none.
+pub fn addresses(text: &str, default_port: u16, scope: &Scope<'_>) -> Result<Vec<PeerAddress>, String> {
+    let wrong = |error| format!("{error} in upstream \"{text}\"");
+    match Address::parse(text, Lone::Host).map_err(wrong)? {
+        Address::Unix(path) => Ok(vec![PeerAddress::Unix(path)]),
+        Address::Host { ports: Some((first, last)), .. } if first != last => {
+            Err(format!("invalid port in upstream \"{text}\""))
+        }
+        Address::Host { host, ports, .. } => {
+            let port = ports.map_or(default_port, |(port, _)| port);
+            let found = resolve(&host, port, scope.lookup).map_err(wrong)?;
+            Ok(found.into_iter().map(PeerAddress::Inet).collect())
+        }
+    }
+}
+
+const PARAMETERS: [&str; 6] = ["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down"];
+
+/// Parameters of nginx that are not here yet.
+const LATER: [&str; 5] = ["resolve", "service", "slow_start", "route", "drain"];
+
+fn parameter(server: &mut UpstreamServer, directive: &Directive, number: usize) -> Result<(), Problem> {
+    let text = directive.text(number);
+    let (name, value) = text.split_once('=').map_or((&*text, None), |(name, value)| (name, Some(value)));
+    if LATER.contains(&name) {
+        let message = format!("the \"{name}\" parameter of the \"server\" directive is not supported yet");
+        return Err(directive.fail(number, message));
+    }
+    let invalid = || directive.fail(number, format!("invalid parameter \"{text}\""));
+    let count = |text: &str| {
+        let count = parse_number(text.as_bytes()).and_then(|count| u32::try_from(count).ok());
+        count.ok_or_else(|| invalid().with_help(format!("{name} takes a number")))
+    };
+    match (name, value) {
+        ("weight", Some("0")) => return Err(invalid().with_help("a weight is at least 1")),
+        ("weight", Some(text)) => server.weight = count(text)?,
+        ("max_conns", Some(text)) => server.max_conns = count(text)?,
+        ("max_fails", Some(text)) => server.max_fails = count(text)?,
+        ("fail_timeout", Some(text)) => {
+            let time = parse_time(text.as_bytes(), Precision::Seconds);
+            server.fail_timeout =
+                time.ok_or_else(|| invalid().with_help("fail_timeout takes a time: 10s"))?;
+        }
+        ("backup", None) => server.backup = true,
+        ("down", None) => server.down = true,
+        _ => return Err(invalid().with_help(accepted(name, PARAMETERS.into_iter()))),
+    }
+    Ok(())
 }

@@ -24,6 +24,7 @@ use crate::{
 /// A request's head, or what was wrong with it.
 pub(super) struct Received {
     head: RequestHead,
+    head_bytes: u64,
     fault: Option<Fault>,
     started: clock::Moment,
 }
@@ -49,13 +50,14 @@ impl Connection {
             let fault = match progress {
                 Ok(Progress::Done(used)) => {
                     let _head = self.client.input.borrow_mut().split_to(used);
-                    return Some(self.received(None, started));
+                    return Some(self.received(used, None, started));
                 }
                 Ok(Progress::NeedMore) => self.read_more().await?,
                 Err(error) => Some(refused(&error)),
             };
             if fault.is_some() {
-                return Some(self.received(fault, started));
+                let seen = self.client.input.borrow().len();
+                return Some(self.received(seen, fault, started));
             }
         }
     }
@@ -87,13 +89,13 @@ impl Connection {
         }
     }
 
-    fn received(&mut self, fault: Option<Fault>, started: clock::Moment) -> Received {
-        Received { head: std::mem::take(&mut self.head), fault, started }
+    fn received(&mut self, head_bytes: usize, fault: Option<Fault>, started: clock::Moment) -> Received {
+        Received { head: std::mem::take(&mut self.head), head_bytes: head_bytes as u64, fault, started }
     }
 
     /// Makes an exchange of a head: server block, URI, framing. What is wrong with it comes beside.
     pub(super) fn begin(&mut self, received: Received) -> (Exchange, Option<Fault>) {
-        let Received { head, fault, started } = received;
+        let Received { head, head_bytes, fault, started } = received;
         let client = Rc::clone(&self.client);
         client.requests.set(client.requests.get() + 1);
         let event_loop = Rc::clone(&self.event_loop);
@@ -114,6 +116,7 @@ impl Connection {
             captures: Captures::default(),
             server_captures: Captures::default(),
             body: RequestBody::new(Framing::Empty, false),
+            head_bytes,
             started,
             redirects_left: REDIRECTS_MAX,
             internal: false,

@@ -118,6 +118,9 @@ impl Connection {
         window: Option<Range<u64>>,
         framing: BodyFraming,
     ) -> Result<(), Broken> {
+        // As nginx: a fill of the cache goes on without its client, and a client that has only closed its
+        // sending side gets the answer.
+        let watches = !matches!(source, Source::Fill(_)) && !*exchange.location.proxy.ignore_client_abort;
         let mut position = 0;
         loop {
             if !source.is_ready() {
@@ -126,7 +129,7 @@ impl Connection {
             let next = tokio::select! {
                 biased;
                 piece = source.next() => piece,
-                () = self.client.closed(), if !*exchange.location.proxy.ignore_client_abort => {
+                () = self.client.closed(), if watches => {
                     return Err(Broken::Client(io::ErrorKind::ConnectionAborted.into()));
                 }
             };

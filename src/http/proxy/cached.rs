@@ -232,13 +232,7 @@ impl Dealing<'_> {
             Err(fault) => return Ending::Fail(fault),
         };
         let fill = Arc::clone(ticket.fill());
-        let answer = tokio::select! {
-            biased;
-            answer = storing::start(&exchange.event_loop, order, ticket) => answer.unwrap_or_default(),
-            () = exchange.client.closed(), if !*exchange.location.proxy.ignore_client_abort => {
-                return Ending::Fail(client_left());
-            }
-        };
+        let answer = storing::start(&exchange.event_loop, order, ticket).await.unwrap_or_default();
         exchange.upstream.tries.extend(answer.facts.tries);
         exchange.upstream.head = answer.facts.head;
         match answer.outcome {

@@ -6,7 +6,6 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},

@@ -1,0 +1,426 @@
+//! Directives to the typed tree: blocks in blocks, each level inheriting from the one around it.
+//!
+//! A block's own settings are read first and inherited into, then its inner blocks are built: so the order in a
+//! block does not matter, as in nginx.
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use crate::{
+    check::{check, missing_semicolon},
+    directives::{
+        cache_path::cache_path,
+        core::{Root, root_template},
+        events::EventsConf,
+        listen::{Listen, default_listen, listen},
+        log::{LogLevel, LogSink, LogTarget, combined, log_format},
+        main::MainConf,
+        moot::{self, MootConf},
+        proxy_pass::{proxy_pass, redirect_rules},
+        returns::return_,
+        server::ServerCore,
+        server_name::server_name,
+        upstream::UpstreamSettings,
+    },
+    locations::LocationTable,
+    names::ServerName,
+    parse::Directive,
+    regex::{Case, Regex},
+    resolve::{Listening, listeners},
+    scope::Scope,
+    settings::{E, Group, H, L, Levels, M, S, Setting, U},
+    source::Problem,
+    template::Template,
+    tree::{Config, Content, HttpConf, LocationConf, LocationName, RewriteOp, ServerConf},
+};
+
+/// Builds the whole tree; what is wrong goes to the scope.
+pub fn config(directives: &[Directive], scope: &mut Scope<'_>) -> Config {
+    scope.captures = capture_names(directives);
+    let mut main = MainConf::default();
+    let mut events = None;
+    let mut http = None;
+    each(directives, M, scope, |directive| {
+        let slot = match &*directive.name.text {
+            b"events" => &mut events,
+            b"http" => &mut http,
+            _ => return main.apply(directive, scope),
+        };
+        Some(if slot.replace(directive).is_some() { Err(directive.duplicate()) } else { Ok(()) })
+    });
+    main.settle(scope);
+    let mut config = Config { main, ..Config::default() };
+    match events {
+        Some(block) => config.events = self::events(inside(block), scope),
+        None => scope.report(Problem::nowhere("no \"events\" section in configuration")),
+    }
+    config.http = http.map(|block| self::http(inside(block), scope));
+    config
+}
+
+/// Reads the directives of a block: `own` takes what it knows, and says nothing of the rest.
+fn each<'d>(
+    block: &'d [Directive],
+    level: Levels,
+    scope: &Scope<'_>,
+    mut own: impl FnMut(&'d Directive) -> Option<Result<(), Problem>>,
+) {
+    let mut moot = MootConf::default();
+    for directive in block {
+        let applied = check(directive, level).and_then(|()| {
+            let taken = own(directive).or_else(|| moot.apply(directive, scope));
+            taken.unwrap_or_else(|| Err(directive.complain("is not allowed here")))
+        });
+        match applied {
+            Ok(()) => moot::warning(directive).into_iter().for_each(|warning| scope.report(warning)),
+            Err(problem) => {
+                let text = scope.text(directive.name.span.file);
+                scope.report(problem.with_help_if(missing_semicolon(directive, &text)));
+            }
+        }
+    }
+}
+
+fn inside(block: &Directive) -> &[Directive] {
+    block.block.as_deref().unwrap_or_default()
+}
+
+/// Collects the names of groups in all expressions that requests are matched with.
+fn capture_names(directives: &[Directive]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for directive in directives {
+        let is_matched = directive.is("server_name") || directive.is("location");
+        for word in directive.args.iter().filter(|_| is_matched) {
+            let text = String::from_utf8_lossy(&word.text);
+            let text = text.trim_start_matches(['~', '*']);
+            if text.contains("(?")
+                && let Ok(regex) = Regex::new(text, Case::Sensitive)
+            {
+                names.extend(regex.names().map(str::to_owned));
+            }
+        }
+        names.extend(capture_names(inside(directive)));
+    }
+    names
+}
+
+impl MainConf {
+    /// Puts in what depends on the prefix.
+    fn settle(&mut self, scope: &Scope<'_>) {
+        let prefix = &scope.source.prefix;
+        let pid = prefix.join(&*self.pid);
+        self.pid.default_to(pid);
+        let file = scope.source.error_log.as_deref().unwrap_or(Path::new("logs/error.log"));
+        let sink =
+            if file == Path::new("stderr") { LogSink::Stderr } else { LogSink::File(prefix.join(file)) };
+        self.error_log.default_to(vec![LogTarget { sink, level: LogLevel::Error }]);
+    }
+}
+
+fn events(block: &[Directive], scope: &Scope<'_>) -> EventsConf {
+    let mut events = EventsConf::default();
+    each(block, E, scope, |directive| events.apply(directive, scope));
+    events
+}
+
+fn http(block: &[Directive], scope: &mut Scope<'_>) -> HttpConf {
+    name_things(block, scope);
+    let scope = &*scope;
+    let mut core = ServerCore::default();
+    let mut outer = LocationConf { id: scope.location_id(), ..LocationConf::default() };
+    let mut servers = Vec::new();
+    each(block, H, scope, |directive| {
+        match &*directive.name.text {
+            b"server" => servers.push(directive),
+            // These were read before all else, so that others can refer to them.
+            b"upstream" | b"log_format" | b"proxy_cache_path" => {}
+            _ => return outer.apply(directive, scope).or_else(|| core.apply(directive, scope)),
+        }
+        Some(Ok(()))
+    });
+    outer.settle(scope);
+    let built: Vec<Listening> =
+        servers.into_iter().map(|block| server(block, &core, &outer, scope)).collect();
+    HttpConf {
+        listeners: listeners(&built, scope),
+        servers: built.into_iter().map(|listening| listening.server).collect(),
+        upstreams: scope.upstreams.values().chain(scope.implicit.borrow().values()).cloned().collect(),
+        zones: scope.zones.values().cloned().collect(),
+        log_formats: scope.formats.values().cloned().collect(),
+        defaults: Arc::new(outer),
+        location_count: scope.location_count(),
+    }
+}
+
+/// Reads what other directives refer to by name.
+fn name_things(block: &[Directive], scope: &mut Scope<'_>) {
+    let combined = combined();
+    scope.formats.insert(combined.name.clone(), Arc::new(combined));
+    for directive in block.iter().filter(|directive| check(directive, H).is_ok()) {
+        let named = match &*directive.name.text {
+            b"log_format" => log_format(directive, scope).map(|format| {
+                scope.formats.insert(format.name.clone(), Arc::new(format));
+            }),
+            b"proxy_cache_path" => cache_path(directive, scope).and_then(|cache| {
+                match scope.zones.insert(cache.name.clone(), Arc::new(cache)) {
+                    None => Ok(()),
+                    Some(known) => Err(directive.fail(0, format!("duplicate zone \"{}\"", known.name))),
+                }
+            }),
+            b"upstream" => upstream(directive, scope),
+            _ => Ok(()),
+        };
+        scope.settle(named);
+    }
+}
+
+fn upstream(block: &Directive, scope: &mut Scope<'_>) -> Result<(), Problem> {
+    let name = block.text(0).into_owned();
+    let mut settings = UpstreamSettings::default();
+    each(inside(block), U, scope, |directive| settings.apply(directive, scope));
+    if settings.servers.is_empty() {
+        let has_server = inside(block).iter().any(|directive| directive.is("server"));
+        // A server that could not be read has been told of already.
+        return if has_server { Ok(()) } else { Err(block.fail(0, "no servers are inside upstream")) };
+    }
+    if settings.servers.iter().all(|server| server.backup) {
+        return Err(block
+            .fail(0, format!("no servers in upstream \"{name}\""))
+            .with_help("all of them are backups"));
+    }
+    if scope.upstreams.contains_key(&name) {
+        return Err(block.fail(0, format!("duplicate upstream \"{name}\"")));
+    }
+    scope.upstreams.insert(name.clone(), Arc::new(settings.group(name)));
+    Ok(())
+}
+
+fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scope: &Scope<'_>) -> Listening {
+    let mut core = ServerCore::default();
+    let mut conf = LocationConf { id: scope.location_id(), ..LocationConf::default() };
+    let mut names: Vec<ServerName> = Vec::new();
+    let mut first_name = None;
+    let mut listens: Vec<(Listen, _)> = Vec::new();
+    let mut locations = Vec::new();
+    let mut broken_listen = false;
+    each(inside(block), S, scope, |directive| {
+        match &*directive.name.text {
+            b"location" => locations.push(directive),
+            b"server_name" => {
+                let all = 0..directive.args.len();
+                names.extend(all.filter_map(|number| scope.settle(server_name(directive, number, scope))));
+                first_name.get_or_insert_with(|| directive.text(0).trim_start_matches('.').to_owned());
+            }
+            b"listen" => match listen(directive, scope) {
+                Ok(listen) => listens.push((listen, directive.args[0].span)),
+                Err(problem) => {
+                    broken_listen = true;
+                    return Some(Err(problem));
+                }
+            },
+            _ => return conf.apply_own(directive, scope).or_else(|| core.apply(directive, scope)),
+        }
+        Some(Ok(()))
+    });
+    if listens.is_empty() && !broken_listen {
+        listens.push((default_listen(), block.name.span));
+    }
+    if names.is_empty() {
+        names.push(ServerName::Exact(String::new()));
+    }
+    core.inherit(outer_core);
+    conf.inherit(outer);
+    let locations = self::locations(&locations, &conf, scope);
+    let server = ServerConf {
+        names,
+        first_name: first_name.unwrap_or_default(),
+        core,
+        listen: listens.iter().flat_map(|(listen, _)| listen.addresses.clone()).collect(),
+        rewrite: conf.rewrite.clone(),
+        defaults: Arc::new(conf),
+        locations,
+    };
+    Listening { server: Arc::new(server), listens, place: block.name.span }
+}
+
+fn locations(blocks: &[&Directive], outer: &LocationConf, scope: &Scope<'_>) -> LocationTable {
+    let mut seen = BTreeSet::new();
+    let mut built = Vec::new();
+    for block in blocks {
+        let name = match location_name(block, scope).and_then(|name| placed(block, name, outer)) {
+            Ok(name) => name,
+            Err(problem) => {
+                scope.report(problem);
+                continue;
+            }
+        };
+        let kind = match &name {
+            LocationName::Prefix(_) | LocationName::PrefixNoRegex(_) => "prefix",
+            LocationName::Exact(_) => "exact",
+            LocationName::Named(_) => "named",
+            LocationName::Regex(_) | LocationName::Outer => "",
+        };
+        if !kind.is_empty() && !seen.insert((kind, name.to_string())) {
+            let last = block.args.len() - 1;
+            scope.report(block.fail(last, format!("duplicate location \"{name}\"")));
+        }
+        built.push(Arc::new(location(block, name, outer, scope)));
+    }
+    LocationTable::new(built)
+}
+
+/// Reads what stands between `location` and `{`.
+fn location_name(block: &Directive, scope: &Scope<'_>) -> Result<LocationName, Problem> {
+    let last = block.args.len() - 1;
+    let (modifier, text) = match block.bytes(0) {
+        modifier if last == 1 => (modifier, block.bytes(1)),
+        text => split_modifier(text),
+    };
+    let path = || String::from_utf8_lossy(text).into_owned();
+    match modifier {
+        b"=" => Ok(LocationName::Exact(path())),
+        b"^~" => Ok(LocationName::PrefixNoRegex(path())),
+        b"~" => scope.regex(block, last, text, Case::Sensitive).map(LocationName::Regex),
+        b"~*" => scope.regex(block, last, text, Case::Insensitive).map(LocationName::Regex),
+        b"" => Ok(match text {
+            [b'@', name @ ..] => LocationName::Named(String::from_utf8_lossy(name).into_owned()),
+            _ => LocationName::Prefix(path()),
+        }),
+        other => {
+            let message = format!("invalid location modifier \"{}\"", String::from_utf8_lossy(other));
+            Err(block.fail(0, message).with_help("accepted: \"=\", \"^~\", \"~\", \"~*\""))
+        }
+    }
+}
+
+/// As nginx: a modifier may stand at its text without a space.
+fn split_modifier(text: &[u8]) -> (&[u8], &[u8]) {
+    let length = match text {
+        [b'=', ..] => 1,
+        [b'^', b'~', ..] | [b'~', b'*', ..] => 2,
+        [b'~', ..] => 1,
+        _ => 0,
+    };
+    text.split_at(length)
+}
+
+/// Checks that a location may stand inside the one around it.
+fn placed(block: &Directive, name: LocationName, outer: &LocationConf) -> Result<LocationName, Problem> {
+    let last = block.args.len() - 1;
+    let wrong = |what: String| Err(block.fail(last, what));
+    match (&outer.name, &name) {
+        (LocationName::Outer, _) => Ok(name),
+        (LocationName::Exact(_), _) => {
+            wrong(format!("location \"{name}\" cannot be inside the exact location \"{}\"", outer.name))
+        }
+        (LocationName::Named(_), _) => {
+            wrong(format!("location \"{name}\" cannot be inside the named location \"{}\"", outer.name))
+        }
+        (_, LocationName::Named(_)) => {
+            wrong(format!("named location \"{name}\" can be on the server level only"))
+        }
+        (_, LocationName::Regex(_)) => Ok(name),
+        _ if name.to_string().starts_with(&outer.name.to_string()) => Ok(name),
+        _ => wrong(format!("location \"{name}\" is outside location \"{}\"", outer.name)),
+    }
+}
+
+fn location(block: &Directive, name: LocationName, outer: &LocationConf, scope: &Scope<'_>) -> LocationConf {
+    let mut conf = LocationConf { id: scope.location_id(), name, ..LocationConf::default() };
+    let mut nested = Vec::new();
+    let mut pass: Option<&Directive> = None;
+    each(inside(block), L, scope, |directive| {
+        match &*directive.name.text {
+            b"location" => nested.push(directive),
+            b"internal" if conf.internal => return Some(Err(directive.duplicate())),
+            b"internal" => conf.internal = true,
+            b"alias" => return Some(conf.alias(directive, scope)),
+            b"proxy_pass" if pass.is_some() => return Some(Err(directive.duplicate())),
+            b"proxy_pass" => pass = Some(directive),
+            _ => return conf.apply_own(directive, scope),
+        }
+        Some(Ok(()))
+    });
+    conf.inherit(outer);
+    let passed = pass.map(|directive| {
+        let mut pass = proxy_pass(directive, &conf.name, scope)?;
+        pass.redirect = redirect_rules(directive, &pass, &conf.name, &conf.proxy)?;
+        Ok(pass)
+    });
+    if let Some(pass) = passed.and_then(|passed| scope.settle(passed)) {
+        conf.content = Content::Proxy(pass);
+    }
+    conf.nested = locations(&nested, &conf, scope);
+    conf
+}
+
+impl LocationConf {
+    /// Applies a directive that `http` may have too.
+    fn apply(&mut self, directive: &Directive, scope: &Scope<'_>) -> Option<Result<(), Problem>> {
+        self.core
+            .apply(directive, scope)
+            .or_else(|| self.headers.apply(directive, scope))
+            .or_else(|| self.log.apply(directive, scope))
+            .or_else(|| self.proxy.apply(directive, scope))
+            .or_else(|| self.cache.apply(directive, scope))
+    }
+
+    /// Applies a directive of a server or location.
+    fn apply_own(&mut self, directive: &Directive, scope: &Scope<'_>) -> Option<Result<(), Problem>> {
+        if directive.is("return") {
+            return Some(return_(directive, scope).map(|step| self.rewrite.push(RewriteOp::Return(step))));
+        }
+        if directive.is("root") && matches!(*self.core.document_root, Root::Alias(_)) {
+            return Some(Err(directive.complain("is duplicate, \"alias\" directive was specified earlier")));
+        }
+        self.apply(directive, scope)
+    }
+
+    fn alias(&mut self, directive: &Directive, scope: &Scope<'_>) -> Result<(), Problem> {
+        match &*self.core.document_root {
+            Root::Alias(_) => return Err(directive.duplicate()),
+            Root::Root(_) if self.core.document_root.is_written() => {
+                return Err(directive.complain("is duplicate, \"root\" directive was specified earlier"));
+            }
+            Root::Root(_) => {}
+        }
+        if matches!(self.name, LocationName::Named(_)) {
+            return Err(directive.complain("cannot be used inside the named location"));
+        }
+        let path = root_template(directive, scope)?;
+        self.core.document_root = Setting::written(Root::Alias(path));
+        self.alias_len = self.replaced_len();
+        Ok(())
+    }
+
+    /// Returns how much of a path an `alias` replaces: with an expression, all of it.
+    fn replaced_len(&self) -> Option<usize> {
+        match self.name {
+            LocationName::Regex(_) => None,
+            _ => Some(self.name.prefix_len()),
+        }
+    }
+
+    fn inherit(&mut self, outer: &Self) {
+        if !self.core.document_root.is_written() {
+            self.alias_len = outer.alias_len;
+        }
+        self.core.inherit(&outer.core);
+        self.headers.inherit(&outer.headers);
+        self.log.inherit(&outer.log);
+        self.proxy.inherit(&outer.proxy);
+        self.cache.inherit(&outer.cache);
+    }
+
+    /// Puts in what depends on the prefix, at `http`.
+    fn settle(&mut self, scope: &Scope<'_>) {
+        let prefix = &scope.source.prefix;
+        let html = prefix.join("html");
+        self.core.document_root.default_to(Root::Root(Template::text(html.to_string_lossy().as_bytes())));
+        for temp in [&mut self.core.client_body_temp_path, &mut self.proxy.temp_path] {
+            let mut settled = (**temp).clone();
+            settled.path = prefix.join(settled.path);
+            temp.default_to(settled);
+        }
+        self.log.settle(scope);
+    }
+}

@@ -1,0 +1,63 @@
+//! Directives that are not one value of one block: blocks, and what needs its neighbours. They are read where the
+//! tree is built; this is their table, for checks and documentation.
+
+use super::core::BLOCK;
+use crate::settings::{Arity, H, L, Levels, M, RowDoc, S, SL};
+
+/// A block with a name or nothing before it.
+const fn block(
+    name: &'static str,
+    levels: Levels,
+    arity: Arity,
+    syntax: &'static str,
+    about: &'static str,
+) -> RowDoc {
+    RowDoc { name, syntax, default: "", levels, arity, about }
+}
+
+/// The table.
+pub const ROWS: [RowDoc; 14] = [
+    block("events", M, Arity::exactly(0), BLOCK, " Holds what is about connections in general."),
+    block("http", M, Arity::exactly(0), BLOCK, " Holds servers, and what is alike for them."),
+    block("server", H, Arity::exactly(0), BLOCK, " Answers on addresses and names of its own."),
+    block("upstream", H, Arity::exactly(1), "name { ... }", " Names a group of servers."),
+    block(
+        "location",
+        SL,
+        Arity::between(1, 2),
+        "[= | ~ | ~* | ^~] path | @name { ... }",
+        " Holds for some paths.",
+    ),
+    line("include", Levels::all(), Arity::exactly(1), "file | mask", " Reads other files in this place."),
+    line("listen", S, Arity::at_least(1), super::listen::SYNTAX, " Gives the server an address."),
+    line("server_name", S, Arity::at_least(1), "name ...", " Gives the server names."),
+    line("return", SL, Arity::between(1, 2), "code [text] | code URL | URL", " Answers at once."),
+    line("internal", L, Arity::exactly(0), "", " Lets only internal redirects in."),
+    line(
+        "alias",
+        L,
+        Arity::exactly(1),
+        "path",
+        " Directory of files, in place of what the location matches.",
+    ),
+    line("proxy_pass", L, Arity::exactly(1), "URL", " Passes requests on to another server."),
+    line(
+        "log_format",
+        H,
+        Arity::at_least(2),
+        "name [escape=default|json|none] string ...",
+        " Makes a line for logs.",
+    ),
+    line("proxy_cache_path", H, Arity::at_least(2), super::cache_path::SYNTAX, " Makes a cache on disk."),
+];
+
+/// A directive without a block.
+const fn line(
+    name: &'static str,
+    levels: Levels,
+    arity: Arity,
+    syntax: &'static str,
+    about: &'static str,
+) -> RowDoc {
+    block(name, levels, arity, syntax, about)
+}

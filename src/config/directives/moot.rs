@@ -1,0 +1,114 @@
+//! Directives that are accepted and do nothing: either what they ask for holds anyway, which their rows say, or a
+//! warning tells that they have no effect here.
+
+use std::time::Duration;
+
+use super::core::{BUFFERS, Buffers};
+use crate::{
+    parse::Directive,
+    settings::{E, H, HS, HSL, M, Reader, settings},
+    source::Problem,
+    values::{FLAG, NUMBER, OPTIONAL_PATH, SIZE, TIME},
+};
+
+settings! {
+    /// Values nobody asks for: they are read only so that mistakes in them are found.
+    pub struct MootConf {
+        /// Hash tables size themselves.
+        types_hash_max_size: u64 = 1024, "types_hash_max_size" in HSL, once(SIZE), "1024";
+        /// Hash tables size themselves.
+        types_hash_bucket_size: u64 = 64, "types_hash_bucket_size" in HSL, once(SIZE), "64";
+        /// Hash tables size themselves.
+        server_names_hash_max_size: u64 = 512, "server_names_hash_max_size" in H, once(SIZE), "512";
+        /// Hash tables size themselves.
+        server_names_hash_bucket_size: u64 = 64, "server_names_hash_bucket_size" in H, once(SIZE), "64";
+        /// Variables are found when the configuration is read.
+        variables_hash_max_size: u64 = 1024, "variables_hash_max_size" in H, once(SIZE), "1024";
+        /// Variables are found when the configuration is read.
+        variables_hash_bucket_size: u64 = 64, "variables_hash_bucket_size" in H, once(SIZE), "64";
+        /// Hash tables size themselves.
+        proxy_headers_hash_max_size: u64 = 512, "proxy_headers_hash_max_size" in HSL, once(SIZE), "512";
+        /// Hash tables size themselves.
+        proxy_headers_hash_bucket_size: u64 = 64, "proxy_headers_hash_bucket_size" in HSL, once(SIZE), "64";
+        /// There are no pools: memory is freed with what it belongs to.
+        connection_pool_size: u64 = 512, "connection_pool_size" in HS, once(SIZE), "512";
+        /// There are no pools: memory is freed with what it belongs to.
+        request_pool_size: u64 = 4096, "request_pool_size" in HS, once(SIZE), "4k";
+        /// Expressions are always compiled to machine code.
+        pcre_jit: bool = false, "pcre_jit" in M, once(FLAG), "off";
+        /// Sockets are shared by the kernel, so that no lock is needed.
+        accept_mutex: bool = false, "accept_mutex" in E, once(FLAG), "off";
+        /// Sockets are shared by the kernel, so that no lock is needed.
+        accept_mutex_delay: Duration = Duration::from_millis(500), "accept_mutex_delay" in E, once(TIME), "500ms";
+        /// No lock file is needed.
+        lock_file: Option<std::path::PathBuf> = None, "lock_file" in M, once(OPTIONAL_PATH), "logs/nginx.lock";
+        /// Events come from epoll; another method is warned about.
+        event_method: Words = (), "use" in E, once(WORD), "epoll";
+        /// Caches open files; a warning tells that it has no effect.
+        open_file_cache: Words = (), "open_file_cache" in HSL, once(WORDS), "off";
+        /// Belongs to `open_file_cache`.
+        open_file_cache_valid: Duration = Duration::from_secs(60), "open_file_cache_valid" in HSL, once(TIME), "60s";
+        /// Belongs to `open_file_cache`.
+        open_file_cache_min_uses: u64 = 1, "open_file_cache_min_uses" in HSL, once(NUMBER), "1";
+        /// Belongs to `open_file_cache`.
+        open_file_cache_errors: bool = false, "open_file_cache_errors" in HSL, once(FLAG), "off";
+        /// Reads files past the page cache; a warning tells that it has no effect.
+        directio: Words = (), "directio" in HSL, once(WORD), "off";
+        /// Belongs to `directio`.
+        directio_alignment: u64 = 512, "directio_alignment" in HSL, once(SIZE), "512";
+        /// Reads files asynchronously; a warning tells that it has no effect.
+        aio: Words = (), "aio" in HSL, once(WORD), "off";
+        /// Belongs to `aio`.
+        worker_aio_requests: u64 = 32, "worker_aio_requests" in E, once(NUMBER), "32";
+        /// Reads ahead in files; a warning tells that it has no effect.
+        read_ahead: u64 = 0, "read_ahead" in HSL, once(SIZE), "0";
+        /// Memory for what is read from files; a warning tells that it has no effect.
+        output_buffers: Buffers = Buffers { count: 2, size: 32768 }, "output_buffers" in HSL, once(BUFFERS), "2 32k";
+        /// Waits for more to send; a warning tells that it has no effect.
+        postpone_output: u64 = 1460, "postpone_output" in HSL, once(SIZE), "1460";
+        /// Marks for the kernel; a warning tells that it has no effect.
+        send_lowat: u64 = 0, "send_lowat" in HSL, once(SIZE), "0";
+        /// Puts a request's body into one buffer; a warning tells that it has no effect.
+        client_body_in_single_buffer: bool = false, "client_body_in_single_buffer" in HSL, once(FLAG), "off";
+        /// Pads error pages for old browsers; a warning tells that it has no effect.
+        msie_padding: bool = true, "msie_padding" in HSL, once(FLAG), "on";
+        /// Redirects old browsers by pages; a warning tells that it has no effect.
+        msie_refresh: bool = false, "msie_refresh" in HSL, once(FLAG), "off";
+        /// Reads the clock less often; a warning tells that it has no effect.
+        timer_resolution: Duration = Duration::ZERO, "timer_resolution" in M, once(TIME);
+    }
+}
+
+/// Words that are not looked at.
+type Words = ();
+
+const WORD: Reader<Words> = Reader::one("value", |_, _| Ok(()));
+const WORDS: Reader<Words> = Reader::many("value ...", |_, _| Ok(()));
+
+/// Directives whose wish is not met, with the value that wishes for nothing, and why.
+const WITHOUT_EFFECT: [(&str, &str, &str); 12] = [
+    ("use", "epoll", "events always come from epoll"),
+    (
+        "open_file_cache",
+        "off",
+        "cached answers are kept open anyway, other files are opened for each request",
+    ),
+    ("directio", "off", "files are read through the page cache"),
+    ("aio", "off", "files are read by threads of their own"),
+    ("read_ahead", "0", "the kernel decides how far it reads ahead"),
+    ("output_buffers", "", "memory for files is not settable"),
+    ("postpone_output", "0", "what is ready is sent at once"),
+    ("send_lowat", "0", "the kernel decides when a socket can be written"),
+    ("client_body_in_single_buffer", "off", "a body in memory is in one piece anyway"),
+    ("msie_padding", "off", "error pages are alike for all browsers"),
+    ("msie_refresh", "off", "redirects are alike for all browsers"),
+    ("timer_resolution", "", "times are always exact"),
+];
+
+/// Warns of a directive that has no effect.
+pub fn warning(directive: &Directive) -> Option<Problem> {
+    let (_, harmless, why) = WITHOUT_EFFECT.iter().find(|(name, _, _)| directive.is(name))?;
+    let is_harmless = directive.args.first().is_some_and(|word| word.text == harmless.as_bytes());
+    let message = || format!("\"{}\" directive has no effect here: {why}", directive.name());
+    (!is_harmless).then(|| Problem::warning(directive.name.span, message()))
+}

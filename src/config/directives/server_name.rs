@@ -1,0 +1,37 @@
+//! `server_name`.
+
+use crate::{names::ServerName, parse::Directive, regex::Case, scope::Scope, source::Problem};
+
+/// Reads one argument of `server_name`.
+pub fn server_name(directive: &Directive, number: usize, scope: &Scope<'_>) -> Result<ServerName, Problem> {
+    let written = directive.text(number);
+    let invalid = || {
+        let problem = directive.fail(number, format!("server name \"{written}\" is invalid"));
+        problem.with_help("a \"*\" may stand first, before a dot, or last, behind one")
+    };
+    if let Some(regex) = written.strip_prefix('~') {
+        if regex.is_empty() {
+            return Err(directive.fail(number, "empty regex in server name \"~\""));
+        }
+        // As nginx: an expression with a capital letter matches in either case, since hosts are lower-case.
+        let has_capital = regex.bytes().any(|byte| byte.is_ascii_uppercase());
+        let case = if has_capital { Case::Insensitive } else { Case::Sensitive };
+        return scope.regex(directive, number, regex.as_bytes(), case).map(ServerName::Regex);
+    }
+    if written.contains('/') {
+        let message = format!("server name \"{written}\" has suspicious symbols");
+        scope.report(Problem::warning(directive.args[number].span, message));
+    }
+    if written == "$hostname" {
+        return Ok(ServerName::Exact(scope.lookup.hostname().to_ascii_lowercase()));
+    }
+    let name = written.to_ascii_lowercase();
+    let wildcard = |rest: &str| !rest.is_empty() && !rest.contains('*') && !rest.contains("..");
+    match (name.strip_prefix("*."), name.strip_prefix('.'), name.strip_suffix(".*")) {
+        (Some(rest), _, _) if wildcard(rest) => Ok(ServerName::Leading(rest.to_owned())),
+        (None, Some(rest), _) if wildcard(rest) => Ok(ServerName::Dotted(rest.to_owned())),
+        (None, None, Some(rest)) if wildcard(rest) => Ok(ServerName::Trailing(rest.to_owned())),
+        (None, None, None) if !name.contains('*') && !name.contains("..") => Ok(ServerName::Exact(name)),
+        _ => Err(invalid()),
+    }
+}

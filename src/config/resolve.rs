@@ -1,0 +1,92 @@
+//! Servers to listeners: who answers on which address, by which name.
+
+use std::sync::Arc;
+
+use crate::{
+    directives::listen::Listen,
+    names::NameTable,
+    scope::Scope,
+    source::{Problem, Span},
+    tree::{ListenAddress, ListenConf, ServerConf, SocketOptions},
+};
+
+/// A server and what it listens on.
+pub struct Listening {
+    /// The server.
+    pub server: Arc<ServerConf>,
+    /// Its `listen`s, and where they stand.
+    pub listens: Vec<(Listen, Span)>,
+    /// Where the server stands.
+    pub place: Span,
+}
+
+/// An address while its servers are gathered.
+struct Gathered<'a> {
+    address: ListenAddress,
+    options: Option<SocketOptions>,
+    default_server: Option<&'a Arc<ServerConf>>,
+    servers: Vec<&'a Listening>,
+}
+
+/// Makes the listeners of all servers, in order of appearance.
+pub fn listeners(servers: &[Listening], scope: &Scope<'_>) -> Vec<ListenConf> {
+    let mut gathered: Vec<Gathered<'_>> = Vec::new();
+    for listening in servers {
+        for (listen, place) in &listening.listens {
+            for address in &listen.addresses {
+                scope.settle(gather(&mut gathered, listening, listen, address, *place));
+            }
+        }
+    }
+    gathered.into_iter().map(|address| address.finish(scope)).collect()
+}
+
+fn gather<'a>(
+    gathered: &mut Vec<Gathered<'a>>,
+    listening: &'a Listening,
+    listen: &Listen,
+    address: &ListenAddress,
+    place: Span,
+) -> Result<(), Problem> {
+    let number = gathered.iter().position(|known| known.address == *address).unwrap_or_else(|| {
+        let address = address.clone();
+        gathered.push(Gathered { address, options: None, default_server: None, servers: Vec::new() });
+        gathered.len() - 1
+    });
+    let known = &mut gathered[number];
+    if known.servers.iter().any(|server| Arc::ptr_eq(&server.server, &listening.server)) {
+        return Err(Problem::new(place, format!("a duplicate listen {address}")));
+    }
+    known.servers.push(listening);
+    if let Some(options) = &listen.options
+        && known.options.replace(options.clone()).is_some()
+    {
+        let problem = Problem::new(place, format!("duplicate listen options for {address}"));
+        return Err(problem.with_help("write the options at one of the servers only"));
+    }
+    if listen.default_server && known.default_server.replace(&listening.server).is_some() {
+        return Err(Problem::new(place, format!("a duplicate default server for {address}")));
+    }
+    Ok(())
+}
+
+impl Gathered<'_> {
+    fn finish(self, scope: &Scope<'_>) -> ListenConf {
+        let mut names = NameTable::default();
+        for listening in &self.servers {
+            for name in &listening.server.names {
+                if names.add(name, &listening.server).is_err() {
+                    let message = format!("conflicting server name \"{name}\" on {}, ignored", self.address);
+                    scope.report(Problem::warning(listening.place, message));
+                }
+            }
+        }
+        let first = || &self.servers.first().expect("an address comes with a server").server;
+        ListenConf {
+            default_server: Arc::clone(self.default_server.unwrap_or_else(first)),
+            socket: self.options.unwrap_or_default(),
+            names,
+            address: self.address,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Answers that send the client elsewhere, and those of `return`.
+
+use bytes::Bytes;
+use config::{Return, ReturnWith, Template};
+use http1::EscapeKind;
+
+use super::{Fault, page::plain};
+use crate::http::{Exchange, Response, files, phases::Ending};
+
+/// Answers as a `return` says.
+///
+/// As nginx: an error without text goes the way of errors, `error_page` included; a redirect shows the
+/// status of this rule also where it answers for an error.
+pub fn returned(exchange: &mut Exchange, rule: &Return) -> Ending {
+    let text = match &rule.with {
+        ReturnWith::Page if rule.status >= 400 => return Ending::Fail(Fault::status_only(rule.status)),
+        ReturnWith::Page => Vec::new(),
+        ReturnWith::Text(template) | ReturnWith::Location(template) => Template::expand(template, exchange),
+    };
+    if is_redirect(rule.status) {
+        exchange.error_status = exchange.error_status.map(|_| rule.status);
+        return Ending::Answer(to(exchange, rule.status, &text));
+    }
+    let mut response = Response::new(rule.status).with_memory(Bytes::new(), text);
+    response.content_type = files::content_type(exchange);
+    Ending::Answer(response)
+}
+
+/// Redirects to the path in force with a slash at its end.
+pub fn add_slash(exchange: &mut Exchange) -> Response {
+    let mut location = Vec::with_capacity(exchange.uri.len() + exchange.args.len() + 2);
+    location.extend_from_slice(&http1::escape_uri(&exchange.uri, EscapeKind::Uri));
+    location.push(b'/');
+    if !exchange.args.is_empty() {
+        location.push(b'?');
+        location.extend_from_slice(&exchange.args);
+    }
+    exchange.error_status = exchange.error_status.map(|_| 301);
+    to(exchange, 301, &location)
+}
+
+/// Makes a redirect with its page.
+///
+/// As nginx: a path has the place among the fields that absolute redirects have; all else stands where other
+/// fields do.
+pub(super) fn to(exchange: &Exchange, status: u16, location: &[u8]) -> Response {
+    let mut response = plain(status, exchange);
+    if location.starts_with(b"/") && *exchange.location.core.absolute_redirect {
+        response.location = Some(location.to_vec());
+    } else {
+        response.fields.push(b"Location", location);
+    }
+    response
+}
+
+/// Statuses that nginx sends with Location.
+pub(super) fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// Completes a path to an absolute URL where `absolute_redirect` says so.
+pub fn absolute(exchange: &Exchange, location: &[u8]) -> Vec<u8> {
+    let core = &exchange.location.core;
+    if !location.starts_with(b"/") || !*core.absolute_redirect {
+        return location.to_vec();
+    }
+    let host = match &exchange.host {
+        _ if *core.server_name_in_redirect => exchange.server.first_name.as_bytes(),
+        host if !host.is_empty() => host,
+        _ => exchange.client.local.text.as_bytes(),
+    };
+    let mut url = [b"http://", host].concat();
+    match exchange.client.local.port() {
+        Some(port) if *core.port_in_redirect && port != 80 => {
+            url.extend_from_slice(format!(":{port}").as_bytes())
+        }
+        _ => {}
+    }
+    url.extend_from_slice(location);
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_are_five() {
+        let redirects: Vec<u16> = (200..600).filter(|status| is_redirect(*status)).collect();
+        assert_eq!(redirects, [301, 302, 303, 307, 308]);
+    }
+}

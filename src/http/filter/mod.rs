@@ -1,0 +1,99 @@
+//! What every answer goes through, whoever made it, in the order written in [`apply`].
+//!
+//! As nginx: conditions are judged first, so that a 304 is what the fields are added to; ranges come last, so that
+//! fields are added by the rules of the 200 that a 206 or 416 began as.
+
+mod conditional;
+mod expires;
+mod headers;
+mod range;
+
+use self::{conditional::Verdict, range::Wanted};
+use super::{Exchange, Response, fault};
+use crate::clock;
+
+/// Takes an answer through all filters.
+pub fn apply(exchange: &Exchange, response: Response) -> Response {
+    let now = clock::now();
+    let core = &exchange.location.core;
+    let response = match conditional::judge(&exchange.head.fields, *core.if_modified_since, &response) {
+        Verdict::Sent => response,
+        Verdict::NotModified => conditional::not_modified(response),
+        Verdict::Failed => fault::plain(412, exchange),
+    };
+    let response = headers::add(exchange, response, now);
+    match range::select(&exchange.head, *core.max_ranges, &response) {
+        Wanted::Everything => response,
+        Wanted::Whole => range::offer(response),
+        Wanted::Parts(parts) => range::cut(response, &parts),
+        // As nginx: the page of a 416 keeps the fields that it had as a 200, and gets those of a 416 too.
+        Wanted::Unsatisfiable => {
+            let page = Response { fields: range::kept_fields(response), ..fault::plain(416, exchange) };
+            headers::add(exchange, page, now)
+        }
+    }
+}
+
+/// Makes the fields of an answer its own where it shares them, for a filter that changes one.
+fn unshare(response: &mut Response) {
+    let Some(shared) = response.shared.take() else { return };
+    let mut fields = shared.fields.clone();
+    for (name, value) in response.fields.iter() {
+        fields.push(name, value);
+    }
+    response.fields = fields;
+}
+
+/// Drops all fields of that name.
+fn remove_field(response: &mut Response, name: &str) {
+    if response.field(name).is_some() {
+        unshare(response);
+        response.fields.remove(name);
+    }
+}
+
+/// Puts a field in the place of all others of its name.
+fn set_field(response: &mut Response, name: &str, value: &[u8]) {
+    if response.shared.as_ref().is_some_and(|shared| shared.fields.contains(name)) {
+        unshare(response);
+    }
+    response.fields.set(name, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http1::Fields;
+
+    use super::*;
+    use crate::http::response::SharedFields;
+
+    fn shared_etag() -> Response {
+        let mut fields = Fields::new();
+        fields.push(b"ETag", b"\"old\"");
+        fields.push(b"X-A", b"1");
+        let mut response = Response::new(200);
+        response.shared = Some(Arc::new(SharedFields { fields, lines: Vec::new() }));
+        response.fields.push(b"X-B", b"2");
+        response
+    }
+
+    #[test]
+    fn changing_a_shared_field_keeps_the_order() {
+        let mut response = shared_etag();
+        set_field(&mut response, "etag", b"\"new\"");
+        let fields: Vec<_> = response.fields.iter().collect();
+        assert_eq!(fields, [(&b"ETag"[..], &b"\"new\""[..]), (b"X-A", b"1"), (b"X-B", b"2")]);
+        assert!(response.shared.is_none());
+    }
+
+    #[test]
+    fn a_field_of_another_name_leaves_the_shared_ones_alone() {
+        let mut response = shared_etag();
+        set_field(&mut response, "Expires", b"0");
+        remove_field(&mut response, "Content-Encoding");
+        assert!(response.shared.is_some());
+        assert_eq!(response.field("Expires"), Some(&b"0"[..]));
+    }
+}

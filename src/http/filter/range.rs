@@ -1,0 +1,236 @@
+//! Range and If-Range: 206 with one part or several, 416, and the offer of Accept-Ranges.
+//!
+//! Which ranges are taken, refused or ignored is nginx's rule, and so is the framing of several
+//! parts. A body that is still arriving is cut to one range; asked for several, it is sent whole.
+
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use http1::{Fields, RequestHead, Version, date};
+
+use super::{conditional, remove_field, unshare};
+use crate::http::{
+    Body, Response,
+    response::{FileSlice, Piece, Ranges},
+};
+
+/// What a request asks of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The whole, and parts cannot be had.
+    Everything,
+    /// The whole, where parts could be had too.
+    Whole,
+    /// These parts: one or more.
+    Parts(Vec<Range<u64>>),
+    /// Nothing that there is: 416.
+    Unsatisfiable,
+}
+
+/// Finds out which parts of an answer the request asks for.
+pub(super) fn select(head: &RequestHead, max_ranges: Option<u64>, response: &Response) -> Wanted {
+    let most = match response.ranges {
+        Ranges::Refused => return Wanted::Everything,
+        Ranges::Single => max_ranges.map_or(1, |most| most.min(1)),
+        Ranges::Allowed => max_ranges.unwrap_or(u64::MAX),
+    };
+    let Some(length) = response.content_length else { return Wanted::Everything };
+    if most == 0 || response.status != 200 || head.version < Version::V1_0 {
+        return Wanted::Everything;
+    }
+    match head.fields.get("Range").and_then(strip_unit) {
+        Some(set) if if_range_holds(&head.fields, response) => match parse(set, length, most) {
+            Wanted::Parts(parts) if parts.len() > 1 && matches!(response.body, Body::Stream { .. }) => {
+                Wanted::Whole
+            }
+            wanted => wanted,
+        },
+        _ => Wanted::Whole,
+    }
+}
+
+/// Offers ranges of an answer.
+pub(super) fn offer(mut response: Response) -> Response {
+    if response.field("Accept-Ranges") != Some(b"bytes") {
+        remove_field(&mut response, "Accept-Ranges");
+        response.fields.push(b"Accept-Ranges", b"bytes");
+    }
+    response
+}
+
+/// Cuts an answer to the parts that [`select`] found.
+pub(super) fn cut(mut response: Response, parts: &[Range<u64>]) -> Response {
+    let length = response.content_length.expect("parts are found only where the length is known");
+    response.status = 206;
+    response.reason = None;
+    remove_field(&mut response, "Accept-Ranges");
+    remove_field(&mut response, "Content-Range");
+    match parts {
+        [part] => single(response, part, length),
+        parts => several(response, parts, length),
+    }
+}
+
+fn strip_unit(value: &[u8]) -> Option<&[u8]> {
+    let (unit, set) = value.split_at_checked(6)?;
+    (!set.is_empty() && unit.eq_ignore_ascii_case(b"bytes=")).then_some(set)
+}
+
+/// If-Range: an entity tag must be the same byte for byte, a date the same second.
+fn if_range_holds(request: &Fields, response: &Response) -> bool {
+    let Some(condition) = request.get("If-Range") else { return true };
+    if condition.len() >= 2 && condition.ends_with(b"\"") {
+        return response.field("ETag") == Some(condition);
+    }
+    let slot = response.last_modified.as_ref().and_then(|modified| modified.time).map(conditional::seconds);
+    let modified = slot.or_else(|| response.field("Last-Modified").and_then(date::parse));
+    modified.is_some() && modified == date::parse(condition)
+}
+
+/// Reads the ranges after `bytes=`.
+///
+/// As nginx: one range that cannot be read spoils all; ranges beyond the end are left out; more
+/// ranges than allowed, or more bytes than there are, mean the whole.
+fn parse(set: &[u8], length: u64, most: u64) -> Wanted {
+    let mut parts = Vec::new();
+    let mut size: u64 = 0;
+    for item in set.split(|&byte| byte == b',') {
+        let Some(part) = parse_one(item, length) else { return Wanted::Unsatisfiable };
+        if part.start < part.end {
+            let Some(sum) = size.checked_add(part.end - part.start) else { return Wanted::Unsatisfiable };
+            size = sum;
+            if parts.len() as u64 == most {
+                return Wanted::Whole;
+            }
+            parts.push(part);
+        } else if part.start == 0 {
+            return Wanted::Whole;
+        }
+    }
+    match (parts.is_empty(), size > length) {
+        (true, _) => Wanted::Unsatisfiable,
+        (false, true) => Wanted::Whole,
+        (false, false) => Wanted::Parts(parts),
+    }
+}
+
+fn parse_one(item: &[u8], length: u64) -> Option<Range<u64>> {
+    let dash = item.iter().position(|&byte| byte == b'-')?;
+    let (first, last) = (trim_spaces(&item[..dash]), trim_spaces(&item[dash + 1..]));
+    if first.is_empty() {
+        // As nginx: no space between the dash and the length of a suffix.
+        if item.get(dash + 1) == Some(&b' ') {
+            return None;
+        }
+        let start = length.saturating_sub(number(last)?);
+        return Some(start..length);
+    }
+    let start = number(first)?;
+    let end = if last.is_empty() { length } else { number(last)?.saturating_add(1).min(length) };
+    Some(start..end)
+}
+
+fn trim_spaces(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|&byte| byte != b' ').unwrap_or(text.len());
+    let end = text.iter().rposition(|&byte| byte != b' ').map_or(start, |last| last + 1);
+    &text[start..end]
+}
+
+/// Reads digits; a number beyond a file's largest offset cannot be read.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (number <= i64::MAX as u64).then_some(number)
+}
+
+fn single(mut response: Response, part: &Range<u64>, length: u64) -> Response {
+    let value = format!("bytes {}-{}/{length}", part.start, part.end - 1);
+    response.fields.push(b"Content-Range", value.as_bytes());
+    response.content_length = Some(part.end - part.start);
+    response.body = narrow(response.body, part);
+    response
+}
+
+fn narrow(body: Body, part: &Range<u64>) -> Body {
+    match body {
+        Body::Stream { source, .. } => Body::Stream { source, window: Some(part.clone()) },
+        Body::Memory(_) | Body::File(_) => match piece(&body, part) {
+            Some(Piece::Memory(bytes)) => Body::Memory(bytes),
+            Some(Piece::File(slice)) => Body::File(slice),
+            None => Body::Empty,
+        },
+        // A HEAD request gets the head alone; pieces and tunnels are not made of a 200 before this filter.
+        Body::Empty | Body::Pieces(_) | Body::Tunnel(_) => body,
+    }
+}
+
+/// Takes a part out of a body that is whole.
+fn piece(body: &Body, part: &Range<u64>) -> Option<Piece> {
+    match body {
+        Body::Memory(bytes) => {
+            let place =
+                |position: u64| usize::try_from(position).map_or(bytes.len(), |at| at.min(bytes.len()));
+            Some(Piece::Memory(bytes.slice(place(part.start)..place(part.end))))
+        }
+        Body::File(slice) => Some(Piece::File(FileSlice {
+            file: slice.file.clone(),
+            offset: slice.offset + part.start,
+            len: part.end - part.start,
+        })),
+        Body::Empty | Body::Pieces(_) | Body::Tunnel(_) | Body::Stream { .. } => None,
+    }
+}
+
+/// Makes the answer `multipart/byteranges`: before each part a boundary with its type and place.
+fn several(mut response: Response, parts: &[Range<u64>], length: u64) -> Response {
+    let boundary = next_boundary();
+    let mut opening = format!("\r\n--{boundary}\r\n").into_bytes();
+    if let Some(content_type) = &response.content_type {
+        http1::write_field(&mut opening, b"Content-Type", content_type);
+    }
+    let mut pieces = Vec::with_capacity(2 * parts.len() + 1);
+    let mut total = 0;
+    for part in parts {
+        let mut head = opening.clone();
+        let place = format!("bytes {}-{}/{length}", part.start, part.end - 1);
+        http1::write_field(&mut head, b"Content-Range", place.as_bytes());
+        head.extend_from_slice(b"\r\n");
+        total += head.len() as u64 + (part.end - part.start);
+        pieces.push(Piece::Memory(Bytes::from(head)));
+        pieces.extend(piece(&response.body, part));
+    }
+    let closing = format!("\r\n--{boundary}--\r\n");
+    total += closing.len() as u64;
+    pieces.push(Piece::Memory(Bytes::from(closing)));
+    response.content_type = Some(Bytes::from(format!("multipart/byteranges; boundary={boundary}")));
+    response.content_length = Some(total);
+    if !matches!(response.body, Body::Empty) {
+        response.body = Body::Pieces(pieces);
+    }
+    response
+}
+
+/// Makes a boundary that no other answer of this process has: twenty digits, as nginx.
+fn next_boundary() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(1);
+    format!("{:020}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Returns the fields of an answer that the page of a 416 keeps, with the length there is.
+pub(super) fn kept_fields(mut response: Response) -> Fields {
+    let length = response.content_length.unwrap_or(0);
+    unshare(&mut response);
+    for name in ["Accept-Ranges", "ETag", "Last-Modified", "Content-Range"] {
+        response.fields.remove(name);
+    }
+    response.fields.push(b"Content-Range", format!("bytes */{length}").as_bytes());
+    response.fields
+}
+
+#[cfg(test)]
+mod tests;

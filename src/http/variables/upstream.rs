@@ -1,0 +1,155 @@
+//! The `$upstream_*` lists: one item per try, a comma between tries, a colon after an internal redirect.
+
+use std::time::SystemTime;
+
+use cache::policy::CacheStatus;
+
+use super::{
+    request::pair,
+    time::{since_epoch, write_seconds},
+};
+use crate::http::exchange::{Try, UpstreamFacts};
+
+/// What a list tells of each try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ListItem {
+    Address,
+    Status,
+    ConnectTime,
+    HeaderTime,
+    ResponseTime,
+    ResponseLength,
+    BytesReceived,
+    BytesSent,
+}
+
+/// Appends a list; false where nothing was tried. What is not known of a try is `-`.
+pub(super) fn write_list(out: &mut Vec<u8>, tries: &[Try], item: ListItem) -> bool {
+    for (index, one) in tries.iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(if one.after_redirect { b" : " } else { b", " });
+        }
+        write_item(out, one, item);
+    }
+    !tries.is_empty()
+}
+
+fn write_item(out: &mut Vec<u8>, one: &Try, item: ListItem) {
+    let time = match item {
+        ListItem::ConnectTime => one.connect,
+        ListItem::HeaderTime => one.header,
+        ListItem::ResponseTime => one.response,
+        ListItem::Address => return out.extend_from_slice(one.address.as_bytes()),
+        ListItem::Status => return write_status(out, one.status),
+        ListItem::ResponseLength => return write_number(out, one.response_length),
+        ListItem::BytesReceived => return write_number(out, one.bytes_received),
+        ListItem::BytesSent => return write_number(out, one.bytes_sent),
+    };
+    match time {
+        Some(time) => write_seconds(out, time),
+        None => out.push(b'-'),
+    }
+}
+
+fn write_status(out: &mut Vec<u8>, status: Option<u16>) {
+    match status {
+        Some(status) => write_number(out, status.into()),
+        None => out.push(b'-'),
+    }
+}
+
+fn write_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(number.to_string().as_bytes());
+}
+
+/// Returns the value of a cookie that the upstream sets.
+pub(super) fn set_cookie<'a>(facts: &'a UpstreamFacts, name: &str) -> Option<&'a [u8]> {
+    facts.head.as_ref()?.all("Set-Cookie").find_map(|line| pair(line, name))
+}
+
+/// Returns a field of the stored answer, where one was found.
+pub(super) fn cached_field<'a>(facts: &'a UpstreamFacts, name: &str) -> Option<&'a [u8]> {
+    if !came_from_cache(facts.cache_status?) {
+        return None;
+    }
+    facts.head.as_ref()?.get(name)
+}
+
+/// Returns how old the stored answer is by its field Date.
+pub(super) fn cache_age_s(facts: &UpstreamFacts, now: SystemTime) -> Option<u64> {
+    let date = http1::date::parse(cached_field(facts, "Date")?)?;
+    let now_s = i64::try_from(since_epoch(now).as_secs()).unwrap_or(i64::MAX);
+    Some(u64::try_from(now_s - date).unwrap_or(0))
+}
+
+fn came_from_cache(status: CacheStatus) -> bool {
+    match status {
+        CacheStatus::Hit | CacheStatus::Stale | CacheStatus::Updating | CacheStatus::Revalidated => true,
+        CacheStatus::Miss | CacheStatus::Bypass | CacheStatus::Expired | CacheStatus::Scarce => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::Arc,
+        time::{Duration, UNIX_EPOCH},
+    };
+
+    use http1::Fields;
+
+    use super::*;
+
+    fn tries() -> Vec<Try> {
+        let failed = Try { address: Arc::from("127.0.0.1:1"), ..Try::default() };
+        let answered = Try {
+            address: Arc::from("unix:/s"),
+            status: Some(200),
+            connect: Some(Duration::ZERO),
+            header: Some(Duration::from_millis(1)),
+            response: Some(Duration::from_millis(1234)),
+            response_length: 5,
+            bytes_received: 100,
+            bytes_sent: 50,
+            after_redirect: false,
+        };
+        let again = Try { after_redirect: true, ..answered.clone() };
+        vec![failed, answered, again]
+    }
+
+    #[test]
+    fn tries_are_listed() {
+        for (item, wanted) in [
+            (ListItem::Address, "127.0.0.1:1, unix:/s : unix:/s"),
+            (ListItem::Status, "-, 200 : 200"),
+            (ListItem::ConnectTime, "-, 0.000 : 0.000"),
+            (ListItem::HeaderTime, "-, 0.001 : 0.001"),
+            (ListItem::ResponseTime, "-, 1.234 : 1.234"),
+            (ListItem::ResponseLength, "0, 5 : 5"),
+            (ListItem::BytesReceived, "0, 100 : 100"),
+            (ListItem::BytesSent, "0, 50 : 50"),
+        ] {
+            let mut out = Vec::new();
+            assert!(write_list(&mut out, &tries(), item));
+            assert_eq!(String::from_utf8(out).unwrap(), wanted, "{item:?}");
+        }
+        assert!(!write_list(&mut Vec::new(), &[], ListItem::Address));
+    }
+
+    #[test]
+    fn the_stored_answer_has_an_age_and_fields() {
+        let pairs = [
+            ("Date", "Sun, 09 Sep 2001 01:46:40 GMT"),
+            ("ETag", "\"a\""),
+            ("Set-Cookie", "a=1; Path=/"),
+            ("Set-Cookie", "b=2"),
+        ];
+        let head: Fields = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let mut facts = UpstreamFacts { head: Some(Arc::new(head)), ..UpstreamFacts::default() };
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000_007);
+        assert_eq!((cache_age_s(&facts, now), cached_field(&facts, "ETag")), (None, None));
+        assert_eq!((set_cookie(&facts, "a"), set_cookie(&facts, "B")), (Some(&b"1"[..]), Some(&b"2"[..])));
+        facts.cache_status = Some(CacheStatus::Hit);
+        assert_eq!((cache_age_s(&facts, now), cached_field(&facts, "ETag")), (Some(7), Some(&b"\"a\""[..])));
+    }
+}

@@ -1,0 +1,164 @@
+//! `docs/directives.md` and `docs/variables.md` say what the program says, and their examples are accepted.
+//!
+//! The head of each directive's section (what it is for, syntax, default, context) comes from the configuration's
+//! own table; `LARDER_WRITE_DOCS=1` writes it anew and adds sections that are missing. What stands below it, the
+//! example first of all, is written by people.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fmt::Write as _, fs, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use config::{HostLookup, MainText, RowDoc, Source, Variable};
+
+/// The sections of a page by their headings, what stands before them under "".
+type Sections = BTreeMap<String, String>;
+
+fn page(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+}
+
+fn read_sections(name: &str) -> Sections {
+    let text = fs::read_to_string(page(name)).unwrap();
+    let mut sections = Sections::new();
+    for (number, part) in text.split("\n## ").enumerate() {
+        let (heading, body) = if number == 0 { ("", part) } else { part.split_once('\n').unwrap_or((part, "")) };
+        let known = sections.insert(heading.trim_matches('`').replace('`', ""), body.trim().to_owned());
+        assert!(known.is_none(), "{name} has \"{heading}\" twice");
+    }
+    sections
+}
+
+/// All directives by heading: the name, with its context where others have the same name.
+fn directives() -> BTreeMap<String, RowDoc> {
+    let rows: Vec<RowDoc> = config::rows().collect();
+    let is_shared = |name: &str| rows.iter().filter(|row| row.name == name).count() > 1;
+    let heading = |row: &RowDoc| match is_shared(row.name) {
+        true => format!("{} ({})", row.name, contexts(row)),
+        false => row.name.to_owned(),
+    };
+    rows.iter().map(|row| (heading(row), *row)).collect()
+}
+
+fn contexts(row: &RowDoc) -> String {
+    row.levels.names().collect::<Vec<_>>().join(", ")
+}
+
+fn head(row: &RowDoc) -> String {
+    let end = if row.syntax.ends_with('}') { "" } else { ";" };
+    let syntax = format!("{} {}", row.name, row.syntax);
+    let default = if row.default.is_empty() { "none".to_owned() } else { format!("`{}`", row.default) };
+    let about = row.about.trim();
+    format!("{about}\n\n- Syntax: `{}{end}`\n- Default: {default}\n- Context: {}", syntax.trim(), contexts(row))
+}
+
+/// Splits a section where its example begins.
+fn split(section: &str) -> (&str, &str) {
+    let at = section.find("```").unwrap_or(section.len());
+    (section[..at].trim(), section[at..].trim())
+}
+
+#[test]
+fn every_directive_is_described_as_the_program_knows_it() {
+    let sections = read_sections("directives.md");
+    let directives = directives();
+    if env::var_os("LARDER_WRITE_DOCS").is_some() {
+        write_directives(&sections, &directives);
+        return;
+    }
+    let wanted: BTreeSet<&String> = directives.keys().collect();
+    let found: BTreeSet<&String> = sections.keys().filter(|heading| !heading.is_empty()).collect();
+    assert_eq!(found, wanted, "LARDER_WRITE_DOCS=1 adds what is missing");
+    for (heading, row) in &directives {
+        assert_eq!(split(&sections[heading]).0, head(row), "{heading}: LARDER_WRITE_DOCS=1 writes it anew");
+    }
+}
+
+fn write_directives(sections: &Sections, directives: &BTreeMap<String, RowDoc>) {
+    let mut text = sections[""].clone() + "\n";
+    for (heading, row) in directives {
+        let below = sections.get(heading).map_or("", |section| split(section).1);
+        let (name, context) = heading.split_once(' ').map_or((heading.as_str(), ""), |(name, rest)| (name, rest));
+        let heading = format!("`{name}` {context}");
+        write!(text, "\n## {}\n\n{}\n\n{below}\n", heading.trim(), head(row)).expect("a string takes all");
+    }
+    fs::write(page("directives.md"), text).unwrap();
+}
+
+#[test]
+fn every_directive_has_an_example_that_is_accepted() {
+    let sections = read_sections("directives.md");
+    let mut wrong = String::new();
+    for (heading, row) in directives() {
+        let section = sections.get(&heading).map_or("", String::as_str);
+        let examples: Vec<(&str, &str)> = examples(section).collect();
+        let shows_it = examples.iter().any(|(_, text)| text.contains(row.name));
+        if !shows_it {
+            writeln!(wrong, "{heading}: no example with it").expect("a string takes all");
+        }
+        for (context, text) in examples {
+            if let Err(complaint) = accept(context, text) {
+                writeln!(wrong, "{heading}: {complaint}").expect("a string takes all");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Returns the fenced blocks with the context that stands behind "```nginx".
+fn examples(section: &str) -> impl Iterator<Item = (&str, &str)> {
+    section.split("```nginx ").skip(1).filter_map(|block| {
+        let (context, rest) = block.split_once('\n')?;
+        Some((context, rest.split("```").next()?))
+    })
+}
+
+/// Reads an example in the surroundings that its context needs.
+fn accept(context: &str, example: &str) -> Result<(), String> {
+    let dir = tempfile::tempdir().unwrap();
+    let events = "events {}";
+    let http = "proxy_cache_path cache keys_zone=pages:1m; log_format site '$request';
+        upstream app { server 127.0.0.1:3000; }";
+    let text = match context {
+        "main" if example.contains("events") => example.to_owned(),
+        "main" => format!("{events} {example}"),
+        "events" => format!("events {{ {example} }}"),
+        "http" => format!("{events} http {{ {http} {example} }}"),
+        "server" => format!("{events} http {{ {http} server {{ {example} }} }}"),
+        "location" => format!("{events} http {{ {http} server {{ location / {{ {example} }} }} }}"),
+        "upstream" => format!("{events} http {{ {http} upstream group {{ {example} }} }}"),
+        other => return Err(format!("\"{other}\" is no context")),
+    };
+    let main = MainText::Embedded { name: PathBuf::from("example"), text };
+    let source = Source { prefix: dir.path().to_owned(), main, globals: None, error_log: None };
+    config::load(&source, &Loopback).map(|_| ()).map_err(|problems| {
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    })
+}
+
+/// Every name is this machine.
+struct Loopback;
+
+impl HostLookup for Loopback {
+    fn lookup(&self, _: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        Ok(vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)])
+    }
+
+    fn hostname(&self) -> String {
+        "localhost".to_owned()
+    }
+}
+
+#[test]
+fn every_variable_is_described() {
+    let text = fs::read_to_string(page("variables.md")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `$")?.split('`').next());
+    let (families, plain): (BTreeSet<&str>, BTreeSet<&str>) = rows.partition(|name| name.contains("NAME"));
+    assert_eq!(plain, Variable::names().collect());
+    for family in &families {
+        assert!(Variable::named(&family.replace("NAME", "x")).is_some(), "{family}");
+    }
+    assert_eq!(families.len(), 8, "{families:?}");
+}

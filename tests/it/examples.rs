@@ -1,0 +1,419 @@
+//! Each file under `conf/examples` is started, and requests are sent through it.
+//!
+//! The files are complete and their ports literal; here `listen 8080` becomes a free port, 3000 to 3002 become
+//! scripted origins, and 3009 a port where nobody listens. Relative paths lead to the test's own directory.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    net::{Shutdown, SocketAddr, TcpStream},
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use crate::support::{
+    Conf, Gate, Origin, Reply, Response, Server, answer, origin::Asked, reply::Part, wait_until,
+};
+
+/// A running example with the applications behind it.
+struct Visit {
+    server: Server,
+    first: Origin,
+    second: Origin,
+    third: Origin,
+}
+
+/// One row per example: its test, its file, and what is to be seen through it.
+macro_rules! examples {
+    ($($test:ident: $file:literal, $visit:ident;)*) => {
+        const FILES: &[&str] = &[$($file),*];
+        $(
+            #[test]
+            fn $test() {
+                $visit(&Visit::start($file));
+            }
+        )*
+    };
+}
+
+examples! {
+    example_reverse_proxy: "reverse-proxy.conf", reverse_proxy;
+    example_uri_mapping: "uri-mapping.conf", uri_mapping;
+    example_upstream_group: "upstream-group.conf", upstream_group;
+    example_headers: "headers.conf", headers;
+    example_redirects: "redirects.conf", redirects;
+    example_websocket: "websocket.conf", websocket;
+    example_unix_socket: "unix-socket.conf", unix_socket;
+    example_timeouts_and_buffers: "timeouts-and-buffers.conf", timeouts_and_buffers;
+    example_without_the_body: "without-the-body.conf", without_the_body;
+    example_trailers: "trailers.conf", trailers;
+    example_cache: "cache.conf", cache;
+    example_cache_times: "cache-times.conf", cache_times;
+    example_cache_bypass: "cache-bypass.conf", cache_bypass;
+    example_cache_key: "cache-key.conf", cache_key;
+    example_error_pages: "error-pages.conf", error_pages;
+    example_static_mirror: "static-mirror.conf", static_mirror;
+    example_production: "production.conf", production;
+}
+
+#[test]
+fn every_example_is_visited() {
+    let entries = fs::read_dir(directory()).unwrap();
+    let found: BTreeSet<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().expect("names are plain")).collect();
+    assert_eq!(found, FILES.iter().map(|&file| file.to_owned()).collect());
+}
+
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/examples")
+}
+
+impl Visit {
+    fn start(file: &str) -> Self {
+        let text = fs::read_to_string(directory().join(file)).unwrap().replace('%', "%%");
+        let places = [
+            ("listen 8080", "listen 127.0.0.1:%PORT%"),
+            ("127.0.0.1:3000", "%ORIGIN:first%"),
+            ("127.0.0.1:3001", "%ORIGIN:second%"),
+            ("127.0.0.1:3002", "%ORIGIN:third%"),
+            ("127.0.0.1:3009", "%CLOSED%"),
+            ("/run/app/app.sock", "%DIR%/app.sock"),
+        ];
+        let text =
+            places.iter().fold(text, |text, (literal, placeholder)| text.replace(literal, placeholder));
+        let origins =
+            ["first", "second", "third"].map(|name| Origin::answering(move |_| answer(200).body(name)));
+        let mut conf = Conf::whole(format!("%MAIN%\n{text}"));
+        for (name, origin) in ["first", "second", "third"].iter().zip(&origins) {
+            conf = conf.origin_named(name, origin);
+        }
+        let files = [
+            ("logs/placeholder", ""),
+            ("www/images/here.png", "from disk"),
+            ("www/docs/here.txt", "from disk"),
+            ("www/static/site.css", "from disk"),
+            ("www/not-found.html", "our 404"),
+            ("www/sorry.html", "our apology"),
+        ];
+        let conf = files.iter().fold(conf, |conf, (path, content)| conf.file(path, content));
+        let [first, second, third] = origins;
+        Self { server: Server::start(&conf), first, second, third }
+    }
+
+    /// Asks on a connection of its own, with more header lines.
+    fn ask(&self, method: &str, path: &str, lines: &str, body: &str) -> Response {
+        let length =
+            if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let mut client = self.server.client();
+        client
+            .send(format!("{method} {path} HTTP/1.1\r\nHost: www.example.org\r\n{lines}{length}\r\n{body}"));
+        client.response()
+    }
+
+    fn get(&self, path: &str) -> Response {
+        self.ask("GET", path, "", "")
+    }
+
+    /// Asks, and returns what the cache did.
+    fn cache(&self, path: &str) -> String {
+        self.get(path).cache().to_owned()
+    }
+
+    /// Asks, and returns what the first application was asked for it.
+    fn asked(&self, path: &str) -> Asked {
+        let response = self.get(path);
+        assert_eq!(response.status(), 200, "{path}: {response}");
+        last(&self.first)
+    }
+}
+
+fn last(origin: &Origin) -> Asked {
+    origin.requests().pop().expect("the application was asked")
+}
+
+fn reverse_proxy(visit: &Visit) {
+    let asked = visit.asked("/a?b=c");
+    assert_eq!(asked.line(), "GET /a?b=c HTTP/1.0");
+    assert_eq!(asked.field("Host"), Some("www.example.org"));
+    assert_eq!(asked.field("X-Real-IP"), Some("127.0.0.1"));
+    assert_eq!(asked.field("Connection"), Some("close"));
+}
+
+fn uri_mapping(visit: &Visit) {
+    let cases = [
+        ("/shop/cart?id=7", "/shop/cart?id=7"),
+        ("/journal/today", "/wordpress/today"),
+        ("/v2/users?page=2", "/users?page=2"),
+        ("/verbatim/a%2Fb//c", "/verbatim/a%2Fb//c"),
+    ];
+    for (path, target) in cases {
+        assert_eq!(visit.asked(path).target(), target, "{path}");
+    }
+    assert_eq!(visit.get("/pictures/a.png").text(), "second");
+    assert_eq!(last(&visit.second).target(), "/pictures/a.png");
+}
+
+fn upstream_group(visit: &Visit) {
+    let mut client = visit.server.client();
+    let bodies: Vec<_> = (0..6).map(|_| client.get("/").text()).collect();
+    assert_eq!(bodies.iter().filter(|body| *body == "first").count(), 4, "{bodies:?}");
+    assert_eq!(bodies.iter().filter(|body| *body == "second").count(), 2, "{bodies:?}");
+    assert_eq!(last(&visit.first).line(), "GET / HTTP/1.1");
+    assert_eq!(last(&visit.first).field("Connection"), None);
+    assert_eq!(visit.first.connection_count(), 1, "the idle connection was used again");
+    // Both refuse: the backup answers, and the client does not notice.
+    for origin in [&visit.first, &visit.second] {
+        origin.restart((0..4).map(|_| answer(503).body("busy")));
+    }
+    assert_eq!(visit.get("/").text(), "third");
+}
+
+fn headers(visit: &Visit) {
+    visit.first.restart([answer(200).field("X-Powered-By", "magic").field("Server", "app/1").body("x")]);
+    let lines = "X-Forwarded-For: 192.0.2.7\r\nAccept-Encoding: gzip\r\n";
+    let response = visit.ask("GET", "/", lines, "");
+    let asked = last(&visit.first);
+    let port = visit.first.address().port().to_string();
+    assert_eq!(asked.field("Host"), Some(format!("www.example.org:{port}").as_str()));
+    assert_eq!(asked.field("X-Real-IP"), Some("127.0.0.1"));
+    assert_eq!(asked.field("X-Forwarded-For"), Some("192.0.2.7, 127.0.0.1"));
+    assert_eq!(asked.field("X-Forwarded-Proto"), Some("http"));
+    assert_eq!(asked.field("X-Forwarded-Host"), Some("www.example.org"));
+    assert_eq!(asked.field("X-Forwarded-Port"), Some(visit.server.address().port().to_string().as_str()));
+    assert_eq!(asked.field("Accept-Encoding"), None);
+    assert_eq!(response.field("X-Powered-By"), None);
+    assert_eq!(response.field("Server"), Some("app/1"));
+    assert_eq!(response.field("X-Served-By"), Some("larder"));
+}
+
+fn redirects(visit: &Visit) {
+    let inside = visit.first.address();
+    let outside = format!("http://www.example.org:{}", visit.server.address().port());
+    let cases = [
+        ("/one/", format!("http://{inside}/inner/x"), format!("{outside}/one/x")),
+        ("/two/", "http://app.internal/two/x".to_owned(), format!("{outside}/two/x")),
+        ("/two/", "http://app.internal:9000/y".to_owned(), format!("{outside}/y")),
+        ("/three/", "http://app.internal:81/three/z".to_owned(), format!("{outside}/three/z")),
+        ("/four/", "http://app.internal/four/x".to_owned(), "http://app.internal/four/x".to_owned()),
+    ];
+    for (path, said, wanted) in cases {
+        visit.first.restart([answer(302).field("Location", &said).body("")]);
+        assert_eq!(visit.get(path).field("Location"), Some(wanted.as_str()), "{path} {said}");
+    }
+}
+
+fn websocket(visit: &Visit) {
+    let agreed = answer(101).field("Upgrade", "websocket").field("Connection", "upgrade");
+    visit.first.restart([agreed.then(Part::Echo)]);
+    let mut client = visit.server.client();
+    client.send("GET /live/chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    let response = client.head_only();
+    assert_eq!(response.status(), 101, "{response}");
+    assert_eq!(last(&visit.first).field("Upgrade"), Some("websocket"));
+    assert_eq!(last(&visit.first).field("Connection"), Some("upgrade"));
+    for said in ["one", "another"] {
+        assert_eq!(client.send(said).bytes(said.len()), said.as_bytes());
+    }
+}
+
+fn unix_socket(visit: &Visit) {
+    relay(&visit.server.dir().join("app.sock"), visit.first.address());
+    assert_eq!(visit.asked("/a").target(), "/a");
+    let asked = visit.asked("/v1/users");
+    assert_eq!(asked.target(), "/api/users");
+    assert_eq!(asked.field("Host"), Some("www.example.org"));
+}
+
+/// Listens on a path and passes each connection on to an origin.
+fn relay(path: &Path, origin: SocketAddr) {
+    let listener = UnixListener::bind(path).unwrap();
+    thread::spawn(move || {
+        for near in listener.incoming().flatten() {
+            let Ok(far) = TcpStream::connect(origin) else { return };
+            let (near_reads, far_writes) = (near.try_clone().unwrap(), far.try_clone().unwrap());
+            thread::spawn(move || pass(near_reads, far_writes, |far| far.shutdown(Shutdown::Write)));
+            thread::spawn(move || pass(far, near, |near: UnixStream| near.shutdown(Shutdown::Both)));
+        }
+    });
+}
+
+fn pass<To: io::Write>(mut from: impl io::Read, mut to: To, end: impl FnOnce(To) -> io::Result<()>) {
+    // Either side may leave at any time, and that ends it.
+    let _ = io::copy(&mut from, &mut to);
+    let _ = end(to);
+}
+
+fn timeouts_and_buffers(visit: &Visit) {
+    let long = "x".repeat(300_000);
+    visit.first.restart([answer(200).body(&long), Reply::silence()]);
+    assert_eq!(visit.get("/long").text(), long);
+    assert_eq!(visit.get("/silent").status(), 504);
+
+    let gate = Gate::closed();
+    visit.first.restart([answer(200).declared(9).bytes("tick").wait(&gate).bytes(" tock")]);
+    let mut client = visit.server.client();
+    client.send("GET /events/ HTTP/1.1\r\nHost: a\r\n\r\n").head_only();
+    assert_eq!(client.bytes(4), b"tick", "the first piece comes before the second is there");
+    gate.open();
+    assert_eq!(client.bytes(5), b" tock");
+
+    visit.first.restart([answer(200).body("taken")]);
+    let mut client = visit.server.client();
+    client.send("PUT /upload/f HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nfirst");
+    wait_until("the application is connected before the body is whole", || {
+        visit.first.connection_count() > 3
+    });
+    client.send("!");
+    assert_eq!(client.response().text(), "taken");
+    assert_eq!(last(&visit.first).body, b"first!");
+}
+
+fn without_the_body(visit: &Visit) {
+    for (path, passes_fields) in [("/check/a", true), ("/bare/a", false)] {
+        let response = visit.ask("POST", path, "X-Mine: 1\r\n", "secret");
+        assert_eq!(response.text(), "first", "{path}");
+        let asked = last(&visit.first);
+        assert_eq!(asked.line(), format!("GET {path} HTTP/1.0"));
+        assert_eq!((asked.field("Content-Length"), asked.body.as_slice()), (None, b"".as_slice()), "{path}");
+        assert_eq!(asked.field("X-Mine").is_some(), passes_fields, "{path}");
+    }
+}
+
+fn trailers(visit: &Visit) {
+    let reply = answer(200).field("Transfer-Encoding", "chunked").field("Trailer", "X-Sum");
+    visit.first.restart([reply.chunk("hello").bytes("0\r\nX-Sum: 5\r\n\r\n")]);
+    let response = visit.ask("GET", "/", "TE: trailers\r\nConnection: te\r\n", "");
+    assert_eq!(response.text(), "hello");
+    assert_eq!(response.trailers, [("X-Sum".to_owned(), "5".to_owned())]);
+    assert_eq!(last(&visit.first).field("TE"), Some("trailers"));
+}
+
+fn cache(visit: &Visit) {
+    assert_eq!([visit.cache("/a"), visit.cache("/a")], ["MISS", "HIT"]);
+    assert_eq!(visit.server.get_at_once("/b", 20).bodies(), ["first"; 20]);
+    assert_eq!(visit.first.request_count(), 2, "one for /a, one for /b");
+
+    // An answer that is stale at once: shown, and renewed behind the scenes.
+    visit.first.restart([
+        answer(200).field("X-Accel-Expires", "@1").field("ETag", "\"1\"").body("old"),
+        answer(200).body("new"),
+    ]);
+    assert_eq!(visit.get("/c").text(), "old");
+    let stale = visit.get("/c");
+    assert_eq!((stale.text().as_str(), stale.cache()), ("old", "STALE"));
+    wait_until("the new one is there", || visit.get("/c").text() == "new");
+    assert_eq!(visit.first.requests()[1].field("If-None-Match"), Some("\"1\""));
+}
+
+fn cache_times(visit: &Visit) {
+    let refuses =
+        |body: &str| answer(200).field("Cache-Control", "no-cache").field("Set-Cookie", "a=b").body(body);
+    visit.first.restart([
+        answer(200).body("1"),
+        answer(404).body("2"),
+        refuses("3"),
+        refuses("4"),
+        answer(404).body("5"),
+        answer(404).body("6"),
+        refuses("7"),
+    ]);
+    let steps = [
+        ("/a", "1", "MISS"),
+        ("/a", "1", "HIT"),
+        ("/missing", "2", "MISS"),
+        ("/missing", "2", "HIT"),
+        ("/refused", "3", "MISS"),
+        ("/refused", "4", "MISS"),
+        ("/brief/missing", "5", "MISS"),
+        ("/brief/missing", "6", "MISS"),
+        ("/assets/a.css", "7", "MISS"),
+        ("/assets/a.css", "7", "HIT"),
+    ];
+    for (path, body, status) in steps {
+        let response = visit.get(path);
+        assert_eq!((response.text().as_str(), response.cache()), (body, status), "{path}");
+    }
+    assert_eq!(visit.get("/assets/a.css").field("Set-Cookie"), None);
+    visit.first.restart((0..3).map(|_| answer(200).body("rare")));
+    for _ in 0..3 {
+        assert_ne!(visit.cache("/seldom/a"), "HIT");
+    }
+    assert_eq!(visit.cache("/seldom/a"), "HIT");
+}
+
+fn cache_bypass(visit: &Visit) {
+    visit.first.restart(["1", "2", "3", "4", "5"].map(|body| answer(200).body(body)));
+    let steps = [
+        ("/a", "", "1", "MISS"),
+        ("/a", "", "1", "HIT"),
+        ("/a?refresh=0", "", "1", "HIT"),
+        ("/a?refresh=1", "", "2", "BYPASS"),
+        ("/a", "", "2", "HIT"),
+        ("/a", "Pragma: no-cache\r\n", "3", "BYPASS"),
+        ("/a", "Authorization: Basic YTpi\r\n", "4", "BYPASS"),
+        ("/a", "", "3", "HIT"),
+        ("/b", "Cookie: preview=1\r\n", "5", "MISS"),
+    ];
+    for (path, lines, body, status) in steps {
+        let response = visit.ask("GET", path, lines, "");
+        assert_eq!((response.text().as_str(), response.cache()), (body, status), "{path} {lines}");
+    }
+    visit.first.restart([answer(200).body("6")]);
+    assert_eq!(visit.get("/b").text(), "6", "the preview was not stored");
+}
+
+fn cache_key(visit: &Visit) {
+    let post = |body| visit.ask("POST", "/search", "", body).cache().to_owned();
+    assert_eq!([post("q=a"), post("q=b"), post("q=a")], ["MISS", "MISS", "HIT"]);
+    assert_eq!([visit.cache("/static/a?v=1"), visit.cache("/static/a?v=2")], ["MISS", "HIT"]);
+    let user =
+        |name: &str| visit.ask("GET", "/page", &format!("Cookie: user={name}\r\n"), "").cache().to_owned();
+    assert_eq!([user("anna"), user("bert"), user("anna")], ["MISS", "MISS", "HIT"]);
+}
+
+fn error_pages(visit: &Visit) {
+    let replies = [404, 500, 403, 410, 200].map(|status| answer(status).body("app"));
+    visit.first.restart(replies);
+    let steps = [(404, "our 404"), (200, "second"), (404, "our 404")];
+    for (status, body) in steps {
+        let response = visit.get("/a");
+        assert_eq!((response.status(), response.text().as_str()), (status, body));
+    }
+    let moved = visit.get("/a");
+    assert_eq!((moved.status(), moved.field("Location")), (302, Some("http://archive.example.org/")));
+    assert_eq!(visit.get("/a").text(), "app");
+    let dead = visit.get("/dead/a");
+    assert_eq!((dead.status(), dead.text().as_str()), (200, "our apology"));
+    let direct = visit.get("/not-found.html");
+    assert_eq!(direct.status(), 404);
+    assert_ne!(direct.text(), "our 404", "internal redirects only");
+}
+
+fn static_mirror(visit: &Visit) {
+    assert_eq!(visit.get("/images/here.png").text(), "from disk");
+    assert_eq!(visit.get("/docs/here.txt").text(), "from disk");
+    assert_eq!(visit.first.request_count(), 0);
+    for (path, target) in [("/images/there.png", "/images/there.png"), ("/docs/there.txt", "/docs/there.txt")]
+    {
+        assert_eq!(visit.asked(path).target(), target);
+        let again = visit.get(path);
+        assert_eq!((again.text().as_str(), again.cache()), ("first", "HIT"), "{path}");
+    }
+    assert_eq!(visit.get("/fetch/images/there.png").status(), 404, "internal redirects only");
+}
+
+fn production(visit: &Visit) {
+    assert_eq!([visit.cache("/"), visit.cache("/")], ["MISS", "HIT"]);
+    assert_eq!(visit.get("/api/users").text(), "third");
+    assert_eq!(last(&visit.third).target(), "/users");
+    assert_eq!(last(&visit.third).field("Connection"), None);
+    let file = visit.get("/static/site.css");
+    assert_eq!(file.text(), "from disk");
+    assert_eq!(file.fields.iter().filter(|(name, _)| name == "Cache-Control").count(), 2, "{file}");
+    assert_eq!(visit.get("/health").text(), "ok\n");
+    let mut stranger = visit.server.client();
+    stranger.send("GET / HTTP/1.1\r\nHost: elsewhere.test\r\n\r\n");
+    assert_eq!(stranger.rest().0, b"", "no answer for a name that is not ours");
+    visit.server.wait_for_text("access.log", "cache=HIT");
+}

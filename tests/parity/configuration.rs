@@ -1,0 +1,196 @@
+//! Configuration tests (`-t`): what is refused, in which words, and where.
+//!
+//! Larder says more than nginx (the line, a caret, a suggestion), so the first complaint and the closing
+//! lines are compared.
+
+use std::{fs, process::Command};
+
+use crate::support::{Conf, conf::Ports, http, peers::Program, server::new_dir, servers};
+
+/// A configuration to be tested.
+struct Tested {
+    name: &'static str,
+    conf: Conf,
+    place: Place,
+}
+
+/// How exactly the place of a complaint is that of nginx.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The same file and line.
+    Same,
+    /// nginx names the end of the block, or no place at all; Larder may name the directive.
+    Better,
+}
+
+impl Tested {
+    fn placed_better(self) -> Self {
+        Self { place: Place::Better, ..self }
+    }
+}
+
+#[test]
+fn configurations_are_refused_in_the_same_words() {
+    let Some(nginx) = Program::nginx() else { return };
+    let larder = Program::larder();
+    let mut complaints = Vec::new();
+    for tested in
+        whole_files().into_iter().chain(inside_http()).chain(inside_a_server()).chain(inside_a_location())
+    {
+        let mut ports = Ports::default();
+        let (expected, got) = (test(&nginx, &tested, &mut ports), test(&larder, &tested, &mut ports));
+        if expected != got {
+            complaints.push(format!("=== {} ===\nnginx:  {expected}\nlarder: {got}", tested.name));
+        }
+    }
+    assert!(complaints.is_empty(), "{} configurations differ:\n{}", complaints.len(), complaints.join("\n"));
+}
+
+/// Runs `-t` and returns the first complaint, the closing lines and the exit status.
+fn test(program: &Program, tested: &Tested, ports: &mut Ports) -> String {
+    let conf = &tested.conf;
+    let dir = new_dir();
+    let path = dir.path().display().to_string();
+    for (name, content) in conf.files() {
+        fs::write(dir.path().join(name), content).expect("the directory is ours");
+    }
+    let file = dir.path().join("nginx.conf");
+    fs::write(&file, conf.fill(program, &path, ports)).expect("the directory is ours");
+    let prefix = format!("{path}/");
+    let output = Command::new(&program.path)
+        .args(["-t", "-p", &prefix, "-c"])
+        .arg(&file)
+        .arg("-e")
+        .arg(dir.path().join("error.log"))
+        .output()
+        .expect("the program can be run");
+    let said = String::from_utf8_lossy(&output.stderr).replace(&path, "(dir)");
+    let prefix = format!("{}: ", program.name());
+    let lines: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+    let first = lines.iter().find(|line| line.starts_with("[emerg]")).map(|line| match tested.place {
+        Place::Same => line,
+        Place::Better => line.split(" in (dir)").next().unwrap_or_default(),
+    });
+    let closing = lines.iter().filter(|line| line.contains("configuration file (dir)")).collect::<Vec<_>>();
+    format!("{:?} {first:?} {closing:?}", output.status.code())
+}
+
+fn whole_files() -> Vec<Tested> {
+    let whole = |name, text: &str| Tested { name, conf: Conf::whole(text), place: Place::Same };
+    vec![
+        whole("the smallest", "events {}"),
+        whole("no events", "worker_processes 1;"),
+        whole("an unknown directive", "events {}\nwrong on;"),
+        whole("a directive without its end", "events {}\nworker_processes 1"),
+        whole("a block without its end", "events {\n"),
+        whole("a brace too many", "events {}\n}\n"),
+        whole("a semicolon alone", "events {}\n;\n"),
+        whole("a quote without its end", "events {}\npid \"abc;\n"),
+        whole("a quote and no space", "events {}\npid \"abc\"def;\n"),
+        whole("a block where there is none", "events {}\npid a {}\n"),
+        whole("no block where there is one", "events;\n"),
+        whole("a block twice", "events {}\nevents {}\n"),
+        whole("a directive twice", "events {}\npid a;\npid b;\n"),
+        whole("a directive in the wrong block", "events { root x; }\n"),
+        whole("too few arguments", "events {}\nworker_processes;\n"),
+        whole("too many arguments", "events {}\nworker_processes 1 2;\n"),
+        whole("a number that is none", "events { worker_connections many; }\n"),
+        whole("a flag that is none", "daemon maybe;\nevents {}\n"),
+        whole("a file to include that is missing", "events {}\ninclude missing.conf;\n"),
+        whole("nothing to include by a pattern", "events {}\ninclude missing-*.conf;\n"),
+        whole("an unknown level of the error log", "error_log x.log loud;\nevents {}\n"),
+        Tested {
+            name: "an error in an included file",
+            conf: Conf::whole("events {}\ninclude part.conf;\n").file("part.conf", "\n\nwrong;\n"),
+            place: Place::Same,
+        },
+    ]
+}
+
+fn inside_http() -> Vec<Tested> {
+    let inside = |name, text: &str| Tested { name, conf: http(text), place: Place::Same };
+    vec![
+        inside("an upstream without servers", "upstream u {}"),
+        inside("an upstream twice", "upstream u { server 127.0.0.1; } upstream u { server 127.0.0.1; }"),
+        inside("an invalid parameter of a server", "upstream u { server 127.0.0.1 wieght=2; }"),
+        inside("an invalid weight", "upstream u { server 127.0.0.1 weight=0; }"),
+        inside("an invalid port", "upstream u { server 127.0.0.1:99999; }"),
+        inside("keepalive of nothing", "upstream u { server 127.0.0.1; keepalive 0; }"),
+        inside("a zone without a size", "proxy_cache_path cache keys_zone=z;"),
+        inside("a zone with a bad size", "proxy_cache_path cache keys_zone=z:1x;"),
+        inside("a zone too small", "proxy_cache_path cache keys_zone=z:1k;"),
+        inside("a path without a zone", "proxy_cache_path cache levels=1:2;"),
+        inside("levels that are none", "proxy_cache_path cache levels=1:9 keys_zone=z:1m;"),
+        inside("an unknown parameter of a path", "proxy_cache_path cache keys_zone=z:1m size=1;"),
+        inside("a bad inactive time", "proxy_cache_path cache keys_zone=z:1m inactive=1q;"),
+        inside("a bad size of a path", "proxy_cache_path cache keys_zone=z:1m max_size=many;"),
+        inside("a log format twice", "log_format f a; log_format f b;"),
+        inside("an unknown log format", "access_log x.log nothing;"),
+        inside("an unknown variable in a log format", "log_format f '$no_such_thing';\naccess_log x.log f;")
+            .placed_better(),
+        inside("a variable without a name", "log_format f '$';"),
+        inside("a location outside of a server", "location / {}"),
+        inside("a listen outside of a server", "listen 80;"),
+    ]
+}
+
+fn inside_a_server() -> Vec<Tested> {
+    let inside = |name, text: &str| Tested { name, conf: servers(text), place: Place::Same };
+    vec![
+        inside("a listen that is no address", "listen 127.0.0.1:port;"),
+        inside("a port out of range", "listen 127.0.0.1:70000;"),
+        inside("an unknown parameter of listen", "listen 127.0.0.1:1 fast;"),
+        inside("the same address twice", "listen 127.0.0.1:%PORT%;"),
+        inside("a location twice", "location /a {} location /a {}"),
+        inside("an exact location twice", "location = /a {} location = /a {}"),
+        inside("a regular expression that is none", "location ~ ( {}"),
+        inside("a modifier that is none", "location % /a {}".replace('%', "%%").as_str()),
+        inside("a nested location outside", "location /a/ { location /b/ {} }"),
+        inside("a location in an exact one", "location = /a { location /a/b {} }"),
+        inside("a location in a named one", "location @a { location /a/b {} }"),
+        inside("a named location that is nested", "location /a { location @b {} }"),
+        inside("a server name with a bad wildcard", "server_name a.*.b;"),
+        inside("a bad regular expression as server name", "server_name ~(;"),
+        inside("proxy_pass outside of a location", "proxy_pass http://127.0.0.1;"),
+        inside("a status out of range", "return 1000;"),
+        inside("no buffers", "large_client_header_buffers 0 8k;"),
+        inside("a size that is none", "client_max_body_size 1t;"),
+        inside("a time that is none", "client_body_timeout 5y5s;"),
+        inside("times out of order", "client_body_timeout 5s5m;"),
+    ]
+}
+
+fn inside_a_location() -> Vec<Tested> {
+    let inside = |name, text: &str| Tested {
+        name,
+        conf: servers(&format!("location /x/ {{\n{text}\n}}")),
+        place: Place::Same,
+    };
+    vec![
+        inside("an unknown scheme", "proxy_pass ftp://127.0.0.1;"),
+        inside("no scheme", "proxy_pass 127.0.0.1;"),
+        inside("a host that does not resolve", "proxy_pass http://no-such-host.invalid;"),
+        inside("a bad port", "proxy_pass http://127.0.0.1:99999;"),
+        inside("proxy_pass twice", "proxy_pass http://127.0.0.1; proxy_pass http://127.0.0.1;"),
+        inside("a URI in a regular location", "} location ~ x { proxy_pass http://127.0.0.1/x;"),
+        inside("a URI in a named location", "} location @x { proxy_pass http://127.0.0.1/x;"),
+        inside("an unknown zone", "proxy_cache nothing; proxy_pass http://127.0.0.1;").placed_better(),
+        inside("an unknown variable", "return 200 $nothing;").placed_better(),
+        inside("a bad status of proxy_cache_valid", "proxy_cache_valid 2000 1h;"),
+        inside("a bad time of proxy_cache_valid", "proxy_cache_valid 200 soon;"),
+        inside("a bad value of an enumeration", "proxy_http_version 3;"),
+        inside("a bad value of a set", "proxy_next_upstream sometimes;"),
+        inside("a bad value of proxy_cache_use_stale", "proxy_cache_use_stale always;"),
+        inside("a bad value of proxy_cache_methods", "proxy_cache_methods BREW;"),
+        inside("a bad value of proxy_ignore_headers", "proxy_ignore_headers Server;"),
+        inside("root and alias", "root a; alias b;"),
+        inside("root twice", "root a; root b;"),
+        inside("a bad status of error_page", "error_page 200 /x;"),
+        inside("a bad answer of error_page", "error_page 404 =9x9 /x;"),
+        inside("a bad time of expires", "expires soon;"),
+        inside("add_header without a value", "add_header X;"),
+        inside("a bad parameter of add_header", "add_header X y sometimes;"),
+        inside("busy buffers that are too large", "proxy_busy_buffers_size 1m; proxy_pass http://127.0.0.1;")
+            .placed_better(),
+    ]
+}
