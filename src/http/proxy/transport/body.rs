@@ -4,7 +4,7 @@
 //! Then the connection goes back to the pool at once, before the last piece is even sent on; in all other cases
 //! it is closed.
 
-use std::{io, rc::Rc, sync::Arc, time::Duration};
+use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Fields, Framing};

@@ -5,7 +5,7 @@
 
 use std::{fs::File, io::{self, IoSlice}, pin::pin, time::Duration};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use config::LocationConf;
 
 use super::{ClientBody, log};
