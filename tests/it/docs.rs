@@ -1,4 +1,5 @@
-//! `docs/directives.md` and `docs/variables.md` say what the program says, and their examples are accepted.
+//! `docs/directives.md` and `docs/variables.md` say what the program says; the configurations in all pages are accepted,
+//! and the links between them lead somewhere.
 //!
 //! The head of each directive's section (what it is for, syntax, default, context) comes from the configuration's
 //! own table; `LARDER_WRITE_DOCS=1` writes it anew and adds sections that are missing. What stands below it, the
@@ -6,7 +7,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fmt::Write as _, fs, io,
+    env,
+    fmt::Write as _,
+    fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -24,7 +27,8 @@ fn read_sections(name: &str) -> Sections {
     let text = fs::read_to_string(page(name)).unwrap();
     let mut sections = Sections::new();
     for (number, part) in text.split("\n## ").enumerate() {
-        let (heading, body) = if number == 0 { ("", part) } else { part.split_once('\n').unwrap_or((part, "")) };
+        let (heading, body) =
+            if number == 0 { ("", part) } else { part.split_once('\n').unwrap_or((part, "")) };
         let known = sections.insert(heading.trim_matches('`').replace('`', ""), body.trim().to_owned());
         assert!(known.is_none(), "{name} has \"{heading}\" twice");
     }
@@ -51,7 +55,11 @@ fn head(row: &RowDoc) -> String {
     let syntax = format!("{} {}", row.name, row.syntax);
     let default = if row.default.is_empty() { "none".to_owned() } else { format!("`{}`", row.default) };
     let about = row.about.trim();
-    format!("{about}\n\n- Syntax: `{}{end}`\n- Default: {default}\n- Context: {}", syntax.trim(), contexts(row))
+    format!(
+        "{about}\n\n- Syntax: `{}{end}`\n- Default: {default}\n- Context: {}",
+        syntax.trim(),
+        contexts(row)
+    )
 }
 
 /// Splits a section where its example begins.
@@ -80,7 +88,8 @@ fn write_directives(sections: &Sections, directives: &BTreeMap<String, RowDoc>) 
     let mut text = sections[""].clone() + "\n";
     for (heading, row) in directives {
         let below = sections.get(heading).map_or("", |section| split(section).1);
-        let (name, context) = heading.split_once(' ').map_or((heading.as_str(), ""), |(name, rest)| (name, rest));
+        let (name, context) =
+            heading.split_once(' ').map_or((heading.as_str(), ""), |(name, rest)| (name, rest));
         let heading = format!("`{name}` {context}");
         write!(text, "\n## {}\n\n{}\n\n{below}\n", heading.trim(), head(row)).expect("a string takes all");
     }
@@ -88,28 +97,52 @@ fn write_directives(sections: &Sections, directives: &BTreeMap<String, RowDoc>) 
 }
 
 #[test]
-fn every_directive_has_an_example_that_is_accepted() {
+fn every_directive_has_an_example() {
     let sections = read_sections("directives.md");
+    let lacks_it = |heading: &String, row: &RowDoc| {
+        let section = sections.get(heading).map_or("", String::as_str);
+        !examples(section).any(|(_, text)| text.contains(row.name))
+    };
+    let lacking: Vec<_> = directives().into_iter().filter(|(heading, row)| lacks_it(heading, row)).collect();
+    assert!(lacking.is_empty(), "{lacking:?}");
+}
+
+#[test]
+fn the_configurations_in_all_pages_are_accepted() {
     let mut wrong = String::new();
-    for (heading, row) in directives() {
-        let section = sections.get(&heading).map_or("", String::as_str);
-        let examples: Vec<(&str, &str)> = examples(section).collect();
-        let shows_it = examples.iter().any(|(_, text)| text.contains(row.name));
-        if !shows_it {
-            writeln!(wrong, "{heading}: no example with it").expect("a string takes all");
-        }
-        for (context, text) in examples {
+    for path in pages() {
+        for (context, text) in examples(&fs::read_to_string(&path).unwrap()) {
             if let Err(complaint) = accept(context, text) {
-                writeln!(wrong, "{heading}: {complaint}").expect("a string takes all");
+                writeln!(wrong, "{}: {complaint}\n{text}", path.display()).expect("a string takes all");
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+#[test]
+fn the_links_in_all_pages_lead_somewhere() {
+    for path in pages() {
+        let text = fs::read_to_string(&path).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for target in targets.filter(|target| !target.is_empty() && !target.contains("://")) {
+            let full = path.parent().expect("a page is in a directory").join(target);
+            assert!(full.exists(), "{} links to {target}", path.display());
+        }
+    }
+}
+
+/// Returns all pages of the project.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = [root.to_owned(), root.join("docs")].into_iter().flat_map(|dir| fs::read_dir(dir).unwrap());
+    let paths = listed.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
 /// Returns the fenced blocks with the context that stands behind "```nginx".
-fn examples(section: &str) -> impl Iterator<Item = (&str, &str)> {
-    section.split("```nginx ").skip(1).filter_map(|block| {
+fn examples(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    page.split("```nginx ").skip(1).filter_map(|block| {
         let (context, rest) = block.split_once('\n')?;
         Some((context, rest.split("```").next()?))
     })
@@ -133,9 +166,9 @@ fn accept(context: &str, example: &str) -> Result<(), String> {
     };
     let main = MainText::Embedded { name: PathBuf::from("example"), text };
     let source = Source { prefix: dir.path().to_owned(), main, globals: None, error_log: None };
-    config::load(&source, &Loopback).map(|_| ()).map_err(|problems| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    })
+    config::load(&source, &Loopback)
+        .map(|_| ())
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 /// Every name is this machine.
