@@ -25,7 +25,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 ///
 /// Call it in a process of its own, which has opened none of them; it opens them all.
 pub fn run(zones: &[Arc<CachePath>], stop: &impl Fn() -> bool) -> Result<(), OpenError> {
-    let mut watches = zones.iter().map(|conf| Watch::open(conf, monotonic())).collect::<Result<Vec<_>, _>>()?;
+    let mut watches =
+        zones.iter().map(|conf| Watch::open(conf, monotonic())).collect::<Result<Vec<_>, _>>()?;
     while !stop() {
         let now = monotonic();
         for watch in watches.iter_mut().filter(|watch| watch.due <= now) {
@@ -74,7 +75,12 @@ impl Watch {
 
     fn evict(&self, until: Until, files: usize) -> Evicted {
         let gone = self.zone.evict(Eviction { until, files });
-        tracing::debug!("cache \"{}\": evicted {} of {} bytes", self.zone.conf().name, gone.entries, gone.bytes);
+        tracing::debug!(
+            "cache \"{}\": evicted {} of {} bytes",
+            self.zone.conf().name,
+            gone.entries,
+            gone.bytes
+        );
         gone
     }
 
@@ -96,7 +102,10 @@ impl Watch {
         }
         self.swept = Some(monotonic());
         if let Err(error) = self.zone.sweep() {
-            tracing::error!("cache \"{}\": could not remove old temporary files ({error})", self.zone.conf().name);
+            tracing::error!(
+                "cache \"{}\": could not remove old temporary files ({error})",
+                self.zone.conf().name
+            );
         }
     }
 }
@@ -104,15 +113,25 @@ impl Watch {
 /// Sleeps, but not through a signal.
 fn sleep(time: Duration) {
     // Interrupted or not: the caller looks at the clock.
-    let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::empty(), &TimeSpec::from_duration(time));
+    let _ = clock_nanosleep(
+        ClockId::CLOCK_MONOTONIC,
+        ClockNanosleepFlags::empty(),
+        &TimeSpec::from_duration(time),
+    );
 }
 
-#[expect(clippy::disallowed_methods, reason = "the loop's clock; what is decided by it gets the time as an argument")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the loop's clock; what is decided by it gets the time as an argument"
+)]
 fn monotonic() -> Instant {
     Instant::now()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the loop's clock; what is decided by it gets the time as an argument")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the loop's clock; what is decided by it gets the time as an argument"
+)]
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }

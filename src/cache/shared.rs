@@ -199,7 +199,9 @@ fn map(path: &Path) -> io::Result<MmapRaw> {
     let size = size_of::<Layout>();
     match fallocate(&file, FallocateFlags::empty(), 0, size as libc::off_t) {
         // A file system that cannot promise blocks gets a file of zeros.
-        Err(nix::errno::Errno::EOPNOTSUPP) if file.metadata()?.len() < size as u64 => write_zeros(&file, size)?,
+        Err(nix::errno::Errno::EOPNOTSUPP) if file.metadata()?.len() < size as u64 => {
+            write_zeros(&file, size)?
+        }
         Err(nix::errno::Errno::EOPNOTSUPP) | Ok(()) => {}
         Err(error) => return Err(error.into()),
     }

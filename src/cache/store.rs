@@ -167,7 +167,8 @@ impl Zone {
             // A little more than is needed: one transaction then serves many fills.
             let target = (limit - limit / 64).max(room.bytes());
             let gone = self.evict(Eviction { until: Until::Bytes(target), files: EVICT_FILES });
-            if gone.entries == 0 && self.taken_bytes() > limit {
+            // Where it is reached and yet too little, other fills were quicker: try again.
+            if gone.entries == 0 && !gone.reached {
                 return Err(NoRoom { wanted: bytes });
             }
         }

@@ -244,16 +244,14 @@ impl RequestParser {
         let rest = &buf[self.lines.start..];
         let skipped = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
         self.lines.go_to(self.lines.start + skipped);
+        if self.lines.start >= rules.first_buffer_bytes {
+            return Err(RequestError::InvalidRequest);
+        }
         if skipped < rest.len() {
             self.buffers = Buffers { used: 0, end: rules.first_buffer_bytes };
             self.stage = Stage::Method;
-            return Ok(true);
         }
-        if self.lines.start < rules.first_buffer_bytes {
-            Ok(false)
-        } else {
-            Err(RequestError::InvalidRequest)
-        }
+        Ok(self.stage == Stage::Method)
     }
 
     /// Parses the request line: nothing if fields follow.

@@ -157,7 +157,8 @@ impl Zone {
             most_keys: most_keys(conf.keys_zone_size),
             unsynced: 0,
         };
-        let writer = thread::Builder::new().name(role.thread_name().to_owned()).spawn(move || writer.run(&queue))?;
+        let writer =
+            thread::Builder::new().name(role.thread_name().to_owned()).spawn(move || writer.run(&queue))?;
         Ok(Self {
             conf: Arc::clone(conf),
             shared,

@@ -7,7 +7,7 @@ use crate::{
     flags::{Flags, flags},
     parse::Directive,
     scope::Scope,
-    settings::{Arity, HSL, Join, Reader, settings},
+    settings::{Arity, HSL, Join, L, Reader, settings},
     source::Problem,
     suggest::closest,
     template::Template,
@@ -170,6 +170,8 @@ settings! {
         client_body_in_file_only: BodyInFile = BodyInFile::Off, "client_body_in_file_only" in HSL, once(BODY_IN_FILE), "off";
         /// How long a client may take nothing.
         send_timeout: Duration = Duration::from_secs(60), "send_timeout" in HSL, once(TIME), "60s";
+        /// Waits before the location answers: for demonstrations and tests. Larder's own; nginx has no such directive.
+        delay: Duration = Duration::ZERO, "delay" in L, once(TIME), "0s";
         /// How long an idle connection is kept.
         keepalive_timeout: KeepaliveTimeout = KeepaliveTimeout { idle: Duration::from_secs(75), header: None }, "keepalive_timeout" in HSL, once(KEEPALIVE_TIMEOUT), "75s";
         /// Requests per connection.

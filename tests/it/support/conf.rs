@@ -53,7 +53,9 @@ impl Conf {
         let mut filled = String::with_capacity(self.text.len());
         let mut rest = self.text.as_str();
         while let Some((before, found)) = rest.split_once('%') {
-            let Some((placeholder, after)) = found.split_once('%') else { panic!("odd number of % in:\n{rest}") };
+            let Some((placeholder, after)) = found.split_once('%') else {
+                panic!("odd number of % in:\n{rest}")
+            };
             filled.push_str(before);
             let (kind, name) = placeholder.split_once(':').unwrap_or((placeholder, ""));
             match kind {
@@ -63,7 +65,9 @@ impl Conf {
                 "DIR" => filled.push_str(dir),
                 "MAIN" => filled.push_str(&main_directives()),
                 "TEMP" => filled.push_str(program.temp_paths()),
-                "ORIGIN" => filled.push_str(self.origins.get(name).unwrap_or_else(|| panic!("no origin \"{name}\""))),
+                "ORIGIN" => {
+                    filled.push_str(self.origins.get(name).unwrap_or_else(|| panic!("no origin \"{name}\"")))
+                }
                 other => panic!("unknown placeholder %{other}%"),
             }
             rest = after;

@@ -81,7 +81,8 @@ impl Server {
         let mut status = None;
         let accepting = poll(PATIENCE, || {
             status = child.try_wait().expect("the child is ours");
-            let accepts = || ports.known("").is_none_or(|port| TcpStream::connect(("127.0.0.1", port)).is_ok());
+            let accepts =
+                || ports.known("").is_none_or(|port| TcpStream::connect(("127.0.0.1", port)).is_ok());
             let ready = dir.path().join("larder.pid").exists() && accepts();
             (ready || status.is_some()).then_some(())
         });
@@ -111,7 +112,8 @@ impl Server {
 
     /// Returns the address of `%PORT:name%`.
     pub fn address_of(&self, name: &str) -> SocketAddr {
-        let port = self.ports.known(name).unwrap_or_else(|| panic!("the configuration has no port \"{name}\""));
+        let port =
+            self.ports.known(name).unwrap_or_else(|| panic!("the configuration has no port \"{name}\""));
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
@@ -237,7 +239,8 @@ impl Server {
             self.kill_all();
         }
         let log = self.read("error.log");
-        let status = status.unwrap_or_else(|| panic!("did not stop within {PATIENCE:?} ({how:?}); its log:\n{log}"));
+        let status =
+            status.unwrap_or_else(|| panic!("did not stop within {PATIENCE:?} ({how:?}); its log:\n{log}"));
         self.check_log();
         status
     }
@@ -282,7 +285,8 @@ struct Refused {
 /// Makes a directory that workers without root's rights can enter too.
 pub fn new_dir() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::Builder::new().prefix("larder-").tempdir().expect("there is room for temporary files");
+    let dir =
+        tempfile::Builder::new().prefix("larder-").tempdir().expect("there is room for temporary files");
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("the directory is ours");
     dir
 }
