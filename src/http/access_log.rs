@@ -16,7 +16,8 @@ use std::{
 use anyhow::Context;
 use config::{AccessLog, LogConf, LogEscape, LogFormat, Part, Template, Variable, VariableSource};
 
-use super::{Exchange, fault::system_words};
+use super::Exchange;
+use crate::error_log::system_words;
 
 mod escape;
 mod file;

@@ -17,12 +17,11 @@ use http1::Method;
 use nix::{errno::Errno, fcntl::OFlag};
 
 use super::{
-    Body, Exchange, Fault, Response,
-    fault::{self, system_words},
+    Body, Exchange, Fault, Response, fault,
     phases::Ending,
     response::{FileSlice, LastModified, Ranges},
 };
-use crate::error_log::Level;
+use crate::error_log::{Level, system_words};
 
 mod index;
 mod path;

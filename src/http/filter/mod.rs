@@ -21,7 +21,10 @@ pub fn apply(exchange: &Exchange, response: Response) -> Response {
         Verdict::NotModified => conditional::not_modified(response),
         Verdict::Failed => fault::plain(412, exchange),
     };
-    let response = headers::add(exchange, response, now);
+    let mut response = headers::add(exchange, response, now);
+    // As nginx: of our own answers only these tell when the content changed; an upstream's text is passed on.
+    let tells_change = matches!(response.status, 200 | 206 | 304);
+    response.last_modified.take_if(|modified| !tells_change && modified.text.is_none());
     match range::select(&exchange.head, *core.max_ranges, &response) {
         Wanted::Everything => response,
         Wanted::Whole => range::offer(response),
