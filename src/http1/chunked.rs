@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 use crate::fields::Fields;
-use crate::line::{self, Line, Side};
+use crate::line::{self, Line};
 
 /// How much a body may hold beside its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,11 +210,9 @@ impl ChunkedDecoder {
         if !self.line.ends_with(b"\r\n") {
             return Err(ChunkError::Trailer);
         }
-        match line::scan(&self.line, Side::Request).map_err(|_| ChunkError::Trailer)? {
+        match line::scan(&self.line).map_err(|_| ChunkError::Trailer)? {
             Line::End { .. } => self.state = State::End,
-            Line::StatusLine { .. } | Line::Incomplete => {
-                unreachable!("the line is complete and no response's")
-            }
+            Line::Incomplete => return Err(ChunkError::Trailer),
             Line::Field { .. } if self.trailers.len() == self.limits.trailer_fields => {
                 return Err(ChunkError::TooLargeTrailer);
             }

@@ -6,13 +6,6 @@
 
 use crate::swar;
 
-/// Whose header lines are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Request,
-    Response,
-}
-
 /// What the bytes at the start of a line are. `used` counts the line with its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -22,8 +15,6 @@ pub(crate) enum Line {
     End { used: usize },
     /// A field: the name is `..name_len`, the value `value_start..value_end`.
     Field { name_len: usize, value_start: usize, value_end: usize, used: usize, name: NameKind },
-    /// A second status line in a response, which nginx skips because IIS may send it.
-    StatusLine { used: usize },
 }
 
 /// What bytes a name is made of.
@@ -83,11 +74,11 @@ impl Lines {
 
     /// Reads the line if it is a header line; [`Lines::start`] stays where it begins.
     #[inline]
-    pub fn scan(&mut self, buf: &[u8], side: Side) -> Result<Line, usize> {
+    pub fn scan(&mut self, buf: &[u8]) -> Result<Line, usize> {
         if self.scanned > self.start && self.end(buf).is_none() {
             return Ok(Line::Incomplete);
         }
-        let line = scan(&buf[self.start..], side)?;
+        let line = scan(&buf[self.start..])?;
         if line == Line::Incomplete {
             self.scanned = buf.len();
         }
@@ -109,12 +100,8 @@ impl Lines {
 
 /// Reads the line at the start of `text`. An error is the place of the byte that makes it invalid.
 #[inline]
-pub(crate) fn scan(text: &[u8], side: Side) -> Result<Line, usize> {
+pub(crate) fn scan(text: &[u8]) -> Result<Line, usize> {
     let (name_len, name) = scan_name(text);
-    if name == NameKind::Odd && side == Side::Response && text.starts_with(b"HTTP/") {
-        let end = memchr::memchr(b'\n', text);
-        return Ok(end.map_or(Line::Incomplete, |end| Line::StatusLine { used: end + 1 }));
-    }
     match text.get(name_len) {
         Some(b':') if name_len > 0 => {}
         _ => return without_value(text, name_len, name),
@@ -220,13 +207,9 @@ mod tests {
 
     fn field(line: &str) -> Result<(&str, &str, NameKind), usize> {
         for end in 0..line.len() {
-            assert_eq!(
-                scan(&line.as_bytes()[..end], Side::Request),
-                Ok(Line::Incomplete),
-                "{line:?} to {end}"
-            );
+            assert_eq!(scan(&line.as_bytes()[..end]), Ok(Line::Incomplete), "{line:?} to {end}");
         }
-        match scan(format!("{line}next").as_bytes(), Side::Request)? {
+        match scan(format!("{line}next").as_bytes())? {
             Line::Field { name_len, value_start, value_end, used, name } => {
                 assert_eq!(used, line.len(), "{line:?}");
                 Ok((&line[..name_len], &line[value_start..value_end], name))
@@ -284,19 +267,15 @@ mod tests {
             ("\ra", 0),
             ("\0", 0),
         ] {
-            assert_eq!(scan(line.as_bytes(), Side::Request), Err(place), "{line:?}");
+            assert_eq!(scan(line.as_bytes()), Err(place), "{line:?}");
         }
     }
 
     #[test]
-    fn the_end_and_second_status_lines() {
-        assert_eq!(scan(b"", Side::Request), Ok(Line::Incomplete));
-        assert_eq!(scan(b"\r", Side::Request), Ok(Line::Incomplete));
-        assert_eq!(scan(b"\r\nA", Side::Request), Ok(Line::End { used: 2 }));
-        assert_eq!(scan(b"\n", Side::Request), Ok(Line::End { used: 1 }));
-        assert_eq!(scan(b"HTTP/1.1 200 OK\r\n", Side::Response), Ok(Line::StatusLine { used: 17 }));
-        assert_eq!(scan(b"HTTP/1.1: a\n", Side::Response), Ok(Line::StatusLine { used: 12 }));
-        assert_eq!(scan(b"HTTP/1.1 200 OK", Side::Response), Ok(Line::Incomplete));
-        assert_eq!(scan(b"HTTP/1.1 200 OK\r\n", Side::Request), Err(8));
+    fn the_end() {
+        assert_eq!(scan(b""), Ok(Line::Incomplete));
+        assert_eq!(scan(b"\r"), Ok(Line::Incomplete));
+        assert_eq!(scan(b"\r\nA"), Ok(Line::End { used: 2 }));
+        assert_eq!(scan(b"\n"), Ok(Line::End { used: 1 }));
     }
 }

@@ -10,7 +10,7 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 /// Finds the first byte below `LIMIT`, which is at most 128.
 #[inline]
 pub(crate) fn find_below<const LIMIT: u8>(text: &[u8]) -> Option<usize> {
-    find(text, |word| below::<LIMIT>(word), |byte| byte < LIMIT)
+    find(text, below::<LIMIT>, |byte| byte < LIMIT)
 }
 
 /// Finds the first byte that may not stand in a request target: a space, a control byte or DEL.

@@ -14,6 +14,8 @@ use http1::{
 
 const ROUNDS: usize = 5_000;
 
+type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// xorshift64*: enough for test input.
 struct Random(u64);
 
@@ -70,7 +72,7 @@ impl Random {
         ends
     }
 
-    fn fields(&mut self, count: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fn fields(&mut self, count: usize) -> Pairs {
         (0..count)
             .map(|_| {
                 let mut name = vec![*self.pick(&[&b'A', &b'x', &b'Z'])];
@@ -93,11 +95,11 @@ fn write_lines(random: &mut Random, out: &mut Vec<u8>, fields: &[(Vec<u8>, Vec<u
     out.extend_from_slice(b"\r\n");
 }
 
-fn pairs(fields: &Fields) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn pairs(fields: &Fields) -> Pairs {
     fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
-fn request_text(random: &mut Random) -> (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>) {
+fn request_text(random: &mut Random) -> (Vec<u8>, Pairs) {
     let mut text = random.pick::<[u8]>(&[b"GET", b"POST", b"PROPPATCH", b"X-Y"]).to_vec();
     text.push(b' ');
     text.extend_from_slice(random.pick::<[u8]>(&[b"/", b"http://a.b:80/", b"/a?", b"/%2e/../"]));
@@ -340,7 +342,7 @@ fn escapes_and_dates_come_back() {
 fn fields_behave_as_a_plain_list() {
     let mut random = Random::new();
     for _ in 0..ROUNDS / 10 {
-        let (mut fields, mut model) = (Fields::new(), Vec::<(Vec<u8>, Vec<u8>)>::new());
+        let (mut fields, mut model) = (Fields::new(), Pairs::new());
         for _ in 0..30 {
             let name = random.pick::<str>(&["A", "a", "b-c", "B-C", "b_c", "Long-Name"]);
             let value = random.text(b"xyz", 12);
