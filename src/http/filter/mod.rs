@@ -9,7 +9,7 @@ mod headers;
 mod range;
 
 use self::{conditional::Verdict, range::Wanted};
-use super::{Exchange, Response, fault};
+use super::{Exchange, Response, fault, response::LastModified};
 use crate::clock;
 
 /// Takes an answer through all filters.
@@ -22,9 +22,9 @@ pub fn apply(exchange: &Exchange, response: Response) -> Response {
         Verdict::Failed => fault::plain(412, exchange),
     };
     let mut response = headers::add(exchange, response, now);
-    // As nginx: of our own answers only these tell when the content changed; an upstream's text is passed on.
+    // As nginx: of our own answers only these tell when the content changed; an upstream's field is passed on.
     let tells_change = matches!(response.status, 200 | 206 | 304);
-    response.last_modified.take_if(|modified| !tells_change && modified.text.is_none());
+    response.last_modified.take_if(|modified| !tells_change && matches!(modified, LastModified::Ours(_)));
     match range::select(&exchange.head, *core.max_ranges, &response) {
         Wanted::Everything => response,
         Wanted::Whole => range::offer(response),
