@@ -55,6 +55,7 @@ struct ProcessSlot {
 pub(crate) struct Shared {
     map: MmapRaw,
     slot: usize,
+    owner: Owner,
 }
 
 impl Shared {
@@ -62,7 +63,7 @@ impl Shared {
     pub(crate) fn open(path: &Path, boot: u64) -> io::Result<Self> {
         let stamp = boot ^ (size_of::<Layout>() as u64);
         let map = map(path)?;
-        let mut shared = Self { map, slot: 0 };
+        let mut shared = Self { map, slot: 0, owner: Owner::current() };
         if shared.layout().stamp.load(Ordering::Acquire) != stamp {
             // Nobody of this boot can be using it: start from zeros, in a file of its own.
             match fs::remove_file(path) {
@@ -84,7 +85,7 @@ impl Shared {
         slots[index].reserved_bytes.store(0, Ordering::Relaxed);
         let leases = self.leases().iter().filter(|lease| lease.load(Ordering::Relaxed) >> 56 == index as u64);
         leases.for_each(|lease| lease.store(0, Ordering::Relaxed));
-        slots[index].owner.store(Owner::current().bits(), Ordering::Release);
+        slots[index].owner.store(self.owner.bits(), Ordering::Release);
         Ok(index)
     }
 
@@ -153,6 +154,11 @@ impl Shared {
 
     pub(crate) fn leases(&self) -> &[AtomicU64; LEASES] {
         &self.layout().leases
+    }
+
+    /// This process.
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// This process's place, as leases name it.

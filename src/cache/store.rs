@@ -186,9 +186,9 @@ impl Zone {
         match temp_dir.filter(|_| self.conf.use_temp_path) {
             Some(dir) => {
                 self.note_temp_dir(dir);
-                TempFile::create(dir, digest)
+                TempFile::create(dir, digest, self.shared.owner())
             }
-            None => TempFile::create(&self.own_temp_dir(), digest),
+            None => TempFile::create(&self.own_temp_dir(), digest, self.shared.owner()),
         }
     }
 

@@ -106,11 +106,11 @@ pub fn later_names() -> impl Iterator<Item = &'static str> {
 
 /// Says whether nginx has a directive of this name that is not here yet.
 pub fn is_later(name: &str) -> bool {
-    let of_protocol = |prefix: &&str| {
-        name.strip_prefix(*prefix)
+    let of_protocol = |prefix: &str| {
+        name.strip_prefix(prefix)
             .is_some_and(|rest| PER_PROTOCOL.split_ascii_whitespace().any(|known| known == rest))
     };
-    PROTOCOLS.iter().any(|prefix| of_protocol(&prefix)) || later_names().any(|known| known == name)
+    PROTOCOLS.iter().any(|prefix| of_protocol(prefix)) || later_names().any(|known| known == name)
 }
 
 #[cfg(test)]

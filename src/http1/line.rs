@@ -27,31 +27,6 @@ pub(crate) enum NameKind {
     Odd,
 }
 
-const NAME: u8 = 0;
-const UNDERSCORE: u8 = 1;
-const ODD: u8 = 2;
-const NAME_END: u8 = 4;
-
-/// What each byte is within a name.
-const CLASS: [u8; 256] = classes();
-
-const fn classes() -> [u8; 256] {
-    let mut table = [ODD; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let ascii = byte as u8;
-        if ascii.is_ascii_alphanumeric() || ascii == b'-' {
-            table[byte] = NAME;
-        } else if ascii == b'_' {
-            table[byte] = UNDERSCORE;
-        } else if ascii <= b' ' || ascii == b':' || ascii == 0x7f {
-            table[byte] = NAME_END;
-        }
-        byte += 1;
-    }
-    table
-}
-
 /// Where a parser is in the lines of a head. Bytes of a line that comes in pieces are searched for its end
 /// once, and are looked at a second time when that has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -132,39 +107,26 @@ pub(crate) fn scan(text: &[u8]) -> Result<Line, usize> {
 /// The length of the name at the start of `text`, and what it is made of.
 #[inline]
 fn scan_name(text: &[u8]) -> (usize, NameKind) {
-    const ENDS: u64 = u64::from_le_bytes([NAME_END; 8]);
-    let (mut len, mut seen) = (0, 0);
-    let mut ended = false;
-    while let Some(chunk) = text[len..].first_chunk::<8>() {
-        let classes = u64::from_le_bytes(chunk.map(|byte| CLASS[byte as usize]));
-        let ends = classes & ENDS;
-        if ends != 0 {
-            let count = swar::first_marked(ends);
-            seen |= classes & ((1 << (8 * count)) - 1);
-            len += count;
-            ended = true;
-            break;
-        }
-        seen |= classes;
-        len += 8;
+    let plain = swar::find_non_name(text).unwrap_or(text.len());
+    match text.get(plain) {
+        None | Some(b':') => (plain, NameKind::Plain),
+        Some(_) => scan_rare_name(text, plain),
     }
-    if !ended {
-        for &byte in &text[len..] {
-            let class = CLASS[byte as usize];
-            if class == NAME_END {
-                break;
-            }
-            seen |= u64::from(class);
-            len += 1;
+}
+
+/// Goes on with a name behind its first `plain` bytes.
+#[cold]
+fn scan_rare_name(text: &[u8], plain: usize) -> (usize, NameKind) {
+    let mut name = NameKind::Plain;
+    for (place, &byte) in text.iter().enumerate().skip(plain) {
+        match byte {
+            0..=b' ' | b':' | 0x7f => return (place, name),
+            b'_' if name == NameKind::Plain => name = NameKind::WithUnderscore,
+            b'_' | b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {}
+            _ => name = NameKind::Odd,
         }
     }
-    const ODDS: u64 = u64::from_le_bytes([ODD; 8]);
-    let name = match seen {
-        0 => NameKind::Plain,
-        _ if seen & ODDS == 0 => NameKind::WithUnderscore,
-        _ => NameKind::Odd,
-    };
-    (len, name)
+    (text.len(), name)
 }
 
 /// Reads a line that has no colon behind a name.

@@ -195,3 +195,52 @@ fn every_variable_is_described() {
     }
     assert_eq!(families.len(), 8, "{families:?}");
 }
+
+#[test]
+fn the_map_names_every_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let layout =
+        text.split("## Layout").nth(1).and_then(|rest| rest.split("```").nth(1)).expect("it has a layout");
+    let mut named = BTreeSet::new();
+    let mut folder = "";
+    for line in layout.lines() {
+        for word in line.split_whitespace() {
+            if let Some(path) = word.strip_suffix('/').filter(|_| line.starts_with(word)) {
+                folder = path;
+            } else if word.ends_with(".rs") {
+                named.insert(format!("{folder}/{word}"));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    for package in ["src", "cache-manager", "cache-loader"] {
+        rust_files(&root.join(package), root, &mut found);
+    }
+    // Folders whose files are alike are named as one.
+    let is_named = |file: &String| {
+        let folder = Path::new(file).parent().map(|folder| format!("{}/*.rs", folder.display()));
+        named.contains(file) || folder.is_some_and(|all| named.contains(&all))
+    };
+    let unnamed: Vec<_> = found.iter().filter(|file| !is_named(file)).collect();
+    assert!(unnamed.is_empty(), "ARCHITECTURE.md does not name {unnamed:#?}");
+    let gone: Vec<_> =
+        named.iter().filter(|name| !name.ends_with("*.rs") && !root.join(name).exists()).collect();
+    assert!(gone.is_empty(), "ARCHITECTURE.md names what is not there: {gone:#?}");
+}
+
+/// Collects the files of a folder, but those that only tie a folder together and those that only test.
+fn rust_files(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "tests" {
+                rust_files(&path, root, found);
+            }
+        } else if name.ends_with(".rs") && !["mod.rs", "tests.rs"].contains(&name.as_str()) {
+            let path = path.strip_prefix(root).expect("it is below");
+            found.insert(path.display().to_string());
+        }
+    }
+}

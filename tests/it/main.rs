@@ -4,6 +4,8 @@ mod support;
 
 #[path = "../parity/mod.rs"]
 mod parity;
+mod caching;
+mod command_line;
 mod docs;
 mod examples;
-mod serving;
+mod processes;

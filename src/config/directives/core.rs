@@ -1,6 +1,6 @@
 //! Limits, files and connections of a location.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use super::error_page::{ERROR_PAGE, ErrorPage};
 use crate::{
@@ -38,7 +38,7 @@ pub enum Root {
 /// Types by extension.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TypesTable {
-    by_extension: HashMap<Vec<u8>, Vec<u8>>,
+    by_extension: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl TypesTable {
@@ -253,7 +253,7 @@ fn types(directive: &Directive, scope: &Scope<'_>) -> Result<Arc<TypesTable>, Pr
     let mut table = TypesTable::default();
     for line in directive.block.iter().flatten() {
         if line.block.is_some() {
-            return Err(line.unterminated());
+            return Err(line.fail(line.args.len(), "unexpected \"{\""));
         }
         for (number, word) in line.args.iter().enumerate() {
             if let Some(previous) = table.insert(&word.text, &line.name.text) {
@@ -291,7 +291,7 @@ pub const TEMP_PATH: Reader<TempPath> =
             let level = parse_number(directive.bytes(number)).filter(|level| (1..=3).contains(level));
             let level = level.and_then(|level| u8::try_from(level).ok());
             level.ok_or_else(|| {
-                directive.fail(number, format!("invalid value \"{}\"", directive.text(number)))
+                directive.fail(number, format!("\"{}\" directive invalid value", directive.name()))
             })
         };
         let levels = (1..directive.args.len()).map(level).collect::<Result<_, _>>()?;
