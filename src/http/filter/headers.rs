@@ -34,7 +34,7 @@ pub(super) fn add(exchange: &Exchange, mut response: Response, now: SystemTime) 
 }
 
 /// Statuses that get fields without `always`.
-fn is_fitting(status: u16) -> bool {
+pub(super) fn is_fitting(status: u16) -> bool {
     matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 

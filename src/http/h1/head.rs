@@ -51,7 +51,7 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
         return;
     }
     http1::write_status_line(out, response.status, response.reason.as_deref());
-    out.extend_from_slice(fault::server_line(exchange));
+    fault::write_server(out, exchange);
     write_date(out);
     each_slot(exchange, response, framing, |name, value| http1::write_field(out, name, value));
     write_connection(out, exchange, response);
