@@ -11,5 +11,6 @@ mod docs;
 mod examples;
 mod processes;
 mod proxying;
+mod readme;
 mod real_files;
 mod starting;
