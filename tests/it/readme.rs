@@ -65,7 +65,8 @@ impl Demonstration {
 
 impl Drop for Demonstration {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Not killed, so that its children end with it.
+        proc::signal(self.child.id(), Signal::SIGTERM);
         let _ = self.child.wait();
     }
 }
