@@ -4,6 +4,8 @@
 //! before its row; a row goes before its file; a file that does not match its row is a miss, and the row goes.
 //! Except where a method says otherwise it may block, and belongs on a thread for disk work.
 
+#[cfg(test)]
+mod crash_tests;
 mod maintain;
 mod open;
 mod read;
@@ -42,14 +44,14 @@ const EVICT_FILES: usize = 64;
 /// Keys without a file whose uses are counted in memory; past that they are read from the index again.
 const COUNTED_KEYS: usize = 8192;
 
-/// A cache, as one process has it open. Dropping it writes out and syncs the index.
+/// A cache, as one process has it open. Dropping it closes it ([`Zone::close`]).
 pub struct Zone {
     conf: Arc<CachePath>,
     shared: Arc<Shared>,
     index: Arc<Index>,
     pending: Arc<Pending>,
     changes: SyncSender<Change>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     uses: Mutex<HashMap<Digest, u32>>,
     temp_dirs: Mutex<Vec<PathBuf>>,
 }
