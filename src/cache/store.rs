@@ -34,6 +34,7 @@ use crate::index::Index;
 use crate::key::{Digest, Key, path_of};
 use crate::lease::{self, FillPermit, Lease};
 use crate::pending::Pending;
+use crate::recent::Recent;
 use crate::room::{NoRoom, Room, on_disk};
 use crate::shared::Shared;
 use crate::temp::{Completion, TempFile};
@@ -53,6 +54,7 @@ pub struct Zone {
     changes: SyncSender<Change>,
     writer: Mutex<Option<JoinHandle<()>>>,
     uses: Mutex<HashMap<Digest, u32>>,
+    recent: Recent,
     temp_dirs: Mutex<Vec<PathBuf>>,
 }
 
@@ -149,7 +151,10 @@ impl Zone {
 
     /// Records a use, where the last one on record is older than ten seconds. Never blocks: where the queue is full the use is forgotten.
     pub fn touch(&self, digest: &Digest, now: SystemTime) {
-        self.offer(Change::Touch { digest: *digest, now: seconds(now) });
+        let now = seconds(now);
+        if self.recent.is_due(digest, now) {
+            self.offer(Change::Touch { digest: *digest, now });
+        }
     }
 
     /// Asks to fill a key. The lease lapses after `age` (`proxy_cache_lock_age`), or with this process.

@@ -17,6 +17,7 @@ use crate::index::{Batch, Index, Row};
 use crate::key::{Digest, path_of};
 use crate::lease::FillPermit;
 use crate::pending::Pending;
+use crate::recent::TOUCH_SECONDS;
 use crate::room::{Room, on_disk};
 use crate::shared::Shared;
 
@@ -31,8 +32,6 @@ const WAIT: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_secs(5);
 /// And how many commits when it never is idle: about five seconds too, at the pace of the waits.
 const COMMITS_UNSYNCED: u32 = 1000;
-/// A use is recorded only where the last one on record is this old.
-const TOUCH_SECONDS: u32 = 10;
 
 /// A wish to change the index. What a change holds (room, permit) is given up once it is committed.
 pub(crate) enum Change {

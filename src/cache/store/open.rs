@@ -18,6 +18,7 @@ use crate::index::Index;
 use crate::marker::{Coverage, Marker, Stop, Verdict, place_of, verdict};
 use crate::pending::Pending;
 use crate::process;
+use crate::recent::Recent;
 use crate::shared::{Predecessors, Shared, Warmth};
 use crate::store::Zone;
 use crate::temp::create_dirs;
@@ -171,6 +172,7 @@ impl Zone {
             changes,
             writer: Mutex::new(Some(writer)),
             uses: Mutex::new(HashMap::new()),
+            recent: Recent::new(),
             temp_dirs: Mutex::new(Vec::new()),
         })
     }
