@@ -105,9 +105,9 @@ impl Index {
     pub(crate) fn oldest_use(&self) -> heed::Result<Option<SystemTime>> {
         let txn = self.env.read_txn()?;
         let first = self.ages.first(&txn)?;
-        Ok(first.and_then(|(key, _)| split_age(key)).map(|(last_use, _)| {
-            UNIX_EPOCH + Duration::from_secs(u64::from(last_use))
-        }))
+        Ok(first
+            .and_then(|(key, _)| split_age(key))
+            .map(|(last_use, _)| UNIX_EPOCH + Duration::from_secs(u64::from(last_use))))
     }
 
     /// Directories outside the cache in which fills made temporary files.
@@ -182,7 +182,9 @@ impl Batch<'_> {
     /// The first `count` digests by last use, oldest first.
     pub(crate) fn oldest(&self, count: usize) -> heed::Result<Vec<(u32, Digest)>> {
         let ages = self.index.ages.iter(&self.txn)?.take(count);
-        ages.map(|entry| Ok(entry.ok().and_then(|(key, _)| split_age(key)))).filter_map(Result::transpose).collect()
+        ages.map(|entry| Ok(entry.ok().and_then(|(key, _)| split_age(key))))
+            .filter_map(Result::transpose)
+            .collect()
     }
 
     /// Remembers a directory in which fills make temporary files.

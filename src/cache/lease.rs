@@ -54,7 +54,8 @@ impl Drop for FillPermit {
     fn drop(&mut self) {
         if let Some((place, bits)) = self.held {
             // It may have lapsed and belong to another by now: then it is not ours to give up.
-            let _ = self.shared.leases()[place].compare_exchange(bits, 0, Ordering::AcqRel, Ordering::Relaxed);
+            let _ =
+                self.shared.leases()[place].compare_exchange(bits, 0, Ordering::AcqRel, Ordering::Relaxed);
         }
     }
 }
@@ -62,7 +63,8 @@ impl Drop for FillPermit {
 /// Asks for the lease of a digest, for `age` from `now` on.
 pub(crate) fn take(shared: &Arc<Shared>, digest: &Digest, age: Duration, now: SystemTime) -> Lease {
     let tick = ticks(now);
-    let wanted = Entry { slot: shared.slot(), tag: tag_of(digest), deadline: tick.wrapping_add(age_in_ticks(age)) };
+    let wanted =
+        Entry { slot: shared.slot(), tag: tag_of(digest), deadline: tick.wrapping_add(age_in_ticks(age)) };
     let granted = |held| Lease::Granted(FillPermit { digest: *digest, held, shared: Arc::clone(shared) });
     loop {
         let mut free = None;
@@ -98,7 +100,8 @@ struct Entry {
 
 impl Entry {
     fn read(bits: u64) -> Option<Self> {
-        let entry = Self { slot: (bits >> 56) as u8, tag: (bits >> 32) as u32 & TAG_BITS, deadline: bits as u32 };
+        let entry =
+            Self { slot: (bits >> 56) as u8, tag: (bits >> 32) as u32 & TAG_BITS, deadline: bits as u32 };
         (bits != 0).then_some(entry)
     }
 

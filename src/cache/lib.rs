@@ -14,6 +14,7 @@ mod marker;
 mod pending;
 pub mod policy;
 mod process;
+mod recent;
 mod room;
 mod shared;
 mod store;
@@ -26,7 +27,8 @@ pub use crate::lease::{FillPermit, Lease};
 pub use crate::policy::vary::variant;
 pub use crate::room::{NoRoom, Room};
 pub use crate::store::{
-    Committed, Identity, OpenError, ReadError, Renewed, Role, Stats, StoreError, StoredEntry, Zone, discard_index,
+    Committed, Identity, OpenError, ReadError, Renewed, Role, Stats, StoreError, StoredEntry, Zone,
+    discard_index,
 };
 pub use crate::temp::TempFile;
 pub use crate::writer::{Durability, Evicted, Eviction, Until};

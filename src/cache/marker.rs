@@ -125,7 +125,11 @@ mod tests {
             ("killed, same boot", Some(marker(7, Stop::Unclean, Complete)), Keep(Complete)),
             ("killed, the loader too", Some(marker(7, Stop::Unclean, Partial)), Keep(Partial)),
             ("clean, other boot", Some(marker(6, Stop::Clean, Complete)), Keep(Complete)),
-            ("killed, other boot", Some(marker(6, Stop::Unclean, Complete)), Rebuild(UncleanStopBeforeReboot)),
+            (
+                "killed, other boot",
+                Some(marker(6, Stop::Unclean, Complete)),
+                Rebuild(UncleanStopBeforeReboot),
+            ),
         ];
         for (name, found, wanted) in cases {
             assert_eq!(verdict(found.as_ref(), "1:2 /cache", 7), wanted, "{name}");

@@ -14,7 +14,7 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// The calling process. Asked anew each time, since a fork changes the answer.
+    /// The calling process. Reads `/proc`: ask once, but anew after a fork.
     pub(crate) fn current() -> Self {
         let pid = std::process::id();
         Self { pid, start: start_of(pid).unwrap_or(0) }

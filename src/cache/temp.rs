@@ -20,6 +20,7 @@ use crate::process::Owner;
 pub struct TempFile {
     file: Arc<File>,
     path: PathBuf,
+    owner: Owner,
     len: u64,
     prefix: Option<Prefix>,
     renamed: bool,
@@ -27,10 +28,10 @@ pub struct TempFile {
 
 impl TempFile {
     /// Creates a file for a digest, and the directory if need be.
-    pub(crate) fn create(dir: &Path, digest: &Digest) -> io::Result<Self> {
+    pub(crate) fn create(dir: &Path, digest: &Digest, owner: Owner) -> io::Result<Self> {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let path = dir.join(format!("{}.{:x}.{serial}", hex(digest), Owner::current().bits()));
+        let path = dir.join(format!("{}.{:x}.{serial}", hex(digest), owner.bits()));
         let create = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
         let file = match create() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -39,7 +40,7 @@ impl TempFile {
             }
             other => other?,
         };
-        Ok(Self { file: Arc::new(file), path, len: 0, prefix: None, renamed: false })
+        Ok(Self { file: Arc::new(file), path, owner, len: 0, prefix: None, renamed: false })
     }
 
     /// Writes what stands before the body; the first thing to write.
@@ -108,7 +109,7 @@ impl TempFile {
                 Ok(Arc::clone(&self.file))
             }
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                let mut copy = Self::create(near, digest)?;
+                let mut copy = Self::create(near, digest, self.owner)?;
                 copy_whole(&self.file, &copy.file)?;
                 rename_into(&copy.path, target)?;
                 copy.renamed = true;

@@ -9,7 +9,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
-use std::thread;
 use std::time::Duration;
 
 use config::CachePath;
@@ -18,28 +17,28 @@ use crate::index::{Batch, Index, Row};
 use crate::key::{Digest, path_of};
 use crate::lease::FillPermit;
 use crate::pending::Pending;
-use crate::room::Room;
+use crate::recent::TOUCH_SECONDS;
+use crate::room::{Room, on_disk};
 use crate::shared::Shared;
 
 /// Changes that may wait; then their senders do, and touches are dropped.
 pub(crate) const QUEUE: usize = 4096;
 /// Changes in one transaction. It holds the lock that writers of other processes wait for.
 const BATCH: usize = 500;
-/// How long the first change of a batch waits for others: a commit alone costs six times a change in company.
-const LINGER: Duration = Duration::from_millis(5);
+/// How often, and how long each time, a batch waits for more: a commit alone costs six times a change in company.
+const WAITS: u32 = 5;
+const WAIT: Duration = Duration::from_millis(1);
 /// How long the index stays unsynced when nothing else happens.
 const IDLE: Duration = Duration::from_secs(5);
-/// And how many commits when it never is idle: at the pace of `LINGER`, five seconds too.
+/// And how many commits when it never is idle: about five seconds too, at the pace of the waits.
 const COMMITS_UNSYNCED: u32 = 1000;
-/// A use is recorded only where the last one on record is this old.
-const TOUCH_SECONDS: u32 = 10;
 
 /// A wish to change the index. What a change holds (room, permit) is given up once it is committed.
 pub(crate) enum Change {
     /// A file has taken its name.
     #[expect(dead_code, reason = "room and permit are held until the row is committed")]
     Insert { digest: Digest, size_bytes: u64, now: u32, room: Room, permit: FillPermit },
-    /// A file was found that has no row.
+    /// A file was found: it may have no row, or that of a file before it.
     Adopt { digest: Digest, size_bytes: u64, now: u32 },
     /// An entry was used.
     Touch { digest: Digest, now: u32 },
@@ -95,6 +94,8 @@ pub struct Evicted {
     pub entries: u64,
     /// What their files took.
     pub bytes: u64,
+    /// Whether it went as far as it should.
+    pub reached: bool,
 }
 
 /// The thread's belongings.
@@ -165,7 +166,7 @@ impl Writer {
         for digest in changes.iter().filter_map(inserted) {
             self.pending.committed(&digest);
         }
-        self.finish(&after);
+        self.finish(after);
         // Rooms and permits end here, when the rows that stand for them are visible.
         drop(changes);
     }
@@ -176,7 +177,7 @@ impl Writer {
             self.apply(&mut batch, change, after)?;
         }
         self.keep_to_keys_zone(&mut batch, after)?;
-        self.commit_batch(batch)
+        self.commit_batch(batch, after)
     }
 
     fn apply(&self, batch: &mut Batch<'_>, change: &Change, after: &mut Aftermath) -> heed::Result<()> {
@@ -188,7 +189,14 @@ impl Writer {
                 batch.put(digest, Row { last_use: *now, uses, size_bytes: *size_bytes })
             }
             Change::Adopt { digest, size_bytes, now } => match batch.row(digest)? {
-                Some(row) if row.has_file() => Ok(()),
+                Some(row) if row.size_bytes == *size_bytes => Ok(()),
+                Some(row) if row.has_file() => {
+                    // Replaced by a process that was killed before its row was written, or just now: the file says.
+                    match fs::metadata(path_of(&self.conf, digest)) {
+                        Ok(file) => batch.put(digest, Row { size_bytes: on_disk(file.len()), ..row }),
+                        Err(_) => Ok(()),
+                    }
+                }
                 before => {
                     let uses = before.map_or(1, |row| row.uses);
                     batch.put(digest, Row { last_use: *now, uses, size_bytes: *size_bytes })
@@ -208,15 +216,18 @@ impl Writer {
             Change::Forget { digest } if path_of(&self.conf, digest).exists() => Ok(()),
             Change::Forget { digest } => batch.remove(digest).map(|_| ()),
             Change::Remove { digest } => {
-                after.doomed.push(*digest);
-                batch.remove(digest).map(|_| ())
+                // Without a row too: the file may be one that the loader has not reached.
+                let row = batch.remove(digest)?.filter(|row| row.has_file());
+                after.doom(digest, row.unwrap_or(Row { last_use: 0, uses: 0, size_bytes: 1 }));
+                Ok(())
             }
             Change::NoteTempDir(dir) => batch.note_temp_dir(dir.as_os_str().as_encoded_bytes()),
             Change::Flush(..) | Change::Evict(..) | Change::Stop => unreachable!("barriers are taken out"),
         }
     }
 
-    fn commit_batch(&self, batch: Batch<'_>) -> heed::Result<()> {
+    fn commit_batch(&self, batch: Batch<'_>, after: &mut Aftermath) -> heed::Result<()> {
+        after.leaving = (after.bytes > 0).then(|| Room::new(&self.shared, after.bytes));
         let (entries, bytes) = (batch.entries()?, batch.stored_bytes());
         // Set before the lock is given up, so that the last writer's totals are the ones that stay.
         let before = self.shared.totals();
@@ -229,8 +240,8 @@ impl Writer {
         let over = batch.entries()?.saturating_sub(self.most_keys);
         let over = usize::try_from(over).unwrap_or(BATCH).min(BATCH);
         for (_, digest) in batch.oldest(over)? {
-            if batch.remove(&digest)?.is_some_and(Row::has_file) {
-                after.doomed.push(digest);
+            if let Some(row) = batch.remove(&digest)? {
+                after.doom(&digest, row);
             }
         }
         Ok(())
@@ -244,7 +255,7 @@ impl Writer {
             // Their files go all the same: on a full disk that is what makes room for the next commit.
             self.report("could not write the index", &error);
         }
-        self.finish(&after);
+        self.finish(after);
         evicted
     }
 
@@ -258,6 +269,7 @@ impl Writer {
                 Until::AllGone => false,
             };
             if done {
+                out.reached = true;
                 break;
             }
             // Its file has just been replaced, and a row for that one is on its way.
@@ -267,16 +279,14 @@ impl Writer {
             if let Some(row) = batch.remove(&digest)? {
                 out.entries += 1;
                 out.bytes += row.size_bytes;
-                if row.has_file() {
-                    after.doomed.push(digest);
-                }
+                after.doom(&digest, row);
             }
         }
-        self.commit_batch(batch)
+        self.commit_batch(batch, after)
     }
 
     /// The rows are gone: now the files may go, and then readers are told to look.
-    fn finish(&self, after: &Aftermath) {
+    fn finish(&self, after: Aftermath) {
         // A file that was stored under the same name since then stays.
         for digest in after.doomed.iter().filter(|digest| !self.pending.contains(digest)) {
             let path = path_of(&self.conf, digest);
@@ -288,6 +298,7 @@ impl Writer {
             }
             self.shared.advance(digest);
         }
+        drop(after.leaving);
     }
 
     fn sync(&mut self) {
@@ -309,6 +320,18 @@ impl Writer {
 #[derive(Default)]
 struct Aftermath {
     doomed: Vec<Digest>,
+    bytes: u64,
+    /// Counts them until they are gone: a fill must not take their room before.
+    leaving: Option<Room>,
+}
+
+impl Aftermath {
+    fn doom(&mut self, digest: &Digest, row: Row) {
+        if row.has_file() {
+            self.doomed.push(*digest);
+            self.bytes += row.size_bytes;
+        }
+    }
 }
 
 /// Collects a batch, up to the first change that stands on its own.
@@ -318,16 +341,20 @@ fn gather(first: Change, queue: &Receiver<Change>) -> (Vec<Change>, Option<Chang
         return (changes, Some(first));
     }
     changes.push(first);
-    let mut lingered = false;
+    let mut waits = WAITS;
     while changes.len() < BATCH {
-        match queue.try_recv() {
-            Ok(change) if is_barrier(&change) => return (changes, Some(change)),
-            Ok(change) => changes.push(change),
-            Err(TryRecvError::Empty) if !lingered => {
-                thread::sleep(LINGER);
-                lingered = true;
+        let next = match queue.try_recv() {
+            Err(TryRecvError::Empty) if waits > 0 => {
+                waits -= 1;
+                queue.recv_timeout(WAIT).ok()
             }
-            Err(_) => break,
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            Ok(change) => Some(change),
+        };
+        match next {
+            Some(barrier) if is_barrier(&barrier) => return (changes, Some(barrier)),
+            Some(change) => changes.push(change),
+            None => {}
         }
     }
     (changes, None)

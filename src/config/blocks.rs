@@ -53,7 +53,7 @@ pub fn config(directives: &[Directive], scope: &mut Scope<'_>) -> Config {
         Some(block) => config.events = self::events(inside(block), scope),
         None => scope.report(Problem::nowhere("no \"events\" section in configuration")),
     }
-    config.http = http.map(|block| self::http(inside(block), scope));
+    config.http = http.map(|block| self::http(block, scope));
     config
 }
 
@@ -122,13 +122,13 @@ fn events(block: &[Directive], scope: &Scope<'_>) -> EventsConf {
     events
 }
 
-fn http(block: &[Directive], scope: &mut Scope<'_>) -> HttpConf {
-    name_things(block, scope);
+fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
+    name_things(inside(block), scope);
     let scope = &*scope;
     let mut core = ServerCore::default();
     let mut outer = LocationConf { id: scope.location_id(), ..LocationConf::default() };
     let mut servers = Vec::new();
-    each(block, H, scope, |directive| {
+    each(inside(block), H, scope, |directive| {
         match &*directive.name.text {
             b"server" => servers.push(directive),
             // These were read before all else, so that others can refer to them.
@@ -138,6 +138,7 @@ fn http(block: &[Directive], scope: &mut Scope<'_>) -> HttpConf {
         Some(Ok(()))
     });
     outer.settle(scope);
+    scope.settle(outer.proxy.settle_buffers(block));
     let built: Vec<Listening> =
         servers.into_iter().map(|block| server(block, &core, &outer, scope)).collect();
     HttpConf {
@@ -161,6 +162,10 @@ fn name_things(block: &[Directive], scope: &mut Scope<'_>) {
                 scope.formats.insert(format.name.clone(), Arc::new(format));
             }),
             b"proxy_cache_path" => cache_path(directive, scope).and_then(|cache| {
+                if scope.zones.values().any(|known| known.path == cache.path) {
+                    let message = format!("the same path name \"{}\" is used twice", cache.path.display());
+                    return Err(directive.fail(0, message));
+                }
                 match scope.zones.insert(cache.name.clone(), Arc::new(cache)) {
                     None => Ok(()),
                     Some(known) => Err(directive.fail(0, format!("duplicate zone \"{}\"", known.name))),
@@ -229,6 +234,7 @@ fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scop
     }
     core.inherit(outer_core);
     conf.inherit(outer);
+    scope.settle(conf.proxy.settle_buffers(block));
     let locations = self::locations(&locations, &conf, scope);
     let server = ServerConf {
         names,
@@ -341,6 +347,7 @@ fn location(block: &Directive, name: LocationName, outer: &LocationConf, scope: 
         Some(Ok(()))
     });
     conf.inherit(outer);
+    scope.settle(conf.proxy.settle_buffers(block));
     let passed = pass.map(|directive| {
         let mut pass = proxy_pass(directive, &conf.name, scope)?;
         pass.redirect = redirect_rules(directive, &pass, &conf.name, &conf.proxy)?;
@@ -360,6 +367,7 @@ impl LocationConf {
             .apply(directive, scope)
             .or_else(|| self.headers.apply(directive, scope))
             .or_else(|| self.log.apply(directive, scope))
+            .or_else(|| self.proxy.refuse_mixed_redirect(directive))
             .or_else(|| self.proxy.apply(directive, scope))
             .or_else(|| self.cache.apply(directive, scope))
     }
@@ -384,7 +392,7 @@ impl LocationConf {
             Root::Root(_) => {}
         }
         if matches!(self.name, LocationName::Named(_)) {
-            return Err(directive.complain("cannot be used inside the named location"));
+            return Err(directive.fail(0, "the \"alias\" directive cannot be used inside the named location"));
         }
         let path = root_template(directive, scope)?;
         self.core.document_root = Setting::written(Root::Alias(path));

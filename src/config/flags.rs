@@ -1,9 +1,9 @@
 //! Sets of words in which each word may be there or not: `proxy_next_upstream error timeout`.
 
-use crate::{parse::Directive, source::Problem, values::accepted};
+use crate::{parse::Directive, settings::Join, source::Problem, values::accepted};
 
 /// A set made by [`flags!`].
-pub trait Flags: Default {
+pub trait Flags: Default + Join {
     /// Its words.
     const WORDS: &'static [&'static str];
 
@@ -26,15 +26,17 @@ pub trait Flags: Default {
                 report(Problem::warning(directive.args[number].span, format!("duplicate value \"{word}\"")));
             }
         }
+        // Lets a word that beats all do so.
+        set.join(Self::default());
         Ok(set)
     }
 }
 
-/// Makes a set: a struct of bools, its words, and how pieces are joined.
+/// Makes a set: a struct of bools, its words, and how pieces are joined. `off beats all` clears the others, as in nginx.
 macro_rules! flags {
     ($(#[$outer:meta])* pub struct $set:ident {
         $(#[doc = $about:literal] $field:ident = $word:literal,)*
-    }) => {
+    } $($alone:ident beats all)?) => {
         $(#[$outer])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub struct $set {
@@ -53,6 +55,9 @@ macro_rules! flags {
         impl $crate::settings::Join for $set {
             fn join(&mut self, more: Self) {
                 $(self.$field |= more.$field;)*
+                $(if self.$alone {
+                    *self = Self { $alone: true, ..Self::default() };
+                })?
             }
         }
     };

@@ -91,7 +91,7 @@ pub struct Loaded {
 ///
 /// What is wrong comes in nginx's order: first what it finds while it reads, and then what it finds in the whole.
 pub fn load(source: &Source, lookup: &dyn HostLookup) -> Result<Loaded, Vec<Diagnostic>> {
-    let mut texts = Texts::open(source).map_err(|problem| vec![problem])?;
+    let mut texts = Texts::open(source).map_err(|message| vec![Diagnostic::bare(message)])?;
     let mut problems = Vec::new();
     let directives = parse_all(&mut texts, &mut problems);
     let mut scope = Scope::new(source, &texts, lookup);

@@ -4,12 +4,15 @@
 
 use std::sync::Arc;
 
+/// Names of groups with their numbers.
+type GroupNames = Arc<[(Arc<str>, usize)]>;
+
 /// A compiled expression.
 #[derive(Debug, Clone)]
 pub struct Regex {
     inner: pcre2::bytes::Regex,
     text: Arc<str>,
-    names: Arc<[(Arc<str>, usize)]>,
+    names: GroupNames,
 }
 
 /// Whether letters match in either case.
@@ -93,7 +96,7 @@ fn reason(error: &pcre2::Error) -> String {
 pub struct Captures {
     subject: Vec<u8>,
     ranges: Vec<Option<(usize, usize)>>,
-    names: Option<Arc<[(Arc<str>, usize)]>>,
+    names: Option<GroupNames>,
 }
 
 impl Captures {

@@ -127,12 +127,13 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// Reads the main text, which becomes number 0, and the command line's, number 1 where there is one.
-    pub fn open(source: &Source) -> Result<Self, Diagnostic> {
+    /// Reads the main text, which becomes number 0, and the command line's, number 1 where there is one; or says in nginx's
+    /// words why it cannot.
+    pub fn open(source: &Source) -> Result<Self, String> {
         let (path, text, embedded) = match &source.main {
             MainText::File(path) => {
                 let path = source.prefix.join(path);
-                let text = fs::read(&path).map_err(|error| Diagnostic::bare(open_failed(&path, &error)))?;
+                let text = fs::read(&path).map_err(|error| open_failed(&path, &error))?;
                 (path, text, false)
             }
             MainText::Embedded { name, text } => (name.clone(), text.clone().into_bytes(), true),

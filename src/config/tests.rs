@@ -1,6 +1,6 @@
 //! The whole package: text in, tree or messages out.
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::*;
 
@@ -40,6 +40,19 @@ fn http(inside: &str) -> HttpConf {
     loaded(&format!("events {{}} http {{ {inside} }}")).config.http.expect("there is an http block")
 }
 
+/// Loads one server and returns its location for a path.
+fn location_of(server: &str, path: &str) -> String {
+    let http = http(&format!("server {{ {server} }}"));
+    match http.servers[0].locations.find(path.as_bytes()) {
+        None => "none".to_owned(),
+        Some(Found::WantsSlash { location }) => format!("{} wants a slash", location.name),
+        Some(Found::Location { location, captures }) => match captures.group(1) {
+            Some(caught) => format!("{} caught {}", location.name, String::from_utf8_lossy(caught)),
+            None => location.name.to_string(),
+        },
+    }
+}
+
 fn first_lines(problems: &[Diagnostic]) -> Vec<String> {
     let first = |problem: &Diagnostic| problem.to_string().lines().next().unwrap_or_default().to_owned();
     problems.iter().map(first).collect()
@@ -48,12 +61,457 @@ fn first_lines(problems: &[Diagnostic]) -> Vec<String> {
 /// Loads a text that is wrong and returns what is said, without the file's name.
 fn complaints(text: &str) -> Vec<String> {
     let problems = load(&source(text), &Hosts).expect_err(text);
-    first_lines(&problems).into_iter().map(|line| line.replace(" in larder.conf:", " in :")).collect()
+    first_lines(&problems).into_iter().map(|line| line.replace("in larder.conf:", "in :")).collect()
+}
+
+/// Compares the errors of texts, all on their second line, with what nginx says.
+fn compare_errors(cases: &[(String, &str)]) {
+    for (text, wanted) in cases {
+        let wanted = format!("[emerg] {wanted} in :2");
+        let errors: Vec<_> =
+            complaints(text).into_iter().filter(|line| line.starts_with("[emerg]")).collect();
+        assert_eq!(errors, [wanted], "{text}");
+    }
 }
 
 #[test]
-fn smoke() {
-    let conf = http("server { listen 8080; location / { return 200 ok; } }");
-    assert_eq!(conf.servers.len(), 1);
-    println!("{:?}", complaints("events {}\nhttp { server {\n lisen 80;\n root a b;\n } }"));
+fn errors_of_blocks_and_servers_read_as_nginxs() {
+    let main = |text: &str| format!("events {{}}\n{text}");
+    let http = |text: &str| format!("events {{}}\nhttp {{ {text} }}");
+    let cases = [
+        (main("http {"), "unexpected end of file, expecting \"}\""),
+        (main("}"), "unexpected \"}\""),
+        (main(";"), "unexpected \";\""),
+        (main("daemon"), "unexpected end of file, expecting \";\" or \"}\""),
+        (main("foo;"), "unknown directive \"foo\""),
+        (
+            main("daemon maybe;"),
+            "invalid value \"maybe\" in \"daemon\" directive, it must be \"on\" or \"off\"",
+        ),
+        (main("daemon;"), "invalid number of arguments in \"daemon\" directive"),
+        (main("daemon on; daemon on;"), "\"daemon\" directive is duplicate"),
+        (main("daemon {}"), "directive \"daemon\" is not terminated by \";\""),
+        (main("http;"), "directive \"http\" has no opening \"{\""),
+        (main("listen 80;"), "\"listen\" directive is not allowed here"),
+        (main("stream {}"), "\"stream\" directive is not supported yet"),
+        (main("include /nowhere;"), "open() \"/nowhere\" failed (2: No such file or directory)"),
+        (http("gzip on;"), "\"gzip\" directive is not supported yet"),
+        (
+            http("server { listen 80 ssl; }"),
+            "the \"ssl\" parameter of the \"listen\" directive is not supported yet",
+        ),
+        (http("server { listen 0; }"), "invalid port in \"0\" of the \"listen\" directive"),
+        (
+            http("server { listen nowhere:80; }"),
+            "host not found in \"nowhere:80\" of the \"listen\" directive",
+        ),
+        (http("server { listen 80; listen 80; }"), "a duplicate listen 0.0.0.0:80"),
+        (
+            http("server { listen 80 default_server; } server { listen 80 default_server; }"),
+            "a duplicate default server for 0.0.0.0:80",
+        ),
+        (
+            http("server { listen 80 backlog=5; } server { listen 80 backlog=5; }"),
+            "duplicate listen options for 0.0.0.0:80",
+        ),
+        (http("server { server_name ~(; }"), "pcre2_compile() failed: missing closing parenthesis in \"(\""),
+        (http("server { location / {} location / {} }"), "duplicate location \"/\""),
+        (http("server { location ! / {} }"), "invalid location modifier \"!\""),
+        (http("server { location /a { location /b {} } }"), "location \"/b\" is outside location \"/a\""),
+        (
+            http("server { location = /a { location /a/b {} } }"),
+            "location \"/a/b\" cannot be inside the exact location \"/a\"",
+        ),
+        (
+            http("server { location /a { location @b {} } }"),
+            "named location \"@b\" can be on the server level only",
+        ),
+    ];
+    compare_errors(&cases);
+    assert_eq!(complaints("http {}"), ["[emerg] no \"events\" section in configuration"]);
+}
+
+#[test]
+fn errors_of_locations_and_groups_read_as_nginxs() {
+    let http = |text: &str| format!("events {{}}\nhttp {{ {text} }}");
+    let location = |text: &str| format!("events {{}}\nhttp {{ server {{ location / {{ {text} }} }} }}");
+    let cases = [
+        (location("return foo;"), "invalid return code \"foo\""),
+        (location("return 200 $nothing;"), "unknown \"nothing\" variable"),
+        (location("return 200 $ssl_protocol;"), "variable \"ssl_protocol\" is not supported yet"),
+        (
+            location("alias a; root b;"),
+            "\"root\" directive is duplicate, \"alias\" directive was specified earlier",
+        ),
+        (location("error_page 200 /a;"), "value \"200\" must be between 300 and 599"),
+        (location("access_log a nothing;"), "unknown log format \"nothing\""),
+        (location("proxy_pass localhost;"), "invalid URL prefix"),
+        (location("proxy_pass https://localhost;"), "https:// upstreams are not supported yet"),
+        (location("proxy_pass http://nowhere;"), "host not found in upstream \"nowhere\""),
+        (location("proxy_pass http://localhost:0;"), "invalid port in upstream \"localhost:0\""),
+        (location("proxy_cache nothing;"), "\"proxy_cache\" zone \"nothing\" is unknown"),
+        (location("proxy_cache_valid foo 1m;"), "invalid status \"foo\""),
+        (location("proxy_buffers 1 4k;"), "there must be at least 2 \"proxy_buffers\""),
+        (location("proxy_redirect off; proxy_redirect a b;"), "\"proxy_redirect\" directive is duplicate"),
+        (http("upstream a {}"), "no servers are inside upstream"),
+        (http("upstream a { server localhost weight=0; }"), "invalid parameter \"weight=0\""),
+        (http("proxy_cache_path /c keys_zone=a:1;"), "keys zone \"keys_zone=a:1\" is too small"),
+        (http("proxy_cache_path /c keys_zone=a:1m levels=3;"), "invalid \"levels\" \"levels=3\""),
+    ];
+    compare_errors(&cases);
+}
+
+#[test]
+fn all_errors_of_a_run_are_told() {
+    let text = "events {}\nhttp {\n  server {\n    lisen 80;\n    root a b;\n    location / {\n      \
+                proxy_cache_vaild 1m;\n    }\n    return \"a\"b;\n  }\n  bogus { x y; }\n}\n";
+    let wanted = [
+        "[emerg] unexpected \"b\" in :9",
+        "[emerg] unknown directive \"bogus\" in :11",
+        "[emerg] unknown directive \"lisen\" in :4",
+        "[emerg] invalid number of arguments in \"root\" directive in :5",
+        "[emerg] unknown directive \"proxy_cache_vaild\" in :7",
+    ];
+    assert_eq!(complaints(text), wanted);
+}
+
+#[test]
+fn help_says_what_to_do() {
+    let cases = [
+        ("http { server { lisen 80; } }", "did you mean \"listen\"?"),
+        ("http { proxy_cache_vaild 1m; }", "did you mean \"proxy_cache_valid\"?"),
+        ("http { server { location / { proxy_next_upstream tiemout; } } }", "did you mean \"timeout\"?"),
+        ("http { listen 80; }", "it may stand in: server"),
+        ("http { server { listen 80\nserver_name a; } }", "perhaps a \";\" is missing after \"80\""),
+        ("http { sendfile no; }", "did you mean \"on\"?"),
+        ("http { server { location / { return 200 $remote_adr; } } }", "did you mean \"remote_addr\"?"),
+        ("http { server { root }", "a \";\" is missing after \"root\""),
+        ("http { client_body_timeout 1x; }", "a time is seconds, or numbers with ms, s, m, h, d, w: 1m30s"),
+    ];
+    for (text, wanted) in cases {
+        let problems = load(&source(&format!("events {{}} {text}")), &Hosts).expect_err(text);
+        assert_eq!(problems[0].help.as_deref(), Some(wanted), "{text}");
+    }
+}
+
+#[test]
+fn locations_are_found_as_nginx_finds_them() {
+    let cases = [
+        ("exact beats all", "location = /a {} location /a {} location ~ a {}", "/a", "/a"),
+        ("the longest prefix", "location / {} location /a/ {} location /a/b {}", "/a/bc", "/a/b"),
+        (
+            "a shorter prefix behind a longer one that fails",
+            "location /a {} location /ab/c {}",
+            "/ab/d",
+            "/a",
+        ),
+        (
+            "expressions beat prefixes",
+            "location /a {} location ~ \\.(php)$ {}",
+            "/a.php",
+            "\\.(php)$ caught php",
+        ),
+        ("the first expression", "location ~ /(a) {} location ~ /(ab) {}", "/ab", "/(a) caught a"),
+        ("in any case", "location ~* ^/(A)$ {}", "/a", "^/(A)$ caught a"),
+        ("^~ asks no expression", "location ^~ /a {} location ~ a {}", "/ab", "/a"),
+        ("nested", "location /a { location /a/b {} }", "/a/b/c", "/a/b"),
+        ("nested does not match", "location /a { location /a/b {} }", "/a/c", "/a"),
+        (
+            "nested expression",
+            "location /a { location ~ (z)$ {} } location ~ (y) {}",
+            "/a/yz",
+            "(z)$ caught z",
+        ),
+        (
+            "outer expression beats nested prefix",
+            "location /a { location /a/b {} } location ~ (b) {}",
+            "/a/b",
+            "(b) caught b",
+        ),
+        ("prefix in an expression", "location ~ ^/(x) { location ~ (y) {} }", "/xy", "(y) caught y"),
+        (
+            "slash for who passes on",
+            "location /a/ { proxy_pass http://localhost; }",
+            "/a",
+            "/a/ wants a slash",
+        ),
+        ("no slash for files", "location /a/ { root x; }", "/a", "none"),
+        (
+            "no slash for an exact match",
+            "location = /a {} location /a/ { proxy_pass http://localhost; }",
+            "/a",
+            "/a",
+        ),
+        (
+            "no slash for the very prefix",
+            "location /a {} location /a/ { proxy_pass http://localhost; }",
+            "/a",
+            "/a",
+        ),
+        ("named ones are not found by path", "location @a {}", "/a", "none"),
+        ("modifier at its text", "location =/a {} location ~b {}", "/a", "/a"),
+    ];
+    for (name, server, path, wanted) in cases {
+        assert_eq!(location_of(server, path), wanted, "{name}");
+    }
+}
+
+#[test]
+fn servers_are_found_by_name() {
+    let http = http(
+        "server { listen 80; server_name a.test; } server { listen 80; server_name *.test; }
+         server { listen 80 default_server; server_name *.b.test; } server { listen 80; server_name www.*; }
+         server { listen 80; server_name .dot.test; } server { listen 80; server_name ~^(?<who>x+)\\.example$; }",
+    );
+    let found = |host: &str| {
+        let found = http.listeners[0].names.find(host.as_bytes());
+        found.map_or_else(|| "none".to_owned(), |found| found.server.first_name.clone())
+    };
+    let cases = [
+        ("a.test", "a.test"),
+        ("c.test", "*.test"),
+        ("c.b.test", "*.b.test"),
+        ("b.test", "*.test"),
+        ("www.x", "www.*"),
+        ("www.x.y", "www.*"),
+        ("dot.test", "dot.test"),
+        ("a.dot.test", "dot.test"),
+        ("xx.example", "~^(?<who>x+)\\.example$"),
+        ("test", "none"),
+        ("", "none"),
+    ];
+    for (host, wanted) in cases {
+        assert_eq!(found(host), wanted, "{host}");
+    }
+    assert_eq!(http.listeners[0].default_server.first_name, "*.b.test");
+    let captures = http.listeners[0].names.find(b"xxx.example").expect("it matches").captures;
+    assert_eq!(captures.named("who"), Some(&b"xxx"[..]));
+}
+
+#[test]
+fn inner_levels_inherit_what_they_do_not_write() {
+    let http = http(
+        "send_timeout 10s; add_header A 1; add_header B 2; proxy_hide_header X; root /srv;
+         server { send_timeout 20s; location /a { add_header C 3; location /a/b { send_timeout 30s; } } location /c {} }
+         client_body_timeout 7s;",
+    );
+    let at = |path: &str| match http.servers[0].locations.find(path.as_bytes()) {
+        Some(Found::Location { location, .. }) => location.clone(),
+        _ => panic!("{path} has a location"),
+    };
+    let seconds = |path: &str| at(path).core.send_timeout.as_secs();
+    assert_eq!((seconds("/a"), seconds("/a/b"), seconds("/c")), (20, 30, 20));
+    let names =
+        |path: &str| at(path).headers.add_header.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names("/a"), [b"C"]);
+    assert_eq!(names("/a/b"), [b"C"]);
+    assert_eq!(names("/c"), [b"A", b"B"]);
+    assert!(!at("/c").core.send_timeout.is_written());
+    assert_eq!(*at("/c").core.client_body_timeout, Duration::from_secs(7));
+    assert_eq!(*at("/c").core.document_root, Root::Root(Template::text("/srv")));
+}
+
+#[test]
+fn proxy_pass_is_resolved() {
+    let pass = |location: &str, url: &str| {
+        let http = http(&format!(
+            "upstream group {{ server localhost:81; server two.test weight=2 backup; }}
+             server {{ location {location} {{ proxy_pass {url}; }} }}"
+        ));
+        let location = http.servers[0].locations.iter().next().expect("there is one").clone();
+        match &location.content {
+            Content::Proxy(pass) => pass.clone(),
+            Content::Static => panic!("it passes on"),
+        }
+    };
+    let group = |pass: &ProxyPass| match &pass.target {
+        ProxyTarget::Group(group) => group.clone(),
+        ProxyTarget::Variable(_) => panic!("it is a group"),
+    };
+    let named = pass("/a/", "http://group/b/?c");
+    assert_eq!((&*named.host, &*named.port, named.uri.as_deref()), ("group", "80", Some(&b"/b/?c"[..])));
+    assert_eq!(named.location_len, 3);
+    assert_eq!(group(&named).servers[1].addresses.len(), 2);
+    assert!(!group(&named).implicit);
+    let plain = pass("/", "http://two.test:8080");
+    assert_eq!((&*plain.host, &*plain.port, plain.uri.as_deref()), ("two.test:8080", "8080", None));
+    assert!(group(&plain).implicit);
+    let unix = pass("/", "http://unix:/run/x.sock:/uri");
+    assert_eq!((&*unix.host, unix.uri.as_deref()), ("localhost", Some(&b"/uri"[..])));
+    assert_eq!(group(&unix).servers[0].addresses, [PeerAddress::Unix("/run/x.sock".into())]);
+    let six = pass("/", "http://[::1]:90/");
+    assert_eq!((&*six.host, &*six.port), ("[::1]:90", "90"));
+    assert!(matches!(pass("/", "http://$host/x").target, ProxyTarget::Variable(_)));
+}
+
+#[test]
+fn proxy_redirect_default_is_worked_out() {
+    let rules = |inside: &str| {
+        let http = http(&format!("server {{ location /one/ {{ {inside} }} }}"));
+        let location = http.servers[0].locations.iter().next().expect("there is one").clone();
+        let Content::Proxy(pass) = &location.content else { panic!("it passes on") };
+        let shown = |rule: &RedirectRule| match &rule.from {
+            RedirectFrom::Prefix(from) => [from, &rule.to]
+                .map(|template| String::from_utf8_lossy(template.as_text().unwrap_or(b"$")).into_owned())
+                .join(" -> "),
+            RedirectFrom::Regex(regex) => format!("~{}", regex.as_str()),
+        };
+        pass.redirect.iter().map(shown).collect::<Vec<_>>()
+    };
+    assert_eq!(rules("proxy_pass http://localhost/two/;"), ["http://localhost/two/ -> /one/"]);
+    assert_eq!(rules("proxy_pass http://localhost;"), ["http://localhost/ -> /"]);
+    assert_eq!(rules("proxy_pass http://localhost; proxy_redirect off;"), [""; 0]);
+    assert_eq!(
+        rules("proxy_pass http://localhost; proxy_redirect ~a b; proxy_redirect c d;"),
+        ["~a", "c -> d"]
+    );
+    assert_eq!(rules("proxy_pass http://$host;"), [""; 0]);
+}
+
+#[test]
+fn the_command_line_comes_first_and_paths_start_from_the_prefix() {
+    let with_globals =
+        Source { globals: Some("daemon off;".to_owned()), ..source("events {} pid run/x.pid;") };
+    let main = load(&with_globals, &Hosts).expect("it loads").config.main;
+    assert!(!*main.daemon);
+    assert_eq!(*main.pid, PathBuf::from("/prefix/run/x.pid"));
+    let cut_off = Source { globals: Some("daemon off".to_owned()), ..source("events {}") };
+    let problems = load(&cut_off, &Hosts).expect_err("a semicolon is missing");
+    assert_eq!(
+        first_lines(&problems),
+        ["[emerg] unexpected end of parameter, expecting \";\" in command line"]
+    );
+}
+
+#[test]
+fn included_files_are_read_in_order_and_kept_for_display() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join(name), text).expect("a file can be written");
+    };
+    write(
+        "nginx.conf",
+        "events {}\nhttp { include part?.conf; include none*.conf; server { include one; } }\n",
+    );
+    write("part2.conf", "send_timeout 2s;");
+    write("part1.conf", "client_body_timeout 1s;");
+    write("one", "return 204;");
+    let source = Source { main: MainText::File(directory.path().join("nginx.conf")), ..source("") };
+    let loaded = load(&source, &Hosts).expect("it loads");
+    let names: Vec<_> = loaded.files.iter().filter_map(|file| file.path.file_name()).collect();
+    assert_eq!(names, ["nginx.conf", "part1.conf", "part2.conf", "one"]);
+    write("one", "include one;");
+    let problems = load(&source, &Hosts).expect_err("it includes itself");
+    assert!(problems[0].message.contains("too deep"), "{}", problems[0]);
+}
+
+#[test]
+fn mime_types_of_the_embedded_text_are_ours() {
+    let http = http("include mime.types; server {}");
+    assert_eq!(http.defaults.core.types.get(b"CSS"), Some(&b"text/css"[..]));
+    assert_eq!(http.defaults.core.types.get(b"html"), Some(&b"text/html"[..]));
+    assert_eq!(http.defaults.core.types.get(b"nothing"), None);
+}
+
+#[test]
+fn what_has_no_effect_is_told() {
+    let warnings =
+        loaded("events { use poll; } http { open_file_cache max=10; server_names_hash_max_size 12; }")
+            .warnings;
+    let lines = first_lines(&warnings);
+    assert!(lines[0].starts_with("[warn] \"use\" directive has no effect here"), "{lines:?}");
+    assert!(lines[1].starts_with("[warn] \"open_file_cache\" directive has no effect here"), "{lines:?}");
+    assert_eq!(lines.len(), 2);
+}
+
+/// Loads a text with each row's default written out, and without it: the tree must be the same.
+#[test]
+fn defaults_are_as_documented() {
+    let mut compared = 0;
+    for row in rows().filter(|row| !row.default.is_empty() && !row.default.contains(['/', '{', ';'])) {
+        let level = row.levels.names().last().expect("a row has a level");
+        let text = |inside: &str| match level {
+            "main" => format!("{inside} events {{}}"),
+            "events" => format!("events {{ {inside} }}"),
+            "http" => format!("events {{}} http {{ {inside} server {{}} }}"),
+            "server" => format!("events {{}} http {{ server {{ {inside} }} }}"),
+            "upstream" => format!("events {{}} http {{ upstream u {{ server localhost; {inside} }} }}"),
+            _ => format!("events {{}} http {{ server {{ location / {{ {inside} }} }} }}"),
+        };
+        // What is written differs in being written, and in nothing else.
+        let shown = |inside: &str| {
+            format!("{:?}", loaded(&text(inside)).config).replace("origin: Written", "origin: Default")
+        };
+        if matches!(
+            row.name,
+            "user" | "env" | "open_file_cache" | "client_body_temp_path" | "proxy_temp_path"
+        ) {
+            continue;
+        }
+        assert!(
+            shown(&format!("{} {};", row.name, row.default)) == shown(""),
+            "{} {}",
+            row.name,
+            row.default
+        );
+        compared += 1;
+    }
+    assert!(compared > 80, "only {compared} rows have a default to compare");
+}
+
+/// Feeds pieces of the language in random order: whatever comes, it must not panic.
+#[test]
+fn random_text_never_panics() {
+    const PIECES: [&str; 32] = [
+        "http",
+        "server",
+        "location",
+        "{",
+        "}",
+        ";",
+        " ",
+        "\n",
+        "\"",
+        "'",
+        "\\",
+        "$",
+        "${",
+        "#",
+        "/",
+        "~",
+        "=",
+        "listen 80",
+        "events {}",
+        "root",
+        "return 200",
+        "proxy_pass http://localhost",
+        "upstream u",
+        "include",
+        "types",
+        "\u{e4}",
+        "\0",
+        "1m",
+        "error_page 404 =",
+        "(?<a>",
+        "server_name *.",
+        "log_format a",
+    ];
+    for seed in 1..1000_u64 {
+        let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut text = String::new();
+        for _ in 0..(seed % 40) {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            text.push_str(PIECES[(state % 32) as usize]);
+            if state & 64 != 0 {
+                text.push(' ');
+            }
+        }
+        let outcome = std::panic::catch_unwind(|| match load(&source(&text), &Hosts) {
+            Ok(loaded) => first_lines(&loaded.warnings),
+            Err(problems) => first_lines(&problems),
+        });
+        assert!(outcome.is_ok(), "seed {seed} panics: {text:?}");
+    }
 }

@@ -6,14 +6,14 @@
 use std::{borrow::Cow, fmt, io};
 
 use super::Exchange;
-use crate::error_log::{self, Level};
+use crate::error_log::{self, Level, system_words};
 
 mod error_page;
 mod page;
 mod redirect;
 
 pub use error_page::{PageAction, error_page, has_error_page};
-pub use page::{plain, server_line};
+pub use page::{plain, write_server};
 pub use redirect::{absolute, add_slash, returned};
 
 /// A failure while serving.
@@ -205,14 +205,6 @@ pub fn report(exchange: &Exchange, level: Level, what: fmt::Arguments<'_>) {
     );
 }
 
-/// Returns a system error as nginx writes it: `2: No such file or directory`.
-pub fn system_words(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(code) => format!("{code}: {}", nix::errno::Errno::from_raw(code).desc()),
-        None => error.to_string(),
-    }
-}
-
 /// Whom a line in the log is about.
 struct Whom<'a>(&'a Exchange);
 
@@ -291,11 +283,5 @@ mod tests {
         let fault = Fault::body_too_large(2_000_000);
         assert_eq!(fault.status(), 413);
         assert_eq!(fault.to_string(), "client intended to send too large body: 2000000 bytes");
-    }
-
-    #[test]
-    fn system_errors_have_number_and_words() {
-        let error = io::Error::from_raw_os_error(2);
-        assert_eq!(system_words(&error), "2: No such file or directory");
     }
 }

@@ -38,7 +38,10 @@ pub async fn respond(exchange: &mut Exchange) -> Option<Response> {
     let mut entry = Entry::Server;
     loop {
         let fault = match run(exchange, entry).await {
-            Ending::Answer(response) => return Some(finish(exchange, response)),
+            Ending::Answer(response) => match filter::refusal(exchange, &response) {
+                None => return Some(finish(exchange, response)),
+                Some(fault) => fault,
+            },
             Ending::Restart => {
                 if exchange.redirects_left == 0 {
                     return Some(too_many_redirects(exchange));
@@ -199,6 +202,8 @@ fn too_many_redirects(exchange: &mut Exchange) -> Response {
     let what = format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"");
     fault::report(exchange, Level::Error, what);
     exchange.error_page = ErrorPage::Taken;
+    exchange.error_status = Some(500);
+    exchange.keepalive = false;
     let response = fault::plain(500, exchange);
     finish(exchange, response)
 }

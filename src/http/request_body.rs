@@ -20,11 +20,20 @@ use crate::net::Timer;
 /// A request's body while it is being read.
 pub struct RequestBody {
     stage: Stage,
-    asks_to_continue: bool,
+    expectation: Expectation,
     received: u64,
     payload: u64,
     collected: Option<Collected>,
     timer: Option<Timer>,
+}
+
+/// What the client waits for before it sends the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expectation {
+    /// Nothing.
+    None,
+    /// `100 Continue`.
+    Continue,
 }
 
 enum Stage {
@@ -61,13 +70,13 @@ impl BodyLimits {
 
 impl RequestBody {
     /// Sets up the reading of a body with that framing.
-    pub fn new(framing: Framing, asks_to_continue: bool) -> Self {
+    pub fn new(framing: Framing, expectation: Expectation) -> Self {
         let stage = match framing {
             Framing::Empty | Framing::UntilClose | Framing::Length(0) => Stage::Done,
             Framing::Length(left) => Stage::Length { left },
             Framing::Chunked => Stage::Chunked(Box::new(ChunkedDecoder::new(ChunkLimits::default()))),
         };
-        Self { stage, asks_to_continue, received: 0, payload: 0, collected: None, timer: None }
+        Self { stage, expectation, received: 0, payload: 0, collected: None, timer: None }
     }
 
     /// Returns the bytes still announced by Content-Length; none where the body is chunked.
@@ -179,7 +188,7 @@ impl RequestBody {
 
     /// Answers `Expect: 100-continue`, once, when the body is first waited for.
     async fn say_continue(&mut self, client: &Client) -> Result<(), Fault> {
-        if !std::mem::take(&mut self.asks_to_continue) {
+        if std::mem::replace(&mut self.expectation, Expectation::None) == Expectation::None {
             return Ok(());
         }
         let mut left: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -234,7 +243,7 @@ impl RequestBody {
     /// The client's faults.
     pub async fn discard(&mut self, client: &Client, timeout: Duration) -> Result<(), Fault> {
         // The client that still waits for leave to send has its answer already: it will not send.
-        self.asks_to_continue = false;
+        self.expectation = Expectation::None;
         let limits = BodyLimits { payload_bytes: 0, timeout };
         while self.next(client, limits).await?.is_some() {}
         Ok(())

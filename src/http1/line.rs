@@ -6,13 +6,6 @@
 
 use crate::swar;
 
-/// Whose header lines are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Request,
-    Response,
-}
-
 /// What the bytes at the start of a line are. `used` counts the line with its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -22,8 +15,6 @@ pub(crate) enum Line {
     End { used: usize },
     /// A field: the name is `..name_len`, the value `value_start..value_end`.
     Field { name_len: usize, value_start: usize, value_end: usize, used: usize, name: NameKind },
-    /// A second status line in a response, which nginx skips because IIS may send it.
-    StatusLine { used: usize },
 }
 
 /// What bytes a name is made of.
@@ -34,31 +25,6 @@ pub(crate) enum NameKind {
     WithUnderscore,
     /// There are other bytes in it.
     Odd,
-}
-
-const NAME: u8 = 0;
-const UNDERSCORE: u8 = 1;
-const ODD: u8 = 2;
-const NAME_END: u8 = 4;
-
-/// What each byte is within a name.
-const CLASS: [u8; 256] = classes();
-
-const fn classes() -> [u8; 256] {
-    let mut table = [ODD; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let ascii = byte as u8;
-        if ascii.is_ascii_alphanumeric() || ascii == b'-' {
-            table[byte] = NAME;
-        } else if ascii == b'_' {
-            table[byte] = UNDERSCORE;
-        } else if ascii <= b' ' || ascii == b':' || ascii == 0x7f {
-            table[byte] = NAME_END;
-        }
-        byte += 1;
-    }
-    table
 }
 
 /// Where a parser is in the lines of a head. Bytes of a line that comes in pieces are searched for its end
@@ -83,11 +49,11 @@ impl Lines {
 
     /// Reads the line if it is a header line; [`Lines::start`] stays where it begins.
     #[inline]
-    pub fn scan(&mut self, buf: &[u8], side: Side) -> Result<Line, usize> {
+    pub fn scan(&mut self, buf: &[u8]) -> Result<Line, usize> {
         if self.scanned > self.start && self.end(buf).is_none() {
             return Ok(Line::Incomplete);
         }
-        let line = scan(&buf[self.start..], side)?;
+        let line = scan(&buf[self.start..])?;
         if line == Line::Incomplete {
             self.scanned = buf.len();
         }
@@ -109,12 +75,8 @@ impl Lines {
 
 /// Reads the line at the start of `text`. An error is the place of the byte that makes it invalid.
 #[inline]
-pub(crate) fn scan(text: &[u8], side: Side) -> Result<Line, usize> {
+pub(crate) fn scan(text: &[u8]) -> Result<Line, usize> {
     let (name_len, name) = scan_name(text);
-    if name == NameKind::Odd && side == Side::Response && text.starts_with(b"HTTP/") {
-        let end = memchr::memchr(b'\n', text);
-        return Ok(end.map_or(Line::Incomplete, |end| Line::StatusLine { used: end + 1 }));
-    }
     match text.get(name_len) {
         Some(b':') if name_len > 0 => {}
         _ => return without_value(text, name_len, name),
@@ -145,39 +107,26 @@ pub(crate) fn scan(text: &[u8], side: Side) -> Result<Line, usize> {
 /// The length of the name at the start of `text`, and what it is made of.
 #[inline]
 fn scan_name(text: &[u8]) -> (usize, NameKind) {
-    const ENDS: u64 = u64::from_le_bytes([NAME_END; 8]);
-    let (mut len, mut seen) = (0, 0);
-    let mut ended = false;
-    while let Some(chunk) = text[len..].first_chunk::<8>() {
-        let classes = u64::from_le_bytes(chunk.map(|byte| CLASS[byte as usize]));
-        let ends = classes & ENDS;
-        if ends != 0 {
-            let count = swar::first_marked(ends);
-            seen |= classes & ((1 << (8 * count)) - 1);
-            len += count;
-            ended = true;
-            break;
-        }
-        seen |= classes;
-        len += 8;
+    let plain = swar::find_non_name(text).unwrap_or(text.len());
+    match text.get(plain) {
+        None | Some(b':') => (plain, NameKind::Plain),
+        Some(_) => scan_rare_name(text, plain),
     }
-    if !ended {
-        for &byte in &text[len..] {
-            let class = CLASS[byte as usize];
-            if class == NAME_END {
-                break;
-            }
-            seen |= u64::from(class);
-            len += 1;
+}
+
+/// Goes on with a name behind its first `plain` bytes.
+#[cold]
+fn scan_rare_name(text: &[u8], plain: usize) -> (usize, NameKind) {
+    let mut name = NameKind::Plain;
+    for (place, &byte) in text.iter().enumerate().skip(plain) {
+        match byte {
+            0..=b' ' | b':' | 0x7f => return (place, name),
+            b'_' if name == NameKind::Plain => name = NameKind::WithUnderscore,
+            b'_' | b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {}
+            _ => name = NameKind::Odd,
         }
     }
-    const ODDS: u64 = u64::from_le_bytes([ODD; 8]);
-    let name = match seen {
-        0 => NameKind::Plain,
-        _ if seen & ODDS == 0 => NameKind::WithUnderscore,
-        _ => NameKind::Odd,
-    };
-    (len, name)
+    (text.len(), name)
 }
 
 /// Reads a line that has no colon behind a name.
@@ -220,13 +169,9 @@ mod tests {
 
     fn field(line: &str) -> Result<(&str, &str, NameKind), usize> {
         for end in 0..line.len() {
-            assert_eq!(
-                scan(&line.as_bytes()[..end], Side::Request),
-                Ok(Line::Incomplete),
-                "{line:?} to {end}"
-            );
+            assert_eq!(scan(&line.as_bytes()[..end]), Ok(Line::Incomplete), "{line:?} to {end}");
         }
-        match scan(format!("{line}next").as_bytes(), Side::Request)? {
+        match scan(format!("{line}next").as_bytes())? {
             Line::Field { name_len, value_start, value_end, used, name } => {
                 assert_eq!(used, line.len(), "{line:?}");
                 Ok((&line[..name_len], &line[value_start..value_end], name))
@@ -284,19 +229,15 @@ mod tests {
             ("\ra", 0),
             ("\0", 0),
         ] {
-            assert_eq!(scan(line.as_bytes(), Side::Request), Err(place), "{line:?}");
+            assert_eq!(scan(line.as_bytes()), Err(place), "{line:?}");
         }
     }
 
     #[test]
-    fn the_end_and_second_status_lines() {
-        assert_eq!(scan(b"", Side::Request), Ok(Line::Incomplete));
-        assert_eq!(scan(b"\r", Side::Request), Ok(Line::Incomplete));
-        assert_eq!(scan(b"\r\nA", Side::Request), Ok(Line::End { used: 2 }));
-        assert_eq!(scan(b"\n", Side::Request), Ok(Line::End { used: 1 }));
-        assert_eq!(scan(b"HTTP/1.1 200 OK\r\n", Side::Response), Ok(Line::StatusLine { used: 17 }));
-        assert_eq!(scan(b"HTTP/1.1: a\n", Side::Response), Ok(Line::StatusLine { used: 12 }));
-        assert_eq!(scan(b"HTTP/1.1 200 OK", Side::Response), Ok(Line::Incomplete));
-        assert_eq!(scan(b"HTTP/1.1 200 OK\r\n", Side::Request), Err(8));
+    fn the_end() {
+        assert_eq!(scan(b""), Ok(Line::Incomplete));
+        assert_eq!(scan(b"\r"), Ok(Line::Incomplete));
+        assert_eq!(scan(b"\r\nA"), Ok(Line::End { used: 2 }));
+        assert_eq!(scan(b"\n"), Ok(Line::End { used: 1 }));
     }
 }

@@ -10,7 +10,7 @@ use crate::body::{Framing, FramingError, request_framing};
 use crate::fields::Block;
 use crate::head::{Method, Progress, RequestHead, Version};
 use crate::host::{Host, parse_host};
-use crate::line::{Line, Lines, NameKind, Side};
+use crate::line::{Line, Lines, NameKind};
 use crate::target::{self, LineError};
 
 /// What to do with fields whose names have other bytes than letters, digits and hyphens.
@@ -244,16 +244,14 @@ impl RequestParser {
         let rest = &buf[self.lines.start..];
         let skipped = rest.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(rest.len());
         self.lines.go_to(self.lines.start + skipped);
+        if self.lines.start >= rules.first_buffer_bytes {
+            return Err(RequestError::InvalidRequest);
+        }
         if skipped < rest.len() {
             self.buffers = Buffers { used: 0, end: rules.first_buffer_bytes };
             self.stage = Stage::Method;
-            return Ok(true);
         }
-        if self.lines.start < rules.first_buffer_bytes {
-            Ok(false)
-        } else {
-            Err(RequestError::InvalidRequest)
-        }
+        Ok(self.stage == Stage::Method)
     }
 
     /// Parses the request line: nothing if fields follow.
@@ -295,19 +293,18 @@ impl RequestParser {
     ) -> Result<Progress, RequestError> {
         loop {
             let start = self.lines.start;
-            let line = self.lines.scan(buf, Side::Request).map_err(|place| RequestError::InvalidHeader {
+            let line = self.lines.scan(buf).map_err(|place| RequestError::InvalidHeader {
                 start: buf[start..start + place].to_vec(),
                 byte: buf[start + place],
             })?;
             let end = match line {
                 Line::Incomplete => buf.len() + 1,
-                Line::End { used } | Line::Field { used, .. } | Line::StatusLine { used } => start + used,
+                Line::End { used } | Line::Field { used, .. } => start + used,
             };
             self.fit(end, rules).map_err(|_| too_long(&buf[start..]))?;
             match line {
                 Line::Incomplete => return Ok(Progress::NeedMore),
                 Line::End { .. } => return Ok(Progress::Done(end)),
-                Line::StatusLine { .. } => unreachable!("only in responses"),
                 Line::Field { value_end, name, .. } if is_ignored(name, rules) => {
                     ignored.push(buf[start..start + value_end].to_vec());
                 }

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::fields::Block;
 use crate::head::{Progress, ResponseHead, Version};
-use crate::line::{Line, Lines, Side};
+use crate::line::{Line, Lines};
 use crate::target::version_number;
 
 /// Why a response is refused. The text is nginx's.
@@ -91,15 +91,19 @@ impl ResponseParser {
     fn fields(&mut self, buf: &[u8], block: &mut Block<'_>) -> Result<Progress, ResponseError> {
         loop {
             let start = self.lines.start;
-            let line =
-                self.lines.scan(buf, Side::Response).map_err(|place| ResponseError::InvalidHeader {
-                    start: buf[start..start + place].to_vec(),
-                    byte: buf[start + place],
-                })?;
+            // As nginx: IIS may send the status line twice.
+            if buf[start..].starts_with(b"HTTP/") {
+                let Some(end) = self.lines.end(buf) else { return Ok(Progress::NeedMore) };
+                self.lines.go_to(end + 1);
+                continue;
+            }
+            let line = self.lines.scan(buf).map_err(|place| ResponseError::InvalidHeader {
+                start: buf[start..start + place].to_vec(),
+                byte: buf[start + place],
+            })?;
             match line {
                 Line::Incomplete => return Ok(Progress::NeedMore),
                 Line::End { used } => return Ok(Progress::Done(start + used)),
-                Line::StatusLine { used } => self.lines.go_to(start + used),
                 Line::Field { name_len, value_start, value_end, used, .. } => {
                     block.push(start, name_len, value_start, value_end);
                     self.lines.go_to(start + used);

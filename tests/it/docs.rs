@@ -1,4 +1,5 @@
-//! `docs/directives.md` and `docs/variables.md` say what the program says, and their examples are accepted.
+//! `docs/directives.md` and `docs/variables.md` say what the program says; the configurations in all pages are accepted,
+//! and the links between them lead somewhere.
 //!
 //! The head of each directive's section (what it is for, syntax, default, context) comes from the configuration's
 //! own table; `LARDER_WRITE_DOCS=1` writes it anew and adds sections that are missing. What stands below it, the
@@ -6,7 +7,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    env, fmt::Write as _, fs, io,
+    env,
+    fmt::Write as _,
+    fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -24,7 +27,8 @@ fn read_sections(name: &str) -> Sections {
     let text = fs::read_to_string(page(name)).unwrap();
     let mut sections = Sections::new();
     for (number, part) in text.split("\n## ").enumerate() {
-        let (heading, body) = if number == 0 { ("", part) } else { part.split_once('\n').unwrap_or((part, "")) };
+        let (heading, body) =
+            if number == 0 { ("", part) } else { part.split_once('\n').unwrap_or((part, "")) };
         let known = sections.insert(heading.trim_matches('`').replace('`', ""), body.trim().to_owned());
         assert!(known.is_none(), "{name} has \"{heading}\" twice");
     }
@@ -51,7 +55,11 @@ fn head(row: &RowDoc) -> String {
     let syntax = format!("{} {}", row.name, row.syntax);
     let default = if row.default.is_empty() { "none".to_owned() } else { format!("`{}`", row.default) };
     let about = row.about.trim();
-    format!("{about}\n\n- Syntax: `{}{end}`\n- Default: {default}\n- Context: {}", syntax.trim(), contexts(row))
+    format!(
+        "{about}\n\n- Syntax: `{}{end}`\n- Default: {default}\n- Context: {}",
+        syntax.trim(),
+        contexts(row)
+    )
 }
 
 /// Splits a section where its example begins.
@@ -80,7 +88,8 @@ fn write_directives(sections: &Sections, directives: &BTreeMap<String, RowDoc>) 
     let mut text = sections[""].clone() + "\n";
     for (heading, row) in directives {
         let below = sections.get(heading).map_or("", |section| split(section).1);
-        let (name, context) = heading.split_once(' ').map_or((heading.as_str(), ""), |(name, rest)| (name, rest));
+        let (name, context) =
+            heading.split_once(' ').map_or((heading.as_str(), ""), |(name, rest)| (name, rest));
         let heading = format!("`{name}` {context}");
         write!(text, "\n## {}\n\n{}\n\n{below}\n", heading.trim(), head(row)).expect("a string takes all");
     }
@@ -88,28 +97,52 @@ fn write_directives(sections: &Sections, directives: &BTreeMap<String, RowDoc>) 
 }
 
 #[test]
-fn every_directive_has_an_example_that_is_accepted() {
+fn every_directive_has_an_example() {
     let sections = read_sections("directives.md");
+    let lacks_it = |heading: &String, row: &RowDoc| {
+        let section = sections.get(heading).map_or("", String::as_str);
+        !examples(section).any(|(_, text)| text.contains(row.name))
+    };
+    let lacking: Vec<_> = directives().into_iter().filter(|(heading, row)| lacks_it(heading, row)).collect();
+    assert!(lacking.is_empty(), "{lacking:?}");
+}
+
+#[test]
+fn the_configurations_in_all_pages_are_accepted() {
     let mut wrong = String::new();
-    for (heading, row) in directives() {
-        let section = sections.get(&heading).map_or("", String::as_str);
-        let examples: Vec<(&str, &str)> = examples(section).collect();
-        let shows_it = examples.iter().any(|(_, text)| text.contains(row.name));
-        if !shows_it {
-            writeln!(wrong, "{heading}: no example with it").expect("a string takes all");
-        }
-        for (context, text) in examples {
+    for path in pages() {
+        for (context, text) in examples(&fs::read_to_string(&path).unwrap()) {
             if let Err(complaint) = accept(context, text) {
-                writeln!(wrong, "{heading}: {complaint}").expect("a string takes all");
+                writeln!(wrong, "{}: {complaint}\n{text}", path.display()).expect("a string takes all");
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+#[test]
+fn the_links_in_all_pages_lead_somewhere() {
+    for path in pages() {
+        let text = fs::read_to_string(&path).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for target in targets.filter(|target| !target.is_empty() && !target.contains("://")) {
+            let full = path.parent().expect("a page is in a directory").join(target);
+            assert!(full.exists(), "{} links to {target}", path.display());
+        }
+    }
+}
+
+/// Returns all pages of the project.
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = [root.to_owned(), root.join("docs")].into_iter().flat_map(|dir| fs::read_dir(dir).unwrap());
+    let paths = listed.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
 /// Returns the fenced blocks with the context that stands behind "```nginx".
-fn examples(section: &str) -> impl Iterator<Item = (&str, &str)> {
-    section.split("```nginx ").skip(1).filter_map(|block| {
+fn examples(page: &str) -> impl Iterator<Item = (&str, &str)> {
+    page.split("```nginx ").skip(1).filter_map(|block| {
         let (context, rest) = block.split_once('\n')?;
         Some((context, rest.split("```").next()?))
     })
@@ -133,9 +166,9 @@ fn accept(context: &str, example: &str) -> Result<(), String> {
     };
     let main = MainText::Embedded { name: PathBuf::from("example"), text };
     let source = Source { prefix: dir.path().to_owned(), main, globals: None, error_log: None };
-    config::load(&source, &Loopback).map(|_| ()).map_err(|problems| {
-        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    })
+    config::load(&source, &Loopback)
+        .map(|_| ())
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
 }
 
 /// Every name is this machine.
@@ -161,4 +194,53 @@ fn every_variable_is_described() {
         assert!(Variable::named(&family.replace("NAME", "x")).is_some(), "{family}");
     }
     assert_eq!(families.len(), 8, "{families:?}");
+}
+
+#[test]
+fn the_map_names_every_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let layout =
+        text.split("## Layout").nth(1).and_then(|rest| rest.split("```").nth(1)).expect("it has a layout");
+    let mut named = BTreeSet::new();
+    let mut folder = "";
+    for line in layout.lines() {
+        for word in line.split_whitespace() {
+            if let Some(path) = word.strip_suffix('/').filter(|_| line.starts_with(word)) {
+                folder = path;
+            } else if word.ends_with(".rs") {
+                named.insert(format!("{folder}/{word}"));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    for package in ["src", "cache-manager", "cache-loader"] {
+        rust_files(&root.join(package), root, &mut found);
+    }
+    // Folders whose files are alike are named as one.
+    let is_named = |file: &String| {
+        let folder = Path::new(file).parent().map(|folder| format!("{}/*.rs", folder.display()));
+        named.contains(file) || folder.is_some_and(|all| named.contains(&all))
+    };
+    let unnamed: Vec<_> = found.iter().filter(|file| !is_named(file)).collect();
+    assert!(unnamed.is_empty(), "ARCHITECTURE.md does not name {unnamed:#?}");
+    let gone: Vec<_> =
+        named.iter().filter(|name| !name.ends_with("*.rs") && !root.join(name).exists()).collect();
+    assert!(gone.is_empty(), "ARCHITECTURE.md names what is not there: {gone:#?}");
+}
+
+/// Collects the files of a folder, but those that only tie a folder together and those that only test.
+fn rust_files(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "tests" {
+                rust_files(&path, root, found);
+            }
+        } else if name.ends_with(".rs") && name != "mod.rs" && !name.ends_with("tests.rs") {
+            let path = path.strip_prefix(root).expect("it is below");
+            found.insert(path.display().to_string());
+        }
+    }
 }

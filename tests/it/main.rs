@@ -4,6 +4,13 @@ mod support;
 
 #[path = "../parity/mod.rs"]
 mod parity;
+mod caching;
+mod command_line;
+mod crashes;
 mod docs;
 mod examples;
-mod serving;
+mod processes;
+mod proxying;
+mod readme;
+mod real_files;
+mod starting;

@@ -1,6 +1,9 @@
 //! Answers of the program's own: `return`, `error_page`, `add_header`, `expires`.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::servers;
 
 #[test]
@@ -9,9 +12,7 @@ fn answers_of_its_own() {
 }
 
 /// One location for each form.
-pub fn group() -> Group {
-    let conf = servers(
-        r#"root html; server_name named.test;
+const LOCATIONS: &str = r#"root html; server_name named.test;
         location /code/200 { return 200; }
         location /code/201 { return 201 created; }
         location /code/204 { return 204 ignored; }
@@ -77,10 +78,13 @@ pub fn group() -> Group {
         location /expires/zero { expires 0; return 200 x; }
         location /expires/404 { expires 1h; return 404; }
         location /expires/modified { alias html/error.html; expires modified +1h; }
-        location /expires/added { expires 1h; add_header Cache-Control public; return 200 x; }"#,
-    )
-    .file("html/error.html", "<p>an error</p>")
-    .file("html/errorx.html", "<p>error x</p>");
+        location /expires/added { expires 1h; add_header Cache-Control public; return 200 x; }"#;
+
+/// Asks each of [`LOCATIONS`].
+pub fn group() -> Group {
+    let conf = servers(LOCATIONS)
+        .file("html/error.html", "<p>an error</p>")
+        .file("html/errorx.html", "<p>error x</p>");
     Group::new("answers", conf).cases(codes()).cases(redirects()).cases(pages()).cases(fields())
 }
 
@@ -116,7 +120,8 @@ fn redirects() -> Vec<Case> {
     vec![
         case("301 to a path").get("/to/301"),
         case("301 with the client's host").send("GET /to/301 HTTP/1.1\r\nHost: example.test\r\n\r\n"),
-        case("301 with the client's host and port").send("GET /to/301 HTTP/1.1\r\nHost: example.test:99\r\n\r\n"),
+        case("301 with the client's host and port")
+            .send("GET /to/301 HTTP/1.1\r\nHost: example.test:99\r\n\r\n"),
         case("301 without a host").send("GET /to/301 HTTP/1.0\r\n\r\n"),
         case("302 to a URL with variables").get("/to/302?a=b"),
         case("303").get("/to/303"),
@@ -157,7 +162,8 @@ fn fields() -> Vec<Case> {
         case("not added to 202").get("/added/202"),
         case("added to a redirect").get("/added/302"),
         case("added Cache-Control").get("/added-own"),
-        case("added Last-Modified").get_with("/added-validators", &["If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT"]),
+        case("added Last-Modified")
+            .get_with("/added-validators", &["If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT"]),
         case("expires in an hour").get("/expires/time"),
         case("expires in thirty days").get("/expires/days"),
         case("expired").get("/expires/negative"),

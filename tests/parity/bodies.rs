@@ -1,6 +1,9 @@
 //! Bodies of requests: framing, limits, `Expect`, and what an origin is sent.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::{answer, servers};
 
 #[test]
@@ -22,7 +25,12 @@ pub fn group() -> Group {
         location /method/ { proxy_pass http://%ORIGIN%; proxy_method PUT; }
         location /static { return 200 static; }",
     );
-    Group::new("bodies", conf).cases(lengths()).cases(chunks()).cases(smuggling()).cases(expectations()).cases(replaced())
+    Group::new("bodies", conf)
+        .cases(lengths())
+        .cases(chunks())
+        .cases(smuggling())
+        .cases(expectations())
+        .cases(replaced())
 }
 
 fn post(name: &'static str, path: &str, lines: &[&str], body: &str) -> Case {
@@ -63,9 +71,19 @@ fn chunks() -> [Case; 13] {
         answered(post("chunks to an HTTP/1.0 origin", "/old/", CHUNKED, "5\r\nhello\r\n0\r\n\r\n")),
         answered(post("no chunks", "/", CHUNKED, "0\r\n\r\n")),
         answered(post("chunk extensions", "/", CHUNKED, "5;a=b;c\r\nhello\r\n0;x\r\n\r\n")),
-        answered(post("chunk sizes in upper case and with zeros", "/", CHUNKED, "000A\r\nhelloworld\r\n00\r\n\r\n")),
+        answered(post(
+            "chunk sizes in upper case and with zeros",
+            "/",
+            CHUNKED,
+            "000A\r\nhelloworld\r\n00\r\n\r\n",
+        )),
         answered(post("chunks with bare line feeds", "/", CHUNKED, "5\nhello\n0\n\n")),
-        answered(post("trailers are not passed", "/", CHUNKED, "5\r\nhello\r\n0\r\nX-T: 1\r\nX-U: 2\r\n\r\n")),
+        answered(post(
+            "trailers are not passed",
+            "/",
+            CHUNKED,
+            "5\r\nhello\r\n0\r\nX-T: 1\r\nX-U: 2\r\n\r\n",
+        )),
         post("a chunk size that is no number is refused", "/", CHUNKED, "x\r\nhello\r\n0\r\n\r\n"),
         post("a chunk size beyond 64 bits is refused", "/", CHUNKED, "fffffffffffffffff\r\nhello\r\n"),
         post("a chunk without its end is refused", "/", CHUNKED, "5\r\nhelloX\r\n0\r\n\r\n"),
@@ -81,45 +99,76 @@ fn chunks() -> [Case; 13] {
 fn smuggling() -> [Case; 10] {
     const BODY: &str = "5\r\nhello\r\n0\r\n\r\n";
     [
-        post("chunked with a length is refused", "/", &["Content-Length: 15", "Transfer-Encoding: chunked"], BODY),
-        post("a length after chunked is refused", "/", &["Transfer-Encoding: chunked", "Content-Length: 15"], BODY),
+        post(
+            "chunked with a length is refused",
+            "/",
+            &["Content-Length: 15", "Transfer-Encoding: chunked"],
+            BODY,
+        ),
+        post(
+            "a length after chunked is refused",
+            "/",
+            &["Transfer-Encoding: chunked", "Content-Length: 15"],
+            BODY,
+        ),
         post("two lengths are refused", "/", &["Content-Length: 5", "Content-Length: 6"], "hello"),
         post("two equal lengths are refused", "/", &["Content-Length: 5", "Content-Length: 5"], "hello"),
         post("a list of lengths is refused", "/", &["Content-Length: 5, 5"], "hello"),
         post("a coding other than chunked is refused", "/", &["Transfer-Encoding: gzip"], BODY),
         post("a list of codings is refused", "/", &["Transfer-Encoding: gzip, chunked"], BODY),
         post("identity", "/", &["Transfer-Encoding: identity"], ""),
-        case("chunked from an HTTP/1.0 client")
-            .request("POST / HTTP/1.0", &["Transfer-Encoding: chunked"], BODY),
-        post("chunked twice is refused", "/", &["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], BODY),
+        case("chunked from an HTTP/1.0 client").request(
+            "POST / HTTP/1.0",
+            &["Transfer-Encoding: chunked"],
+            BODY,
+        ),
+        post(
+            "chunked twice is refused",
+            "/",
+            &["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"],
+            BODY,
+        ),
     ]
 }
 
 fn expectations() -> [Case; 6] {
-    const HEAD: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+    const HEAD: &str =
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
     [
         answered(case("an expectation with the body at once")).send(format!("{HEAD}hello")),
         answered(case("an expectation in upper case"))
             .send(HEAD.replace("100-continue", "100-CONTINUE") + "hello"),
-        answered(case("an expectation from HTTP/1.0"))
-            .send(HEAD.replace("HTTP/1.1", "HTTP/1.0") + "hello"),
+        answered(case("an expectation from HTTP/1.0")).send(HEAD.replace("HTTP/1.1", "HTTP/1.0") + "hello"),
         answered(case("another expectation is ignored")).send(HEAD.replace("100-continue", "gold") + "hello"),
         case("an expectation for a body that is too large").send(HEAD.replace("th: 5", "th: 5000")),
-        answered(case("an expectation without a body"))
-            .request("GET / HTTP/1.1", &["Expect: 100-continue"], ""),
+        answered(case("an expectation without a body")).request(
+            "GET / HTTP/1.1",
+            &["Expect: 100-continue"],
+            "",
+        ),
     ]
 }
 
 fn replaced() -> [Case; 8] {
     [
-        answered(post("a body that is not passed", "/bodyless/", &["Content-Length: 5", "Content-Type: a/b"], "hello")),
+        answered(post(
+            "a body that is not passed",
+            "/bodyless/",
+            &["Content-Length: 5", "Content-Type: a/b"],
+            "hello",
+        )),
         answered(post("a body that is replaced", "/set/x", &["Content-Length: 5"], "hello")),
         answered(case("a body given to a request without one").get("/set/y")),
         answered(case("another method").get("/method/a")),
         post("an answer that needs no body still reads it", "/static", &["Content-Length: 5"], "hello")
             .get("/static"),
-        post("chunks that nobody reads", "/static", &["Transfer-Encoding: chunked"], "5\r\nhello\r\n0\r\n\r\n")
-            .get("/static"),
+        post(
+            "chunks that nobody reads",
+            "/static",
+            &["Transfer-Encoding: chunked"],
+            "5\r\nhello\r\n0\r\n\r\n",
+        )
+        .get("/static"),
         answered(case("PUT keeps its body")).request("PUT / HTTP/1.1", &["Content-Length: 2"], "ab"),
         answered(case("DELETE with a body")).request("DELETE / HTTP/1.1", &["Content-Length: 2"], "ab"),
     ]

@@ -1,6 +1,9 @@
 //! What is stored, and for how long: methods, statuses, fields of the answer, uses, bypass.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::{Reply, answer, http};
 
 #[test]
@@ -36,7 +39,12 @@ pub fn group() -> Group {
             location /ignore-accel/ { proxy_ignore_headers X-Accel-Expires; proxy_pass http://%ORIGIN%; }
         }"#,
     );
-    Group::new("cache admission", conf).cases(statuses()).cases(fields()).cases(ignored()).cases(requests()).cases(vary())
+    Group::new("cache admission", conf)
+        .cases(statuses())
+        .cases(fields())
+        .cases(ignored())
+        .cases(requests())
+        .cases(vary())
 }
 
 /// Asks twice: the second answer shows whether the first was stored.
@@ -68,7 +76,8 @@ fn statuses() -> Vec<Case> {
 }
 
 fn fields() -> Vec<Case> {
-    let with = |name, path, field: &str, value: &str| twice(name, path, answer(200).field(field, value).body("one"));
+    let with =
+        |name, path, field: &str, value: &str| twice(name, path, answer(200).field(field, value).body("one"));
     vec![
         with("max-age", "/unruled/cc1", "Cache-Control", "max-age=100"),
         with("max-age of zero", "/valid/cc2", "Cache-Control", "max-age=0"),
@@ -84,20 +93,46 @@ fn fields() -> Vec<Case> {
         with("a broken max-age", "/valid/cc12", "Cache-Control", "max-age=abc"),
         with("max-age in quotes", "/valid/cc13", "Cache-Control", "max-age=\"100\""),
         with("an unknown directive", "/valid/cc14", "Cache-Control", "must-revalidate, x=y"),
-        twice("two lines of Cache-Control", "/valid/cc15", answer(200).field("Cache-Control", "max-age=100").field("Cache-Control", "no-store").body("one")),
+        twice(
+            "two lines of Cache-Control",
+            "/valid/cc15",
+            answer(200).field("Cache-Control", "max-age=100").field("Cache-Control", "no-store").body("one"),
+        ),
         with("Expires in the future", "/unruled/ex1", "Expires", "Thu, 31 Dec 2037 23:55:55 GMT"),
         with("Expires in the past", "/valid/ex2", "Expires", "Thu, 01 Jan 1970 00:00:01 GMT"),
         with("Expires that is no date", "/valid/ex3", "Expires", "0"),
-        twice("Cache-Control before Expires", "/unruled/ex4", answer(200).field("Cache-Control", "max-age=100").field("Expires", "Thu, 01 Jan 1970 00:00:01 GMT").body("one")),
-        twice("Expires before Cache-Control", "/unruled/ex5", answer(200).field("Expires", "Thu, 31 Dec 2037 23:55:55 GMT").field("Cache-Control", "no-cache").body("one")),
+        twice(
+            "Cache-Control before Expires",
+            "/unruled/ex4",
+            answer(200)
+                .field("Cache-Control", "max-age=100")
+                .field("Expires", "Thu, 01 Jan 1970 00:00:01 GMT")
+                .body("one"),
+        ),
+        twice(
+            "Expires before Cache-Control",
+            "/unruled/ex5",
+            answer(200)
+                .field("Expires", "Thu, 31 Dec 2037 23:55:55 GMT")
+                .field("Cache-Control", "no-cache")
+                .body("one"),
+        ),
         with("X-Accel-Expires in seconds", "/unruled/xa1", "X-Accel-Expires", "100"),
         with("X-Accel-Expires of zero", "/valid/xa2", "X-Accel-Expires", "0"),
         with("X-Accel-Expires at a time to come", "/unruled/xa3", "X-Accel-Expires", "@4000000000"),
         with("X-Accel-Expires at a time gone by", "/unruled/xa4", "X-Accel-Expires", "@1"),
         with("X-Accel-Expires that is no number", "/valid/xa5", "X-Accel-Expires", "abc"),
-        twice("X-Accel-Expires before Cache-Control", "/unruled/xa6", answer(200).field("X-Accel-Expires", "100").field("Cache-Control", "max-age=0").body("one")),
-        twice("Cache-Control, then X-Accel-Expires", "/unruled/xa7", answer(200).field("Cache-Control", "max-age=0").field("X-Accel-Expires", "100").body("one"))
-            .differs("as nginx since 1.23.1, X-Accel-Expires rules whatever the order", &["< X-Cache: HIT"]),
+        twice(
+            "X-Accel-Expires before Cache-Control",
+            "/unruled/xa6",
+            answer(200).field("X-Accel-Expires", "100").field("Cache-Control", "max-age=0").body("one"),
+        ),
+        twice(
+            "Cache-Control, then X-Accel-Expires",
+            "/unruled/xa7",
+            answer(200).field("Cache-Control", "max-age=0").field("X-Accel-Expires", "100").body("one"),
+        )
+        .differs("as nginx since 1.23.1, X-Accel-Expires rules whatever the order", &["< X-Cache: HIT"]),
         with("Set-Cookie", "/valid/sc1", "Set-Cookie", "a=b"),
         with("Pragma says nothing", "/valid/pr1", "Pragma", "no-cache"),
         with("Authorization of the answer says nothing", "/valid/au1", "WWW-Authenticate", "Basic"),
@@ -105,19 +140,26 @@ fn fields() -> Vec<Case> {
 }
 
 fn ignored() -> Vec<Case> {
-    let with = |name, path, field: &str, value: &str| twice(name, path, answer(200).field(field, value).body("one"));
+    let with =
+        |name, path, field: &str, value: &str| twice(name, path, answer(200).field(field, value).body("one"));
     vec![
         with("Cache-Control ignored", "/ignore/a", "Cache-Control", "no-store"),
         with("Expires ignored", "/ignore/b", "Expires", "Thu, 01 Jan 1970 00:00:01 GMT"),
         with("Set-Cookie ignored", "/ignore/c", "Set-Cookie", "a=b"),
         with("Vary ignored", "/ignore/d", "Vary", "*"),
         with("X-Accel-Expires ignored", "/ignore/e", "X-Accel-Expires", "0"),
-        with("an ignored X-Accel-Expires makes nothing cacheable", "/ignore-accel/a", "X-Accel-Expires", "100"),
+        with(
+            "an ignored X-Accel-Expires makes nothing cacheable",
+            "/ignore-accel/a",
+            "X-Accel-Expires",
+            "100",
+        ),
     ]
 }
 
 fn requests() -> Vec<Case> {
-    let post = |case: Case, path: &str| case.request(&format!("POST {path} HTTP/1.1"), &["Content-Length: 1"], "x");
+    let post =
+        |case: Case, path: &str| case.request(&format!("POST {path} HTTP/1.1"), &["Content-Length: 1"], "x");
     let one = |name| case(name).origin(answer(200).body("one")).origin(answer(200).body("second"));
     vec![
         post(post(one("POST is not stored"), "/valid/post"), "/valid/post"),
@@ -125,16 +167,27 @@ fn requests() -> Vec<Case> {
         post(one("POST is not answered by a stored GET").get("/valid/post2"), "/valid/post2"),
         one("HEAD asks for all of it").head("/valid/head").get("/valid/head").head("/valid/head"),
         one("HEAD as it is").head("/head/a").get("/head/a").head("/head/a"),
-        one("the third use stores").origin(answer(200).body("third")).get("/uses/a").get("/uses/a").get("/uses/a").get("/uses/a"),
+        one("the third use stores")
+            .origin(answer(200).body("third"))
+            .get("/uses/a")
+            .get("/uses/a")
+            .get("/uses/a")
+            .get("/uses/a"),
         one("bypass stores what it got").get("/bypass/a").get("/bypass/a?fresh=1").get("/bypass/a"),
         one("bypass by 0 is none").get("/bypass/b").get("/bypass/b?fresh=0"),
         one("bypass by a field").get("/bypass/c").get_with("/bypass/c", &["X-Fresh: yes"]),
         one("not to be stored").get("/no-cache/a?private=1").get("/no-cache/a"),
-        one("an answer from the cache though not to be stored").get("/no-cache/b").get("/no-cache/b?private=1"),
+        one("an answer from the cache though not to be stored")
+            .get("/no-cache/b")
+            .get("/no-cache/b?private=1"),
         one("arguments are part of the key").get("/valid/args?a").get("/valid/args?b").get("/valid/args?a"),
         one("a key of its own").get("/key/a?a=1").get("/key/other?a=1&b=2"),
-        one("a request's Cache-Control says nothing").get("/valid/rcc").get_with("/valid/rcc", &["Cache-Control: no-cache"]),
-        one("a request with credentials is stored").get_with("/valid/auth", &["Authorization: Basic eDp5"]).get("/valid/auth"),
+        one("a request's Cache-Control says nothing")
+            .get("/valid/rcc")
+            .get_with("/valid/rcc", &["Cache-Control: no-cache"]),
+        one("a request with credentials is stored")
+            .get_with("/valid/auth", &["Authorization: Basic eDp5"])
+            .get("/valid/auth"),
         one("HTTP/1.0 gets what HTTP/1.1 stored").get("/valid/old").send("GET /valid/old HTTP/1.0\r\n\r\n"),
     ]
 }

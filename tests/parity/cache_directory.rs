@@ -39,14 +39,16 @@ fn store_and_take_over(writer: &Program, reader: &Program) {
     for (path, first) in PATHS.iter().zip(&stored) {
         // The loader may need a moment to find the files.
         let hit = poll(PATIENCE, || Some(ask(&server, path)).filter(|response| response.cache() == "HIT"));
-        let hit = hit.unwrap_or_else(|| panic!("{} does not serve {path}: {}", reader.name(), ask(&server, path)));
+        let hit =
+            hit.unwrap_or_else(|| panic!("{} does not serve {path}: {}", reader.name(), ask(&server, path)));
         assert_eq!(hit.body, first.body, "body of {path}");
         assert_eq!(hit.status_line, first.status_line, "status line of {path}");
         assert_eq!(lasting(&hit.fields), lasting(&first.fields), "fields of {path}");
     }
 }
 
-const PATHS: &[&str] = &["/plain", "/empty", "/large", "/chunked", "/404", "/vary", "/validators", "/fields", "/a%20b?c=d"];
+const PATHS: &[&str] =
+    &["/plain", "/empty", "/large", "/chunked", "/404", "/vary", "/validators", "/fields", "/a%20b?c=d"];
 
 fn reply_to(target: &str) -> Reply {
     match target {

@@ -2,7 +2,10 @@
 //!
 //! `X-Accel-Expires: @1` stores an answer that expired in 1970, so that no test waits for a time.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::{Reply, answer, http};
 
 #[test]
@@ -59,10 +62,24 @@ fn expired() -> Vec<Case> {
         then("no answer", "/e3", Reply::nothing()),
         then("expired again", "/e4", old()),
         then("with the lock", "/locked/a", new()),
-        then("replaced by what is not to be stored", "/e5", answer(200).field("Cache-Control", "no-store").body("secret")),
+        then(
+            "replaced by what is not to be stored",
+            "/e5",
+            answer(200).field("Cache-Control", "no-store").body("secret"),
+        ),
         case("HEAD of an expired entry").origin(old()).origin(new()).get("/e6").head("/e6").get("/e6"),
-        case("a range of an expired entry").origin(old()).origin(new()).get("/e7").get_with("/e7", &["Range: bytes=0-1"]).get("/e7"),
-        case("a condition on an expired entry").origin(old()).origin(new()).get("/e8").get_with("/e8", &["If-None-Match: \"x\""]).get("/e8"),
+        case("a range of an expired entry")
+            .origin(old())
+            .origin(new())
+            .get("/e7")
+            .get_with("/e7", &["Range: bytes=0-1"])
+            .get("/e7"),
+        case("a condition on an expired entry")
+            .origin(old())
+            .origin(new())
+            .get("/e8")
+            .get_with("/e8", &["If-None-Match: \"x\""])
+            .get("/e8"),
     ]
 }
 
@@ -75,12 +92,32 @@ fn revalidated() -> Vec<Case> {
     vec![
         stored("by ETag", "/revalidate/a", old().field("ETag", "\"x\""), unchanged()),
         stored("by Last-Modified", "/revalidate/b", old().field("Last-Modified", MODIFIED), unchanged()),
-        stored("by both", "/revalidate/c", old().field("ETag", "W/\"x\"").field("Last-Modified", MODIFIED), unchanged()),
+        stored(
+            "by both",
+            "/revalidate/c",
+            old().field("ETag", "W/\"x\"").field("Last-Modified", MODIFIED),
+            unchanged(),
+        ),
         stored("without validators", "/revalidate/d", old(), new()),
         stored("changed meanwhile", "/revalidate/e", old().field("ETag", "\"x\""), new()),
-        stored("304 with a new time", "/revalidate/f", old().field("ETag", "\"x\""), unchanged().field("Cache-Control", "max-age=100")),
-        stored("304 with no time", "/revalidate/g", old().field("ETag", "\"x\""), unchanged().field("X-Accel-Expires", "@1")),
-        stored("an error instead of 304", "/revalidate/h", old().field("ETag", "\"x\""), answer(500).body("broken")),
+        stored(
+            "304 with a new time",
+            "/revalidate/f",
+            old().field("ETag", "\"x\""),
+            unchanged().field("Cache-Control", "max-age=100"),
+        ),
+        stored(
+            "304 with no time",
+            "/revalidate/g",
+            old().field("ETag", "\"x\""),
+            unchanged().field("X-Accel-Expires", "@1"),
+        ),
+        stored(
+            "an error instead of 304",
+            "/revalidate/h",
+            old().field("ETag", "\"x\""),
+            answer(500).body("broken"),
+        ),
         case("the client's own condition holds after revalidation")
             .origin(old().field("ETag", "\"x\""))
             .origin(unchanged())
@@ -91,7 +128,11 @@ fn revalidated() -> Vec<Case> {
             .origin(unchanged())
             .get("/revalidate/j")
             .get_with("/revalidate/j", &["If-None-Match: \"other\""]),
-        case("HEAD revalidates").origin(old().field("ETag", "\"x\"")).origin(unchanged()).get("/revalidate/k").head("/revalidate/k"),
+        case("HEAD revalidates")
+            .origin(old().field("ETag", "\"x\""))
+            .origin(unchanged())
+            .get("/revalidate/k")
+            .head("/revalidate/k"),
         stored("not revalidated where not configured", "/plain", old().field("ETag", "\"x\""), new()),
     ]
 }
@@ -113,14 +154,24 @@ fn stale() -> Vec<Case> {
         fails("404", "/403/b", answer(404).body("not here")),
         fails("429", "/403/c", answer(429).body("too many")),
         case("stale-if-error")
-            .origin(answer(200).field("Cache-Control", "stale-if-error=9000000000").field("X-Accel-Expires", "@1").body("old"))
+            .origin(
+                answer(200)
+                    .field("Cache-Control", "stale-if-error=9000000000")
+                    .field("X-Accel-Expires", "@1")
+                    .body("old"),
+            )
             .origin(answer(500).body("broken"))
             .origin(Reply::nothing())
             .get("/sie")
             .get("/sie")
             .get("/sie"),
         case("stale-if-error that is over")
-            .origin(answer(200).field("Cache-Control", "stale-if-error=10").field("X-Accel-Expires", "@1").body("old"))
+            .origin(
+                answer(200)
+                    .field("Cache-Control", "stale-if-error=10")
+                    .field("X-Accel-Expires", "@1")
+                    .body("old"),
+            )
             .origin(answer(500).body("broken"))
             .get("/sie-over")
             .get("/sie-over"),
@@ -135,14 +186,27 @@ fn background() -> Vec<Case> {
     };
     vec![
         updated("stale at once, then updated", "/updating/a", old()),
-        case("in the background only where stale is allowed").origin(old()).origin(new()).get("/background/a").get("/background/a").get("/background/a"),
+        case("in the background only where stale is allowed")
+            .origin(old())
+            .origin(new())
+            .get("/background/a")
+            .get("/background/a")
+            .get("/background/a"),
         updated(
             "stale-while-revalidate allows it",
             "/background/b",
-            answer(200).field("Cache-Control", "stale-while-revalidate=9000000000").field("X-Accel-Expires", "@1").body("old"),
+            answer(200)
+                .field("Cache-Control", "stale-while-revalidate=9000000000")
+                .field("X-Accel-Expires", "@1")
+                .body("old"),
         ),
         case("stale-while-revalidate that is over")
-            .origin(answer(200).field("Cache-Control", "stale-while-revalidate=10").field("X-Accel-Expires", "@1").body("old"))
+            .origin(
+                answer(200)
+                    .field("Cache-Control", "stale-while-revalidate=10")
+                    .field("X-Accel-Expires", "@1")
+                    .body("old"),
+            )
             .origin(new())
             .get("/background/c")
             .get("/background/c"),

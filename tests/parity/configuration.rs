@@ -5,14 +5,7 @@
 
 use std::{fs, process::Command};
 
-use crate::support::{
-    Conf,
-    conf::Ports,
-    http,
-    peers::Program,
-    server::new_dir,
-    servers,
-};
+use crate::support::{Conf, conf::Ports, http, peers::Program, server::new_dir, servers};
 
 /// A configuration to be tested.
 struct Tested {
@@ -41,7 +34,9 @@ fn configurations_are_refused_in_the_same_words() {
     let Some(nginx) = Program::nginx() else { return };
     let larder = Program::larder();
     let mut complaints = Vec::new();
-    for tested in whole_files().into_iter().chain(inside_http()).chain(inside_a_server()).chain(inside_a_location()) {
+    for tested in
+        whole_files().into_iter().chain(inside_http()).chain(inside_a_server()).chain(inside_a_location())
+    {
         let mut ports = Ports::default();
         let (expected, got) = (test(&nginx, &tested, &mut ports), test(&larder, &tested, &mut ports));
         if expected != got {
@@ -131,7 +126,8 @@ fn inside_http() -> Vec<Tested> {
         inside("a bad size of a path", "proxy_cache_path cache keys_zone=z:1m max_size=many;"),
         inside("a log format twice", "log_format f a; log_format f b;"),
         inside("an unknown log format", "access_log x.log nothing;"),
-        inside("an unknown variable in a log format", "log_format f '$no_such_thing';\naccess_log x.log f;").placed_better(),
+        inside("an unknown variable in a log format", "log_format f '$no_such_thing';\naccess_log x.log f;")
+            .placed_better(),
         inside("a variable without a name", "log_format f '$';"),
         inside("a location outside of a server", "location / {}"),
         inside("a listen outside of a server", "listen 80;"),
@@ -165,8 +161,10 @@ fn inside_a_server() -> Vec<Tested> {
 }
 
 fn inside_a_location() -> Vec<Tested> {
-    let inside = |name, text: &str| {
-        Tested { name, conf: servers(&format!("location /x/ {{\n{text}\n}}")), place: Place::Same }
+    let inside = |name, text: &str| Tested {
+        name,
+        conf: servers(&format!("location /x/ {{\n{text}\n}}")),
+        place: Place::Same,
     };
     vec![
         inside("an unknown scheme", "proxy_pass ftp://127.0.0.1;"),
@@ -192,6 +190,7 @@ fn inside_a_location() -> Vec<Tested> {
         inside("a bad time of expires", "expires soon;"),
         inside("add_header without a value", "add_header X;"),
         inside("a bad parameter of add_header", "add_header X y sometimes;"),
-        inside("busy buffers that are too large", "proxy_busy_buffers_size 1m; proxy_pass http://127.0.0.1;").placed_better(),
+        inside("busy buffers that are too large", "proxy_busy_buffers_size 1m; proxy_pass http://127.0.0.1;")
+            .placed_better(),
     ]
 }

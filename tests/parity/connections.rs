@@ -1,6 +1,9 @@
 //! Connections: what is kept, what is closed, and requests that follow each other closely.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::{answer, http};
 
 #[test]
@@ -94,11 +97,18 @@ fn framed() -> [Case; 9] {
 
 fn upstream() -> [Case; 4] {
     [
-        case("304 of the origin with a length").origin(answer(304).declared(5)).get("/modern/g").get("/after"),
-        case("a length that is not reached").origin(answer(200).declared(10).bytes("short").then_close()).get("/modern/h"),
+        case("304 of the origin with a length")
+            .origin(answer(304).declared(5))
+            .get("/modern/g")
+            .get("/after"),
+        case("a length that is not reached")
+            .origin(answer(200).declared(10).bytes("short").then_close())
+            .get("/modern/h"),
         case("chunks that are not finished")
             .origin(answer(200).field("Transfer-Encoding", "chunked").chunk("short").then_close())
             .get("/modern/i"),
-        case("more bytes than the length").origin(answer(200).declared(3).bytes("onetwo").then_close()).get("/modern/j"),
+        case("more bytes than the length")
+            .origin(answer(200).declared(3).bytes("onetwo").then_close())
+            .get("/modern/j"),
     ]
 }

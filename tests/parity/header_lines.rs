@@ -1,6 +1,9 @@
 //! Header lines of requests: which are refused, which dropped, and what an origin is passed.
 
-use super::{case::{Case, Group, case, request}, run::compare};
+use super::{
+    case::{Case, Group, case, request},
+    run::compare,
+};
 use crate::support::{answer, http};
 
 #[test]
@@ -37,8 +40,14 @@ fn kept() -> [Case; 10] {
         passed("a tab before a value is part of it", &["X-A:\t1"]),
         passed("an empty value", &["X-A:", "X-B: "]),
         passed("colons in a value", &["X-A: b: c::d"]),
-        passed("Accept-Encoding and Cookie as they are", &["Cookie: a=1", "Accept-Encoding: gzip, br", "Cookie: b=2"]),
-        passed("connection fields are not passed", &["Connection: keep-alive", "Keep-Alive: 5", "TE: gzip", "Upgrade: x"]),
+        passed(
+            "Accept-Encoding and Cookie as they are",
+            &["Cookie: a=1", "Accept-Encoding: gzip, br", "Cookie: b=2"],
+        ),
+        passed(
+            "connection fields are not passed",
+            &["Connection: keep-alive", "Keep-Alive: 5", "TE: gzip", "Upgrade: x"],
+        ),
         passed("Proxy-Connection is passed", &["Proxy-Connection: keep-alive", "Trailer: X"]),
         case("bytes above 127 in a value")
             .origin(answer(200).body("seen"))
@@ -49,11 +58,10 @@ fn kept() -> [Case; 10] {
 fn invalid() -> [Case; 20] {
     [
         passed("an underscore in a name drops the line", &["X_A: 1", "X-B: 2"]),
-        passed("an underscore is allowed where configured", &[]).on("b").origin(answer(200).body("seen")).request(
-            "GET /u HTTP/1.1",
-            &["X_A: 1"],
-            "",
-        ),
+        passed("an underscore is allowed where configured", &[])
+            .on("b")
+            .origin(answer(200).body("seen"))
+            .request("GET /u HTTP/1.1", &["X_A: 1"], ""),
         passed("a dot in a name drops the line", &["X.A: 1", "X-B: 2"]),
         passed("an at sign in a name drops the line", &["X@A: 1", "X-B: 2"]),
         passed("a slash and brackets in names drop the lines", &["X/A: 1", "(X): 2", "X[A]: 3", "X-B: 2"]),
@@ -74,7 +82,9 @@ fn invalid() -> [Case; 20] {
         case("a control byte in a name is refused").get_with("/", &["X\u{1}A: 1"]),
         passed("a control byte in a value is passed", &["X-A: a\u{1}b\u{7f}"]),
         case("a zero byte in a value is refused").get_with("/", &["X-A: a\0b"]),
-        case("a bare carriage return in a value").origin(answer(200).body("seen")).get_with("/", &["X-A: a\rb"]),
+        case("a bare carriage return in a value")
+            .origin(answer(200).body("seen"))
+            .get_with("/", &["X-A: a\rb"]),
     ]
 }
 
@@ -102,11 +112,17 @@ fn hosts() -> [Case; 12] {
 fn sizes() -> [Case; 6] {
     let long = |length: usize| format!("X-Long: {}", "y".repeat(length));
     [
-        case("a line that needs a large buffer").origin(answer(200).body("seen")).get_with("/", &[&long(600)]),
+        case("a line that needs a large buffer")
+            .origin(answer(200).body("seen"))
+            .get_with("/", &[&long(600)]),
         case("a line over a large buffer is refused").get_with("/", &[&long(1100)]),
-        case("more lines than all buffers hold are refused").get_with("/", &[&long(700), &long(700), &long(700)]),
-        case("a request line over a large buffer is refused")
-            .send(request(&format!("GET /{} HTTP/1.1", "z".repeat(1500)), &[], "")),
+        case("more lines than all buffers hold are refused")
+            .get_with("/", &[&long(700), &long(700), &long(700)]),
+        case("a request line over a large buffer is refused").send(request(
+            &format!("GET /{} HTTP/1.1", "z".repeat(1500)),
+            &[],
+            "",
+        )),
         case("many short lines")
             .origin(answer(200).body("seen"))
             .get_with("/", &(0..60).map(|_| "X-Short: 1").collect::<Vec<_>>()),

@@ -1,6 +1,9 @@
 //! Which location answers, and which server.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::http;
 
 #[test]
@@ -81,7 +84,11 @@ fn special() -> [Case; 10] {
         case("a prefix is matched with its case").get("/case"),
         case("a slash is added before a proxy").get("/to-slash"),
         case("a slash is added before a proxy, with arguments").get("/to-slash?a=b&c"),
-        case("a POST is redirected the same way").request("POST /to-slash HTTP/1.1", &["Content-Length: 0"], ""),
+        case("a POST is redirected the same way").request(
+            "POST /to-slash HTTP/1.1",
+            &["Content-Length: 0"],
+            "",
+        ),
         case("an internal location from outside").get("/internal"),
         case("an internal location from inside").get("/via-error"),
         case("a named location").get("/via-named"),
@@ -122,7 +129,8 @@ pub fn names() -> Group {
         host("a regular expression that does not match", "alice1.users.test"),
         host("an unknown name goes to the default server", "unknown.test"),
         case("no name").send("GET / HTTP/1.0\r\n\r\n"),
-        case("the name of the request line wins").send("GET http://exact.test/ HTTP/1.1\r\nHost: first.test\r\n\r\n"),
+        case("the name of the request line wins")
+            .send("GET http://exact.test/ HTTP/1.1\r\nHost: first.test\r\n\r\n"),
         case("a port with one server only").on("a").send("GET / HTTP/1.1\r\nHost: exact.test\r\n\r\n"),
     ])
 }

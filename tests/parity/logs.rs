@@ -1,6 +1,9 @@
 //! Lines of the access log: formats, escapes, conditions, and the variables that only a log shows.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::{Reply, answer, http};
 
 #[test]
@@ -46,7 +49,9 @@ pub fn group() -> Group {
 fn own() -> Vec<Case> {
     let agent = |name, path: &str| {
         case(name)
-            .send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nUser-Agent: a\"b\\c\x01\u{e9}\tz\r\nX-A: 1\r\n\r\n"))
+            .send(format!(
+                "GET {path} HTTP/1.1\r\nHost: a\r\nUser-Agent: a\"b\\c\x01\u{e9}\tz\r\nX-A: 1\r\n\r\n"
+            ))
             .log(1)
     };
     vec![
@@ -59,7 +64,12 @@ fn own() -> Vec<Case> {
         case("a bad header line").send("GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n").log(1),
         case("HTTP/0.9").send("GET /\r\n").log(1),
         case("closed without an answer").get("/closed").log(1),
-        case("fields").get_with("/fields?b=1", &["Referer: http://x/", "User-Agent: test/1", "X-A: 1", "Cookie: z=0; a=7"]).log(1),
+        case("fields")
+            .get_with(
+                "/fields?b=1",
+                &["Referer: http://x/", "User-Agent: test/1", "X-A: 1", "Cookie: z=0; a=7"],
+            )
+            .log(1),
         case("fields that are missing").get("/fields").log(1),
         agent("escapes by default", "/fields"),
         agent("escapes for JSON", "/json"),
@@ -82,7 +92,11 @@ fn upstream() -> Vec<Case> {
         case("no upstream").get("/refused").log(1),
         case("an upstream that closes").origin(Reply::nothing()).get("/upstream").log(1),
         case("a miss and a hit").origin(answer(200).body("one")).get("/cached").get("/cached").log(2),
-        case("two upstreams by an internal redirect").origin(answer(404).body("none")).origin(one()).get("/replaced").log(1),
+        case("two upstreams by an internal redirect")
+            .origin(answer(404).body("none"))
+            .origin(one())
+            .get("/replaced")
+            .log(1),
         case("chunks of an upstream").origin(answer(200).until_close("letters")).get("/upstream").log(1),
     ]
 }

@@ -1,6 +1,9 @@
 //! Upstream groups: which peer is asked, what counts as a failure, and who is asked next.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::{Reply, answer, http};
 
 #[test]
@@ -44,13 +47,20 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("both-failing", "server %ORIGIN%; server %ORIGIN:b%;", "proxy_next_upstream http_500;"),
     ("off", "server %ORIGIN%; server %ORIGIN:b%;", "proxy_next_upstream off;"),
     ("post", "server %ORIGIN%; server %ORIGIN:b%;", "proxy_next_upstream error http_500;"),
-    ("post-anyway", "server %ORIGIN%; server %ORIGIN:b%;", "proxy_next_upstream error http_500 non_idempotent;"),
+    (
+        "post-anyway",
+        "server %ORIGIN%; server %ORIGIN:b%;",
+        "proxy_next_upstream error http_500 non_idempotent;",
+    ),
     ("one-try", "server %ORIGIN%; server %ORIGIN:b%;", "proxy_next_upstream_tries 1;"),
     ("forgiving", "server %ORIGIN% max_fails=0; server %ORIGIN:b%;", ""),
     ("pool", "server %ORIGIN%; keepalive 4;", "proxy_http_version 1.1; proxy_set_header Connection \"\";"),
-    ("pool-limited", "server %ORIGIN%; keepalive 4; keepalive_requests 2;", "proxy_http_version 1.1; proxy_set_header Connection \"\";"),
+    (
+        "pool-limited",
+        "server %ORIGIN%; keepalive 4; keepalive_requests 2;",
+        "proxy_http_version 1.1; proxy_set_header Connection \"\";",
+    ),
     ("poolless", "server %ORIGIN%;", "proxy_http_version 1.1; proxy_set_header Connection \"\";"),
-    ("pool-old", "server %ORIGIN%; keepalive 4;", "proxy_set_header Connection keep-alive;"),
 ];
 
 fn ask(case: Case, group: &str) -> Case {
@@ -94,7 +104,10 @@ fn retried() -> Vec<Case> {
         ask_times(3, b(b(b(first("one dies without an answer", Reply::nothing())))), "died"),
         ask(b(first("one is silent", Reply::silence())), "slow"),
         ask(b(first("one sends nonsense", answer(200).line("nonsense").body(""))), "broken"),
-        ask(b(first("nonsense is passed over only where configured", answer(200).line("nonsense").body(""))), "broken-default"),
+        ask(
+            b(first("nonsense is passed over only where configured", answer(200).line("nonsense").body(""))),
+            "broken-default",
+        ),
         ask(b(first("one fails with a status", answer(503).body("not now"))), "failing"),
         ask(b(first("a status is an answer by default", answer(503).body("not now"))), "failing-default"),
         ask(b(first("one does not have it", answer(404).body("not here"))), "missing"),
@@ -114,10 +127,16 @@ fn kept() -> Vec<Case> {
     vec![
         ask_times(3, case_of("a connection is used again", [one(), one(), one()]), "pool"),
         ask_times(3, case_of("after chunks too", [chunked(), chunked(), one()]), "pool"),
-        ask_times(3, case_of("not after Connection: close", [one(), one().field("Connection", "close").then_close(), one()]), "pool"),
+        ask_times(
+            3,
+            case_of(
+                "not after Connection: close",
+                [one(), one().field("Connection", "close").then_close(), one()],
+            ),
+            "pool",
+        ),
         ask_times(3, case_of("at most so many requests", [one(), one(), one()]), "pool-limited"),
         ask_times(3, case_of("not without a pool", [one(), one(), one()]), "poolless"),
-        ask_times(3, case_of("not with HTTP/1.0", [one(), one(), one()]), "pool-old"),
         ask_times(2, case_of("an answer to HEAD keeps it", [one(), one(), one()]), "pool")
             .send("HEAD / HTTP/1.1\r\nHost: pool\r\n\r\n"),
     ]

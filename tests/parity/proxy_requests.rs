@@ -1,6 +1,9 @@
 //! What an origin is asked: the URI rules of `proxy_pass`, and the header fields.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::{answer, http, servers};
 
 #[test]
@@ -14,9 +17,7 @@ fn fields_that_origins_are_sent() {
 }
 
 /// Locations of every kind, `proxy_pass` with and without a URI.
-pub fn uris() -> Group {
-    let conf = http(
-        r#"upstream backend { server %ORIGIN%; }
+const URI_SERVERS: &str = r#"upstream backend { server %ORIGIN%; }
         server {
             listen 127.0.0.1:%PORT%;
             location / { proxy_pass http://%ORIGIN%; }
@@ -41,8 +42,11 @@ pub fn uris() -> Group {
             location /from-error/ { error_page 404 = /cut/replaced?x=y; return 404; }
             location /from-named/ { error_page 404 = @named; return 404; }
             location @named { proxy_pass http://%ORIGIN%; }
-        }"#,
-    );
+        }"#;
+
+/// Asks each of [`URI_SERVERS`].
+pub fn uris() -> Group {
+    let conf = http(URI_SERVERS);
     let asked = |name, path| case(name).origin(answer(200).body("seen")).get(path);
     Group::new("proxied URIs", conf).cases([
         asked("everything", "/a/b?c=d"),
@@ -92,9 +96,7 @@ pub fn uris() -> Group {
 }
 
 /// Every location sends other fields.
-pub fn fields() -> Group {
-    let conf = servers(
-        r#"proxy_set_header X-Outer outer;
+const FIELD_LOCATIONS: &str = r#"proxy_set_header X-Outer outer;
         server_name named.test;
         location / { proxy_pass http://%ORIGIN%; }
         location /standard/ {
@@ -121,24 +123,43 @@ pub fn fields() -> Group {
             proxy_set_header X-Vars "$request_method $request_uri $document_uri $query_string $arg_a $cookie_c $content_type
  $content_length $https $server_name $server_addr $server_protocol $is_args $http_user_agent $remote_user";
             proxy_pass http://%ORIGIN%;
-        }"#,
-    );
-    let asked = |name, path, lines: &[&str]| -> Case { case(name).origin(answer(200).body("seen")).get_with(path, lines) };
+        }"#;
+
+/// Asks each of [`FIELD_LOCATIONS`].
+pub fn fields() -> Group {
+    let conf = servers(FIELD_LOCATIONS);
+    let asked = |name, path, lines: &[&str]| -> Case {
+        case(name).origin(answer(200).body("seen")).get_with(path, lines)
+    };
     Group::new("proxied fields", conf).cases([
         asked("inherited fields", "/", &["X-A: 1"]),
         asked("an inner level replaces the list", "/standard/", &[]),
         asked("X-Forwarded-For is appended to", "/standard/", &["X-Forwarded-For: 10.0.0.1"]),
-        asked("two X-Forwarded-For", "/standard/", &["X-Forwarded-For: 10.0.0.1", "X-A: 1", "X-Forwarded-For: 10.0.0.2"]),
-        case("the host without its port").origin(answer(200).body("seen")).send(
-            "GET /standard/ HTTP/1.1\r\nHost: Example.TEST:81\r\n\r\n",
+        asked(
+            "two X-Forwarded-For",
+            "/standard/",
+            &["X-Forwarded-For: 10.0.0.1", "X-A: 1", "X-Forwarded-For: 10.0.0.2"],
         ),
+        case("the host without its port")
+            .origin(answer(200).body("seen"))
+            .send("GET /standard/ HTTP/1.1\r\nHost: Example.TEST:81\r\n\r\n"),
         case("no host at all").origin(answer(200).body("seen")).send("GET /standard/ HTTP/1.0\r\n\r\n"),
-        case("the host as sent").origin(answer(200).body("seen")).send("GET /host/http HTTP/1.1\r\nHost: Example.TEST:81\r\n\r\n"),
+        case("the host as sent")
+            .origin(answer(200).body("seen"))
+            .send("GET /host/http HTTP/1.1\r\nHost: Example.TEST:81\r\n\r\n"),
         asked("the host of the origin", "/host/proxy", &[]),
-        asked("empty values remove fields", "/empty/", &["Accept-Encoding: gzip", "X-A: 1", "x-a: 2", "X-B: 3"]),
+        asked(
+            "empty values remove fields",
+            "/empty/",
+            &["Accept-Encoding: gzip", "X-A: 1", "x-a: 2", "X-B: 3"],
+        ),
         asked("values replace fields", "/replace/", &["X-A: old", "X-B: b", "X-C: c"]),
         asked("HTTP/1.1 with an empty Connection", "/modern/", &["Connection: keep-alive"]),
-        asked("Upgrade is passed where configured", "/upgrade/", &["Upgrade: websocket", "Connection: Upgrade"]),
+        asked(
+            "Upgrade is passed where configured",
+            "/upgrade/",
+            &["Upgrade: websocket", "Connection: Upgrade"],
+        ),
         asked("no Upgrade, though configured", "/upgrade/", &[]),
         asked("no fields of the client", "/none/", &["X-A: 1", "Cookie: a=b"]),
         asked(
@@ -146,7 +167,11 @@ pub fn fields() -> Group {
             "/vars/x?a=1&b=2",
             &["Cookie: b=2; c=3", "Content-Type: text/x", "User-Agent: test", "Authorization: Basic YTpi"],
         ),
-        asked("conditions and ranges are passed", "/", &["If-None-Match: \"x\"", "Range: bytes=0-1", "If-Range: \"y\""]),
+        asked(
+            "conditions and ranges are passed",
+            "/",
+            &["If-None-Match: \"x\"", "Range: bytes=0-1", "If-Range: \"y\""],
+        ),
         asked("Expect is not passed", "/", &["Expect: something"]),
     ])
 }

@@ -1,6 +1,9 @@
 //! Files: types, index, validators, conditions, ranges.
 
-use super::{case::{Case, Group, case}, run::compare};
+use super::{
+    case::{Case, Group, case},
+    run::compare,
+};
 use crate::support::{Conf, servers};
 
 const MODIFIED: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
@@ -29,7 +32,11 @@ pub fn group() -> Group {
         location ~ ^/rooted/(.*)$ { alias html/$1; }
         location /plain { types { } default_type text/x-plain; alias html/dir; }"#,
     );
-    Group::new("static files", files(conf)).cases(found()).cases(missing()).cases(conditions()).cases(ranges())
+    Group::new("static files", files(conf))
+        .cases(found())
+        .cases(missing())
+        .cases(conditions())
+        .cases(ranges())
 }
 
 fn files(conf: Conf) -> Conf {
@@ -84,7 +91,8 @@ fn missing() -> [Case; 11] {
 }
 
 fn conditions() -> Vec<Case> {
-    let asked = |name, field: &str, value: &str| case(name).get_with("/letters.txt", &[&format!("{field}: {value}")]);
+    let asked =
+        |name, field: &str, value: &str| case(name).get_with("/letters.txt", &[&format!("{field}: {value}")]);
     let etags = format!("\"x\", W/{ETAG}");
     vec![
         asked("not modified since the time itself", "If-Modified-Since", MODIFIED),
@@ -105,8 +113,10 @@ fn conditions() -> Vec<Case> {
         asked("If-Match of anything holds", "If-Match", "*"),
         case("the ETag decides before the time")
             .get_with("/letters.txt", &["If-None-Match: \"x\"", &format!("If-Modified-Since: {MODIFIED}")]),
-        case("conditions are off").get_with("/since-off/letters.txt", &[&format!("If-Modified-Since: {MODIFIED}")]),
-        case("conditions by before").get_with("/since-before/letters.txt", &[&format!("If-Modified-Since: {AFTER}")]),
+        case("conditions are off")
+            .get_with("/since-off/letters.txt", &[&format!("If-Modified-Since: {MODIFIED}")]),
+        case("conditions by before")
+            .get_with("/since-before/letters.txt", &[&format!("If-Modified-Since: {AFTER}")]),
         case("no ETag").get("/no-etag/letters.txt"),
         case("HEAD with a condition").request(
             "HEAD /letters.txt HTTP/1.1",
@@ -149,6 +159,10 @@ fn ranges() -> Vec<Case> {
         case("a range of an empty file").get_with("/empty.txt", &["Range: bytes=0-1"]),
         case("at most one range").get_with("/few-ranges/letters.txt", &["Range: bytes=0-1,4-5"]),
         case("no ranges").get_with("/no-ranges/letters.txt", &["Range: bytes=0-1"]),
-        case("several ranges from HTTP/1.0").request("GET /letters.txt HTTP/1.0", &["Range: bytes=0-1,5-6"], ""),
+        case("several ranges from HTTP/1.0").request(
+            "GET /letters.txt HTTP/1.0",
+            &["Range: bytes=0-1,5-6"],
+            "",
+        ),
     ]
 }

@@ -88,7 +88,8 @@ fn readable(body: &[u8]) -> String {
 }
 
 fn checksum(body: &[u8]) -> u64 {
-    body.iter().fold(0xcbf2_9ce4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    body.iter()
+        .fold(0xcbf2_9ce4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Replaces the program's name in `Server` and in the error pages that the program makes itself.
@@ -133,7 +134,9 @@ fn hide_boundary(response: &mut Response) {
 /// Replaces `Date`, and times near it by their distance.
 fn hide_times(response: &mut Response) {
     const NEAR: Duration = Duration::from_secs(366 * 86_400);
-    let Some(date) = response.field("Date").and_then(|date| httpdate::parse_http_date(date).ok()) else { return };
+    let Some(date) = response.field("Date").and_then(|date| httpdate::parse_http_date(date).ok()) else {
+        return;
+    };
     for (name, value) in &mut response.fields {
         let Ok(time) = httpdate::parse_http_date(value) else { continue };
         let distance = distance_s(date, time);

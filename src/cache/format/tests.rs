@@ -1,0 +1,154 @@
+//! Files that Debian's nginx 1.22 wrote, and what we write.
+
+use super::*;
+
+const ETAG: &[u8] = include_bytes!("golden/etagswr");
+const VARIANT: &[u8] = include_bytes!("golden/variant");
+
+fn key(text: &str) -> Key {
+    Key::new(text.as_bytes().to_vec())
+}
+
+fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn meta() -> Meta {
+    Meta {
+        valid_until: at(1_795_254_223),
+        stale_while_revalidate: Duration::from_secs(30),
+        stale_if_error: Duration::from_secs(60),
+        last_modified: Some(at(1_795_248_000)),
+        date: at(1_795_254_123),
+        etag: b"\"abc\"".to_vec(),
+        vary: Vec::new(),
+        variant: [0; 16],
+        header_start: 0,
+        body_start: 0,
+        body_len: None,
+    }
+}
+
+#[test]
+fn a_file_of_nginx_is_understood() {
+    let opening = parse(ETAG, &key("/etagswr")).unwrap();
+    assert_eq!(opening.meta, Meta { header_start: 351, body_start: 549, ..meta() });
+    assert!(opening.head.starts_with(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"));
+    assert!(opening.head.ends_with(b"Content-Length: 17\r\n\r\n"));
+    assert_eq!(&ETAG[usize::from(opening.meta.body_start)..], b"body of /etagswr\n");
+
+    let opening = parse(VARIANT, &key("/v1")).unwrap();
+    assert_eq!(opening.meta.vary, b"Accept-Encoding, X-Foo");
+    assert_eq!(crate::key::hex(&opening.meta.variant), "211a9a024af7a5e2e226386bad33b612");
+    assert_eq!(opening.meta.last_modified, None);
+    assert_eq!(opening.meta.stale_if_error, Duration::ZERO);
+}
+
+#[test]
+fn the_struct_is_written_byte_for_byte() {
+    for (file, key) in [(ETAG, key("/etagswr")), (VARIANT, key("/v1"))] {
+        let opening = parse(file, &key).unwrap();
+        assert_eq!(encode_struct(&opening.meta, key.crc32)[..], file[..STRUCT_BYTES]);
+    }
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let head = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+    let long = Meta { etag: vec![b'e'; 300], vary: vec![b'v'; 200], ..meta() };
+    for (name, mut written) in [("short texts", meta()), ("long texts", long)] {
+        for body_len in [None, Some(0), Some(7)] {
+            written.body_len = body_len;
+            let key = key("a key");
+            let prefix = Prefix::new(&key, &mut written, head).unwrap();
+            assert_eq!(prefix.bytes.len(), usize::from(written.body_start), "{name}");
+            let opening = parse(&prefix.bytes, &key).unwrap();
+            assert_eq!(opening.meta, written, "{name}, {body_len:?}");
+            assert_eq!(opening.head, head, "{name}, {body_len:?}");
+        }
+    }
+}
+
+#[test]
+fn a_length_learnt_at_the_end_is_stated() {
+    let key = key("k");
+    let mut written = meta();
+    let mut prefix = Prefix::new(&key, &mut written, b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    assert_eq!(parse(&prefix.bytes, &key).unwrap().meta.body_len, None);
+    let (at, bytes) = prefix.stated_length(123_456);
+    let at = usize::try_from(at).unwrap();
+    prefix.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
+    assert_eq!(parse(&prefix.bytes, &key).unwrap().meta.body_len, Some(123_456));
+}
+
+#[test]
+fn a_block_with_a_wrong_sum_counts_as_header_lines() {
+    let key = key("k");
+    let mut written = Meta { body_len: Some(5), ..meta() };
+    let mut prefix = Prefix::new(&key, &mut written, b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    let (at, _) = prefix.stated_length(0);
+    prefix.bytes[usize::try_from(at).unwrap()] ^= 1;
+    let opening = parse(&prefix.bytes, &key).unwrap();
+    assert_eq!(opening.meta.body_len, None);
+    assert!(opening.head.ends_with(b"LARDER\0\x01"));
+}
+
+#[test]
+fn wrong_files_are_refused() {
+    let good = key("/etagswr");
+    let with = |at: usize, bytes: &[u8]| {
+        let mut file = ETAG.to_vec();
+        file[at..at + bytes.len()].copy_from_slice(bytes);
+        file
+    };
+    let cases = [
+        ("empty", Vec::new(), good.clone(), FormatError::TooSmall),
+        ("cut in the struct", ETAG[..335].to_vec(), good.clone(), FormatError::TooSmall),
+        ("cut in the lines", ETAG[..548].to_vec(), good.clone(), FormatError::TooSmall),
+        ("another version", with(0, &[3]), good.clone(), FormatError::Version),
+        ("another key", ETAG.to_vec(), key("/etagswR"), FormatError::Collision),
+        ("another sum", with(48, &[0]), good.clone(), FormatError::Collision),
+        ("another text under the same sum", with(345, b"E"), good.clone(), FormatError::Collision),
+        ("a body before the lines", with(56, &[0, 1]), good.clone(), FormatError::Offsets),
+        ("vary too long", with(187, &[129]), good.clone(), FormatError::Vary),
+    ];
+    for (name, file, key, wanted) in cases {
+        assert_eq!(parse(&file, &key).unwrap_err(), wanted, "{name}");
+    }
+    assert!(
+        parse(&with(58, &[255]), &good).unwrap().meta.etag.is_empty(),
+        "as nginx, an etag too long is none"
+    );
+}
+
+#[test]
+fn a_head_that_cannot_be_addressed_is_refused() {
+    let head = vec![b'x'; 65_536 - STRUCT_BYTES];
+    assert_eq!(Prefix::new(&key("k"), &mut meta(), &head), Err(FormatError::TooLong));
+}
+
+#[test]
+fn no_bytes_make_it_panic() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let key = key("/etagswr");
+    let mut written = Meta { etag: vec![b'e'; 300], ..meta() };
+    let ours = Prefix::new(&key, &mut written, b"HTTP/1.1 200 OK\r\n\r\n").unwrap().bytes;
+    for round in 0..20_000 {
+        let mut file = if round % 2 == 0 { ETAG.to_vec() } else { ours.clone() };
+        for _ in 0..1 + random() % 4 {
+            let at = usize::try_from(random() % file.len() as u64).unwrap();
+            file[at] = random() as u8;
+        }
+        file.truncate(usize::try_from(random() % (file.len() as u64 * 2)).unwrap());
+        // Whatever it says, it says without a panic; what it accepts lies within the bytes.
+        if let Ok(opening) = parse(&file, &key) {
+            assert!(usize::from(opening.meta.body_start) <= file.len(), "round {round}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use config::{IgnoreHeaders, ValidRule, ValidStatus};
 use http1::Fields;
 
-use crate::format::Meta;
+use crate::format::{Meta, seconds};
 
 /// What a head says about its own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,9 +139,11 @@ fn accel_expires(head: &Fields, now: SystemTime) -> Option<Lifetime> {
 
 fn expires(head: &Fields, now: SystemTime) -> Lifetime {
     let Some(value) = head.get("expires") else { return Lifetime::Unstated };
-    match http1::date::parse(value) {
-        Some(time) if time >= now => Lifetime::Until(time),
-        _ => Lifetime::Expired,
+    let stated = http1::date::parse(value).filter(|stated| *stated >= seconds(now));
+    let until = stated.and_then(|stated| u64::try_from(stated).ok()).map(Duration::from_secs);
+    match until.and_then(|until| UNIX_EPOCH.checked_add(until)) {
+        Some(time) => Lifetime::Until(time),
+        None => Lifetime::Expired,
     }
 }
 
@@ -218,3 +220,6 @@ fn digits(text: &[u8]) -> Option<Duration> {
 fn find(line: &[u8], word: &[u8]) -> Option<usize> {
     line.windows(word.len()).position(|window| window == word)
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,3 +34,41 @@ pub fn reuse(meta: &Meta, now: SystemTime) -> Reuse {
         on_error: within(meta.stale_if_error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_is_fresh_to_its_last_second_and_stale_within_its_windows() {
+        let at = |seconds: u64| UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 500);
+        let meta = Meta {
+            valid_until: at(100),
+            stale_while_revalidate: Duration::from_secs(10),
+            stale_if_error: Duration::from_secs(20),
+            last_modified: None,
+            date: at(50),
+            etag: Vec::new(),
+            vary: Vec::new(),
+            variant: [0; 16],
+            header_start: 0,
+            body_start: 0,
+            body_len: None,
+        };
+        let stale = |while_updating, on_error| Reuse::Stale { while_updating, on_error };
+        let cases = [
+            (99, Reuse::Fresh),
+            (100, Reuse::Fresh),
+            (101, stale(true, true)),
+            (110, stale(true, true)),
+            (111, stale(false, true)),
+            (120, stale(false, true)),
+            (121, stale(false, false)),
+        ];
+        for (now, wanted) in cases {
+            assert_eq!(reuse(&meta, at(now)), wanted, "at {now}");
+        }
+    }
+}

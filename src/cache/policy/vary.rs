@@ -1,7 +1,7 @@
 //! `Vary`: which file of a key answers which request.
 //!
 //! As nginx: the main file, named by the key's digest, holds whichever variant came first. Any other lies under
-//! a digest of the key's and of the request fields that `Vary` names, with their values as they came.
+//! a digest of the key's and of the request fields that `Vary` names.
 
 use http1::Fields;
 use md5::{Digest as _, Md5};
@@ -50,15 +50,18 @@ pub fn variance(response: &Fields) -> Variance {
 pub fn variant(main: &Digest, vary: &[u8], request: &Fields) -> Digest {
     let mut md5 = Md5::new();
     md5.update(main);
-    for name in vary.split(|byte| matches!(byte, b' ' | b',')).filter(|name| !name.is_empty()) {
+    for name in vary.split(is_separator).filter(|name| !name.is_empty()) {
         let name = name.to_ascii_lowercase();
+        let lines =
+            request.iter().filter(|(field, _)| field.eq_ignore_ascii_case(&name)).map(|(_, value)| value);
         md5.update(&name);
         md5.update(b":");
-        let mut separator: &[u8] = b"";
-        for value in request.iter().filter(|(field, _)| field.eq_ignore_ascii_case(&name)).map(|(_, value)| value) {
-            md5.update(separator);
-            md5.update(value);
-            separator = b",";
+        // As nginx: lists that browsers write differently are compared word by word, others as they came.
+        if matches!(&name[..], b"accept-charset" | b"accept-encoding" | b"accept-language") {
+            let words = lines.flat_map(|line| line.split(is_separator)).filter(|word| !word.is_empty());
+            update_list(&mut md5, words);
+        } else {
+            update_list(&mut md5, lines);
         }
         md5.update(b"\r\n");
     }
@@ -71,6 +74,19 @@ pub fn variant(main: &Digest, vary: &[u8], request: &Fields) -> Digest {
 pub fn store_under(main: &Digest, looked_up: &Digest, vary: &[u8], request: &Fields) -> Digest {
     let same = looked_up != main && !vary.is_empty() && variant(main, vary, request) == *looked_up;
     if same { *looked_up } else { *main }
+}
+
+fn is_separator(byte: &u8) -> bool {
+    matches!(byte, b' ' | b',')
+}
+
+fn update_list<'a>(md5: &mut Md5, items: impl Iterator<Item = &'a [u8]>) {
+    let mut separator: &[u8] = b"";
+    for item in items {
+        md5.update(separator);
+        md5.update(item);
+        separator = b",";
+    }
 }
 
 #[cfg(test)]
@@ -91,14 +107,24 @@ mod tests {
     fn variants_are_named_as_nginx_names_them() {
         let main = Key::new(b"/v1".to_vec()).digest;
         let vary = b"Accept-Encoding, X-Foo";
-        let cases: [(&str, &[(&str, &str)], &str); 5] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: [Case<'_>; 6] = [
             ("no such field", &[], "48337bec31c2af966e2f2008b1e6e369"),
             ("one", &[("X-Foo", "a,b,c")], "211a9a024af7a5e2e226386bad33b612"),
-            ("two lines", &[("X-Foo", "a"), ("Host", "h"), ("x-foo", "b,c")], "211a9a024af7a5e2e226386bad33b612"),
+            (
+                "two lines",
+                &[("X-Foo", "a"), ("Host", "h"), ("x-foo", "b,c")],
+                "211a9a024af7a5e2e226386bad33b612",
+            ),
             ("spaces count", &[("X-Foo", "a ,  b,c")], "40125b3451fc08631a040750d6e2a62c"),
             (
                 "both",
                 &[("X-Foo", "A,b,c"), ("Accept-Encoding", "gzip, br")],
+                "c096424925d768b9246bc4db8449e93c",
+            ),
+            (
+                "words of an accepted list",
+                &[("accept-encoding", ", gzip ,,br,"), ("X-Foo", "A,b,c")],
                 "c096424925d768b9246bc4db8449e93c",
             ),
         ];

@@ -167,7 +167,17 @@ fn read_entry(
     let whole = start.len() as u64 == identity.size;
     let small_body = whole.then(|| start.split_off(body_start));
     let body_start = body_start as u64;
-    Ok(StoredEntry { digest: *digest, file, meta, head, body_start, body_len, small_body, identity, generation })
+    Ok(StoredEntry {
+        digest: *digest,
+        file,
+        meta,
+        head,
+        body_start,
+        body_len,
+        small_body,
+        identity,
+        generation,
+    })
 }
 
 /// Reads up to `count` bytes; fewer only where the file ends.

@@ -1,0 +1,490 @@
+//! A cache in a temporary directory, used as a worker, a manager and a loader use it.
+
+use std::io::Write;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::UNIX_EPOCH;
+
+use http1::Fields;
+
+use super::*;
+use crate::format::Prefix;
+use crate::writer::Durability;
+
+pub(super) const NOW: u64 = 1_800_000_000;
+pub(super) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
+pub(super) const AGE: Duration = Duration::from_secs(5);
+
+pub(super) fn at(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+pub(super) fn conf(path: &Path, max_size: Option<u64>) -> Arc<CachePath> {
+    Arc::new(CachePath {
+        name: "zone".to_owned(),
+        path: path.to_owned(),
+        levels: vec![1, 2],
+        keys_zone_size: 1 << 20,
+        inactive: Duration::from_secs(600),
+        max_size,
+        min_free: 0,
+        use_temp_path: false,
+        loader_files: 100,
+        loader_sleep: Duration::from_millis(50),
+        loader_threshold: Duration::from_millis(200),
+        manager_files: 100,
+        manager_sleep: Duration::from_millis(50),
+        manager_threshold: Duration::from_millis(200),
+    })
+}
+
+/// A warm cache: what has no row is not looked for.
+pub(super) fn open(conf: &Arc<CachePath>) -> Zone {
+    let zone = Zone::open(conf, Role::Worker).unwrap();
+    zone.set_loaded().unwrap();
+    zone
+}
+
+pub(super) fn key(text: &str) -> Key {
+    Key::new(text.as_bytes().to_vec())
+}
+
+pub(super) fn meta() -> Meta {
+    Meta {
+        valid_until: at(NOW + 60),
+        stale_while_revalidate: Duration::ZERO,
+        stale_if_error: Duration::ZERO,
+        last_modified: None,
+        date: at(NOW),
+        etag: b"\"1\"".to_vec(),
+        vary: Vec::new(),
+        variant: [0; 16],
+        header_start: 0,
+        body_start: 0,
+        body_len: None,
+    }
+}
+
+pub(super) fn permit(zone: &Zone, digest: &Digest) -> FillPermit {
+    match zone.lease(digest, AGE, at(NOW)) {
+        Lease::Granted(permit) => permit,
+        Lease::Held { .. } => panic!("nobody else fills it"),
+    }
+}
+
+fn store(zone: &Zone, key: &Key, body: &[u8], now: u64) -> Committed {
+    let permit = permit(zone, &key.digest);
+    let room = zone.reserve(body.len() as u64 + 1024).unwrap();
+    let mut temp = zone.create_temp(&key.digest, None).unwrap();
+    temp.begin_with(Prefix::new(key, &mut meta(), HEAD).unwrap(), body).unwrap();
+    zone.commit(permit, &key.digest, temp, room, at(now)).unwrap()
+}
+
+fn body_of(entry: &StoredEntry) -> Vec<u8> {
+    let mut body = vec![0; usize::try_from(entry.body_len).unwrap()];
+    entry.file.read_exact_at(&mut body, entry.body_start).unwrap();
+    body
+}
+
+fn path(zone: &Zone, key: &Key) -> PathBuf {
+    path_of(zone.conf(), &key.digest)
+}
+
+#[test]
+fn what_is_stored_is_found_at_once_and_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = conf(dir.path(), None);
+    let zone = open(&conf);
+    let (small, large) = (key("small"), key("large"));
+    let long = vec![b'x'; 100_000];
+    for round in 0..2 {
+        if round == 0 {
+            assert!(zone.read(&small, &small.digest).unwrap().is_none());
+            store(&zone, &small, b"one", NOW);
+            store(&zone, &large, &long, NOW);
+        }
+        let entry = zone.read(&small, &small.digest).unwrap().unwrap();
+        assert_eq!((entry.head.as_slice(), entry.small_body.as_deref()), (HEAD, Some(&b"one"[..])));
+        assert_eq!(body_of(&entry), b"one");
+        assert_eq!(entry.meta.body_len, Some(3));
+        let entry = zone.read(&large, &large.digest).unwrap().unwrap();
+        assert_eq!((entry.small_body.is_none(), body_of(&entry) == long), (true, true));
+        zone.flush(Durability::Committed);
+    }
+    drop(zone);
+    let zone = Zone::open(&conf, Role::Worker).unwrap();
+    assert!(!zone.is_cold(), "a clean index needs no loader");
+    assert_eq!(zone.stats(), Stats { entries: 2, stored_bytes: 4096 + 102_400, reserved_bytes: 0 });
+    assert!(zone.read(&small, &small.digest).unwrap().is_some());
+}
+
+#[test]
+fn a_dropped_fill_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let zone = open(&conf(dir.path(), Some(1 << 20)));
+    let key = key("k");
+    let held = permit(&zone, &key.digest);
+    assert!(matches!(zone.lease(&key.digest, AGE, at(NOW)), Lease::Held { .. }));
+    let room = zone.reserve(5000).unwrap();
+    assert_eq!(zone.stats().reserved_bytes, 8192);
+    let mut temp = zone.create_temp(&key.digest, None).unwrap();
+    temp.begin(Prefix::new(&key, &mut Meta { body_len: Some(10), ..meta() }, HEAD).unwrap()).unwrap();
+    temp.append(b"short").unwrap();
+    let torn = zone.commit(held, &key.digest, temp, room, at(NOW));
+    assert!(matches!(torn, Err(StoreError::Incomplete)), "{torn:?}");
+    assert_eq!(fs::read_dir(dir.path().join("temp")).unwrap().count(), 0);
+    assert_eq!(zone.stats().reserved_bytes, 0);
+    drop(permit(&zone, &key.digest));
+    assert!(zone.read(&key, &key.digest).unwrap().is_none());
+}
+
+#[test]
+fn a_lease_lapses_at_its_deadline_and_with_its_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let zone = open(&conf(dir.path(), None));
+    let key = key("k");
+    let first = permit(&zone, &key.digest);
+    let Lease::Held { until } = zone.lease(&key.digest, AGE, at(NOW + 2)) else { panic!("it is held") };
+    assert!(until >= at(NOW + 5) && until <= at(NOW + 6), "{until:?}");
+    let Lease::Granted(second) = zone.lease(&key.digest, AGE, at(NOW + 6)) else { panic!("it has lapsed") };
+    // The first one's end does not give the second's lease up.
+    drop(first);
+    assert!(matches!(zone.lease(&key.digest, AGE, at(NOW + 6)), Lease::Held { .. }));
+    drop(second);
+    drop(permit(&zone, &key.digest));
+}
+
+#[test]
+fn one_of_many_threads_gets_the_lease() {
+    let dir = tempfile::tempdir().unwrap();
+    let zone = open(&conf(dir.path(), None));
+    for round in 0..50 {
+        let key = key(&format!("key {round}"));
+        let granted = AtomicUsize::new(0);
+        let barrier = std::sync::Barrier::new(8);
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    let lease = zone.lease(&key.digest, AGE, at(NOW));
+                    granted.fetch_add(usize::from(matches!(lease, Lease::Granted(_))), Ordering::SeqCst);
+                    barrier.wait();
+                    drop(lease);
+                });
+            }
+        });
+        assert_eq!(granted.into_inner(), 1, "round {round}");
+    }
+}
+
+#[test]
+fn the_generation_moves_when_a_file_changes_and_only_then() {
+    let dir = tempfile::tempdir().unwrap();
+    let zone = open(&conf(dir.path(), None));
+    let one = key("one");
+    store(&zone, &one, b"1", NOW);
+    let entry = zone.read(&one, &one.digest).unwrap().unwrap();
+    let same = |entry: &StoredEntry| zone.generation(&one.digest) == entry.generation;
+    zone.touch(&one.digest, at(NOW + 60));
+    zone.flush(Durability::Committed);
+    assert!(same(&entry) && zone.still_there(&one.digest, &entry.identity));
+
+    store(&zone, &one, b"2", NOW);
+    assert!(!same(&entry) && !zone.still_there(&one.digest, &entry.identity), "replaced");
+
+    let entry = zone.read(&one, &one.digest).unwrap().unwrap();
+    let renewed = Meta { valid_until: at(NOW + 999), ..entry.meta.clone() };
+    let renewed = Renewed { digest: &one.digest, identity: &entry.identity, meta: &renewed };
+    let identity = zone.update_meta(&one, &renewed).unwrap().unwrap();
+    assert!(!same(&entry) && !zone.still_there(&one.digest, &entry.identity), "rewritten in place");
+    assert!(zone.still_there(&one.digest, &identity));
+    assert_eq!(zone.update_meta(&one, &renewed).unwrap(), None, "no longer the file that was read");
+
+    let entry = zone.read(&one, &one.digest).unwrap().unwrap();
+    assert_eq!((entry.meta.valid_until, entry.small_body.as_deref()), (at(NOW + 999), Some(&b"2"[..])));
+    zone.remove(&one.digest);
+    zone.flush(Durability::Committed);
+    assert!(!same(&entry) && !zone.still_there(&one.digest, &entry.identity), "removed");
+    assert_eq!(body_of(&entry), b"2", "what is open stays readable");
+}
+
+#[test]
+fn a_file_that_does_not_match_its_row_is_a_miss_and_the_row_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let zone = open(&conf(dir.path(), None));
+    type Spoil = fn(&Path);
+    let spoils: [(&str, Spoil); 4] = [
+        ("removed by hand", |path| fs::remove_file(path).unwrap()),
+        ("cut short", |path| fs::OpenOptions::new().write(true).open(path).unwrap().set_len(420).unwrap()),
+        ("too long", |path| {
+            fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"x").unwrap();
+        }),
+        ("another file", |path| fs::write(path, [0; 1000]).unwrap()),
+    ];
+    for (name, spoil) in spoils {
+        let key = key(name);
+        store(&zone, &key, b"body", NOW);
+        zone.flush(Durability::Committed);
+        spoil(&path(&zone, &key));
+        assert!(zone.read(&key, &key.digest).unwrap().is_none(), "{name}");
+        zone.flush(Durability::Committed);
+        assert_eq!(zone.index.row(&key.digest).unwrap(), None, "{name}");
+        assert!(!path(&zone, &key).exists(), "{name}");
+    }
+    assert_eq!(zone.stats().stored_bytes, 0);
+}
+
+#[test]
+fn variants_of_a_key_live_side_by_side() {
+    let dir = tempfile::tempdir().unwrap();
+    let zone = open(&conf(dir.path(), None));
+    let key = key("k");
+    let request = |language: &str| {
+        let mut fields = Fields::new();
+        fields.push(b"Accept-Language", language.as_bytes());
+        fields
+    };
+    for language in ["de", "en"] {
+        let request = request(language);
+        assert!(zone.find(&key, &request).unwrap().is_none());
+        let variant = crate::variant(&key.digest, b"Accept-Language", &request);
+        let digest = if language == "de" { key.digest } else { variant };
+        let mut meta = Meta { vary: b"Accept-Language".to_vec(), variant, ..meta() };
+        let mut temp = zone.create_temp(&digest, None).unwrap();
+        temp.begin_with(Prefix::new(&key, &mut meta, HEAD).unwrap(), language.as_bytes()).unwrap();
+        let (permit, room) = (permit(&zone, &digest), zone.reserve(1000).unwrap());
+        zone.commit(permit, &digest, temp, room, at(NOW)).unwrap();
+    }
+    for language in ["de", "en"] {
+        let entry = zone.find(&key, &request(language)).unwrap().unwrap();
+        assert_eq!(entry.small_body.as_deref(), Some(language.as_bytes()));
+    }
+    assert!(zone.find(&key, &request("fr")).unwrap().is_none());
+}
+
+#[test]
+fn max_size_holds_while_many_threads_fill() {
+    let dir = tempfile::tempdir().unwrap();
+    let limit = 1 << 20;
+    let zone = open(&conf(dir.path(), Some(limit)));
+    assert!(zone.reserve(limit + 1).is_err());
+    thread::scope(|scope| {
+        let zone = &zone;
+        let fill = move |thread| {
+            for round in 0..100 {
+                store(zone, &key(&format!("{thread} {round}")), &[b'x'; 20_000], NOW + round);
+            }
+        };
+        let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || fill(thread))).collect();
+        while !threads.iter().all(|thread| thread.is_finished()) {
+            let used = disk_bytes(dir.path());
+            assert!(used <= limit, "{used} bytes on disk");
+            thread::yield_now();
+        }
+    });
+    zone.flush(Durability::Committed);
+    let stats = zone.stats();
+    assert!(stats.stored_bytes <= limit && stats.stored_bytes > limit / 2, "{stats:?}");
+    assert_eq!(stats.reserved_bytes, 0);
+    agrees_with_files(&zone);
+    // The last ones are there, the first ones are not.
+    assert!(zone.read(&key("0 99"), &key("0 99").digest).unwrap().is_some());
+    assert!(zone.read(&key("0 0"), &key("0 0").digest).unwrap().is_none());
+}
+
+/// What cached and temporary files take on disk; a file counts once, also if it is renamed meanwhile.
+pub(super) fn disk_bytes(dir: &Path) -> u64 {
+    let mut files = HashMap::new();
+    collect_files(dir, &mut files);
+    files.values().sum()
+}
+
+fn collect_files(dir: &Path, files: &mut HashMap<u64, u64>) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => collect_files(&entry.path(), files),
+            Ok(_) if entry.file_name().to_string_lossy().starts_with("larder.") => {}
+            Ok(metadata) => {
+                files.insert(metadata.ino(), on_disk(metadata.len()));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// Every row has its file, of the size that is counted, and every file its row.
+pub(super) fn agrees_with_files(zone: &Zone) {
+    let rows = zone.index.rows();
+    let mut bytes = 0;
+    for (digest, row) in &rows {
+        let file = fs::metadata(path_of(zone.conf(), digest)).unwrap();
+        assert_eq!(row.size_bytes, on_disk(file.len()));
+        bytes += row.size_bytes;
+    }
+    assert_eq!((zone.stats().entries, zone.stats().stored_bytes), (rows.len() as u64, bytes));
+    assert_eq!(disk_bytes(&zone.conf().path), bytes);
+}
+
+#[test]
+fn a_full_keys_zone_lets_the_oldest_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = CachePath { keys_zone_size: 1024, ..(*conf(dir.path(), None)).clone() };
+    let zone = open(&Arc::new(small));
+    for round in 0..20 {
+        store(&zone, &key(&round.to_string()), b"x", NOW + round);
+    }
+    zone.flush(Durability::Committed);
+    assert_eq!(zone.stats().entries, 7, "8,000 keys a megabyte");
+    agrees_with_files(&zone);
+    for (round, wanted) in [(0, false), (12, false), (13, true), (19, true)] {
+        let key = key(&round.to_string());
+        assert_eq!(zone.read(&key, &key.digest).unwrap().is_some(), wanted, "{round}");
+    }
+}
+
+#[test]
+fn eviction_goes_by_last_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let zone = open(&conf(dir.path(), None));
+    for round in 0..10 {
+        store(&zone, &key(&round.to_string()), b"x", NOW + round);
+    }
+    zone.touch(&key("0").digest, at(NOW + 5));
+    zone.touch(&key("1").digest, at(NOW + 100));
+    zone.flush(Durability::Committed);
+    assert_eq!(
+        zone.oldest_use().unwrap(),
+        Some(at(NOW)),
+        "a use five seconds after the last is not recorded"
+    );
+    let since = Until::UsedSince(u32::try_from(NOW + 4).unwrap());
+    assert_eq!(zone.evict(Eviction { until: since, files: 2 }).entries, 2, "as many as may go at a time");
+    assert_eq!(
+        zone.evict(Eviction { until: since, files: 9 }),
+        Evicted { entries: 1, bytes: 4096, reached: true }
+    );
+    assert_eq!(zone.evict(Eviction { until: Until::Bytes(3 * 4096), files: 9 }).entries, 4);
+    let left: Vec<_> = (0..10).filter(|round| path(&zone, &key(&round.to_string())).exists()).collect();
+    assert_eq!(left, [1, 8, 9]);
+    agrees_with_files(&zone);
+}
+
+#[test]
+fn uses_of_absent_keys_are_counted_across_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = conf(dir.path(), None);
+    let key = key("k");
+    let zone = open(&conf);
+    assert_eq!([1, 2].map(|_| zone.count_use(&key.digest, at(NOW))), [1, 2]);
+    assert!(zone.read(&key, &key.digest).unwrap().is_none());
+    drop(zone);
+    let zone = open(&conf);
+    assert_eq!(zone.count_use(&key.digest, at(NOW)), 3);
+    zone.flush(Durability::Committed);
+    assert_eq!(zone.stats(), Stats { entries: 1, ..Stats::default() });
+}
+
+#[test]
+fn a_cold_cache_serves_files_that_have_no_row() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = conf(dir.path(), None);
+    let zone = Zone::open(&conf, Role::Worker).unwrap();
+    assert!(zone.is_cold(), "the first start");
+    // As nginx left it: no block, so the length of the body is the file's.
+    let key = key("/etagswr");
+    let file = path(&zone, &key);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, include_bytes!("../format/golden/etagswr")).unwrap();
+    let entry = zone.read(&key, &key.digest).unwrap().unwrap();
+    assert_eq!(entry.small_body.as_deref(), Some(&b"body of /etagswr\n"[..]));
+    assert_eq!((entry.meta.body_len, entry.body_len), (None, 17));
+    zone.flush(Durability::Committed);
+    assert_eq!(zone.stats().entries, 1);
+    zone.set_loaded().unwrap();
+    assert!(zone.read(&key, &key.digest).unwrap().is_some());
+}
+
+#[test]
+fn an_index_that_is_gone_damaged_or_of_another_place_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = conf(dir.path(), None);
+    let key = key("k");
+    let index = dir.path().join("larder.mdb");
+    drop(open(&first));
+    type Spoil<'a> = (&'a str, Box<dyn Fn()>);
+    let boot = dir.path().join("larder.state");
+    let spoils: [Spoil<'_>; 3] = [
+        (
+            "gone",
+            Box::new({
+                let index = index.clone();
+                move || fs::remove_file(&index).unwrap()
+            }),
+        ),
+        (
+            "damaged",
+            Box::new({
+                let index = index.clone();
+                move || fs::write(&index, [7; 8192]).unwrap()
+            }),
+        ),
+        (
+            "of another boot",
+            Box::new(move || {
+                let marker = crate::marker::Marker::read(&boot).unwrap();
+                let marker = crate::marker::Marker { boot: 1, stop: crate::marker::Stop::Unclean, ..marker };
+                marker.write(&boot).unwrap();
+            }),
+        ),
+    ];
+    for (name, spoil) in spoils {
+        let zone = open(&first);
+        store(&zone, &key, b"body", NOW);
+        drop(zone);
+        spoil();
+        let zone = Zone::open(&first, Role::Worker).unwrap();
+        assert!(zone.is_cold() && zone.stats().entries == 0, "{name}");
+        assert!(zone.read(&key, &key.digest).unwrap().is_some(), "{name}: the file is the truth");
+    }
+    drop(open(&first));
+    let other = CachePath { levels: vec![2], ..(*first).clone() };
+    let zone = Zone::open(&Arc::new(other), Role::Worker).unwrap();
+    assert!(zone.is_cold() && zone.stats().entries == 0);
+}
+
+#[test]
+fn temporary_files_of_dead_processes_are_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let conf = CachePath { use_temp_path: true, ..(*conf(dir.path(), None)).clone() };
+    let zone = open(&Arc::new(conf));
+    let digest = key("k").digest;
+    let own = zone.create_temp(&digest, None).unwrap();
+    let other = zone.create_temp(&digest, Some(outside.path())).unwrap();
+    assert!(other.path().starts_with(outside.path()));
+    zone.flush(Durability::Committed);
+    let mut child = Command::new("true").spawn().unwrap();
+    let dead = u64::from(child.id()) << 32 | 1;
+    child.wait().unwrap();
+    let name = format!("{}.{dead:x}.0", "0".repeat(32));
+    let left = [dir.path().join("temp").join(&name), outside.path().join(&name)];
+    let foreign = outside.path().join("0000000001");
+    for path in left.iter().chain([&foreign]) {
+        fs::write(path, "x").unwrap();
+    }
+    assert_eq!(zone.sweep().unwrap(), 2);
+    assert!(!left[0].exists() && !left[1].exists());
+    assert!(foreign.exists() && own.path().exists() && other.path().exists());
+}
+
+#[test]
+fn the_index_is_discarded_only_where_nobody_uses_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = conf(dir.path(), None);
+    drop(open(&conf));
+    discard_index(&conf).unwrap();
+    assert!(!dir.path().join("larder.mdb").exists());
+    assert!(Zone::open(&conf, Role::Worker).unwrap().is_cold());
+}

@@ -83,7 +83,7 @@ flags! {
         http_429 = "http_429",
         /// None of the others counts.
         off = "off",
-    }
+    } off beats all
 }
 
 settings! {
@@ -105,7 +105,8 @@ settings! {
         /// Does not store where a text is neither empty nor `0`.
         no_cache: Vec<Template> = Vec::new(), "proxy_no_cache" in HSL, joined(TEXTS);
         /// Cases in which a stale answer will do.
-        use_stale: UseStale = UseStale::default(), "proxy_cache_use_stale" in HSL, joined(USE_STALE), "off";
+        use_stale: UseStale = UseStale { off: true, ..UseStale::default() },
+            "proxy_cache_use_stale" in HSL, joined(USE_STALE), "off";
         /// Answers stale at once and updates behind the client's back.
         background_update: bool = false, "proxy_cache_background_update" in HSL, once(FLAG), "off";
         /// Lets only one request at a time fill a missing key.
@@ -166,11 +167,7 @@ const METHODS: Reader<MethodSet> = Reader::many("GET | HEAD | POST ...", |direct
 const USE_STALE: Reader<UseStale> = Reader::many(
     "error | timeout | invalid_header | updating | http_500 | http_502 | http_503 | http_504 | http_403 | http_404 \
      | http_429 | off ...",
-    |directive, scope| {
-        let set = UseStale::read(directive, |problem| scope.report(problem))?;
-        // As nginx: `off` beats all others.
-        Ok(if set.off { UseStale { off: true, ..UseStale::default() } } else { set })
-    },
+    |directive, scope| UseStale::read(directive, |problem| scope.report(problem)),
 );
 
 const VALID: Reader<Vec<ValidRule>> = Reader::many("[code ...] time", valid_rules);

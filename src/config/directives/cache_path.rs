@@ -158,8 +158,10 @@ impl CachePath {
             problem.with_help("it is written keys_zone=name:size, for instance keys_zone=pages:10m")
         };
         let (name, size) = text["keys_zone=".len()..].split_once(':').ok_or_else(invalid)?;
-        let size = parse_size(size.as_bytes()).filter(|size| *size >= LEAST_ZONE_BYTES && !name.is_empty());
-        let size = size.ok_or_else(invalid)?;
+        let size = parse_size(size.as_bytes()).filter(|_| !name.is_empty()).ok_or_else(invalid)?;
+        if size < LEAST_ZONE_BYTES {
+            return Err(directive.fail(number, format!("keys zone \"{text}\" is too small")));
+        }
         name.clone_into(&mut self.name);
         self.keys_zone_size = size;
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::{
     settings::{E, Reader, settings},
-    values::{FLAG, number},
+    values::{FLAG, parse_number},
 };
 
 settings! {
@@ -16,6 +16,6 @@ settings! {
 }
 
 const CONNECTIONS: Reader<usize> = Reader::one("number", |directive, _| {
-    let count = number(directive, 0)?;
-    usize::try_from(count).map_err(|_| directive.complain("invalid number"))
+    let count = parse_number(directive.bytes(0)).and_then(|count| usize::try_from(count).ok());
+    count.ok_or_else(|| directive.fail(0, format!("invalid number \"{}\"", directive.text(0))))
 });

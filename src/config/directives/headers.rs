@@ -74,6 +74,8 @@ const ADD_HEADER: Reader<AddHeader> = Reader::between(2, 3, "name value [always]
     Ok(AddHeader { name: directive.bytes(0).to_vec(), value: scope.template(directive, 1)?, always })
 });
 
+const DAY: Duration = Duration::from_hours(24);
+
 const EXPIRES: Reader<Expires> =
     Reader::between(1, 2, "[modified] time | @time | epoch | max | off", expires);
 
@@ -93,6 +95,9 @@ fn expires(directive: &Directive, scope: &Scope<'_>) -> Result<Expires, Problem>
     }
     let parsed =
         Expires::parse(directive.bytes(number)).ok_or_else(|| directive.complain("invalid value"))?;
+    if matches!(parsed, Expires::Daily(time) if time > DAY) {
+        return Err(directive.complain("daily time value must be less than 24 hours"));
+    }
     match (is_modified, parsed) {
         (false, parsed) => Ok(parsed),
         (true, Expires::After(sign, time)) => Ok(Expires::Modified(sign, time)),
@@ -111,7 +116,7 @@ impl Expires {
             b"epoch" => Some(Self::Epoch),
             b"max" => Some(Self::Max),
             b"off" => Some(Self::Off),
-            [b'@', time @ ..] => seconds(time).filter(|time| time.as_secs() <= 86400).map(Self::Daily),
+            [b'@', time @ ..] => seconds(time).map(Self::Daily),
             [b'+', time @ ..] => seconds(time).map(|time| Self::After(Sign::Plus, time)),
             [b'-', time @ ..] => seconds(time).map(|time| Self::After(Sign::Minus, time)),
             time => seconds(time).map(|time| Self::After(Sign::Plus, time)),

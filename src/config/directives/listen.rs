@@ -87,22 +87,9 @@ fn parameter(listen: &mut Listen, directive: &Directive, number: usize) -> Resul
         listen.default_server = true;
         return Ok(());
     }
-    let is_inet = |v6_only: bool| {
-        let fits = |address: &ListenAddress| match address {
-            ListenAddress::Inet(address) => !v6_only || address.is_ipv6(),
-            ListenAddress::Unix(_) => false,
-        };
-        listen.addresses.iter().any(fits)
-    };
-    if name == "ipv6only" && value.is_some() && !is_inet(true) {
-        return Err(
-            directive.fail(number, format!("ipv6only is not supported on addr \"{}\"", directive.text(0)))
-        );
-    }
     let options = listen.options.get_or_insert_default();
     options.bind = true;
-    let invalid =
-        |what: &str| directive.fail(number, format!("invalid {what} \"{}\"", value.unwrap_or_default()));
+    let invalid = |what: &str| directive.fail(number, format!("invalid {what} \"{text}\""));
     let bytes = |text: &str| parse_size(text.as_bytes()).and_then(|size| usize::try_from(size).ok());
     match (name, value) {
         ("bind", None) => {}
@@ -119,7 +106,9 @@ fn parameter(listen: &mut Listen, directive: &Directive, number: usize) -> Resul
         ("sndbuf", Some(text)) => options.sndbuf = Some(bytes(text).ok_or_else(|| invalid("sndbuf"))?),
         ("ipv6only", Some("on")) => options.ipv6only = Some(true),
         ("ipv6only", Some("off")) => options.ipv6only = Some(false),
-        ("ipv6only", Some(_)) => return Err(invalid("ipv6only flags")),
+        ("ipv6only", Some(_)) => {
+            return Err(invalid("parameter").with_help("ipv6only is \"on\" or \"off\""));
+        }
         ("so_keepalive", Some(text)) => {
             let keepalive = so_keepalive(text);
             let wrong = || directive.fail(number, format!("invalid so_keepalive value: \"{text}\""));

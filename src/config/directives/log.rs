@@ -255,12 +255,14 @@ fn access_log_parameter(
     match text.split_once('=') {
         Some(("buffer", size)) => {
             let size = parse_size(size.as_bytes()).filter(|size| *size > 0);
-            let wrong = || directive.fail(number, format!("invalid buffer size \"{text}\""));
+            let wrong =
+                || directive.fail(number, format!("invalid buffer size \"{}\"", &text["buffer=".len()..]));
             log.buffer = Some(size.ok_or_else(wrong)?);
         }
         Some(("flush", time)) => {
             let time = parse_time(time.as_bytes(), Precision::Milliseconds).filter(|time| !time.is_zero());
-            let wrong = || directive.fail(number, format!("invalid flush time \"{text}\""));
+            let wrong =
+                || directive.fail(number, format!("invalid flush time \"{}\"", &text["flush=".len()..]));
             log.flush = Some(time.ok_or_else(wrong)?);
         }
         Some(("if", condition)) => {

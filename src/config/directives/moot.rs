@@ -15,21 +15,21 @@ settings! {
     /// Values nobody asks for: they are read only so that mistakes in them are found.
     pub struct MootConf {
         /// Hash tables size themselves.
-        types_hash_max_size: u64 = 1024, "types_hash_max_size" in HSL, once(SIZE), "1024";
+        types_hash_max_size: u64 = 1024, "types_hash_max_size" in HSL, once(NUMBER), "1024";
         /// Hash tables size themselves.
-        types_hash_bucket_size: u64 = 64, "types_hash_bucket_size" in HSL, once(SIZE), "64";
+        types_hash_bucket_size: u64 = 64, "types_hash_bucket_size" in HSL, once(NUMBER), "64";
         /// Hash tables size themselves.
-        server_names_hash_max_size: u64 = 512, "server_names_hash_max_size" in H, once(SIZE), "512";
+        server_names_hash_max_size: u64 = 512, "server_names_hash_max_size" in H, once(NUMBER), "512";
         /// Hash tables size themselves.
-        server_names_hash_bucket_size: u64 = 64, "server_names_hash_bucket_size" in H, once(SIZE), "64";
+        server_names_hash_bucket_size: u64 = 64, "server_names_hash_bucket_size" in H, once(NUMBER), "64";
         /// Variables are found when the configuration is read.
-        variables_hash_max_size: u64 = 1024, "variables_hash_max_size" in H, once(SIZE), "1024";
+        variables_hash_max_size: u64 = 1024, "variables_hash_max_size" in H, once(NUMBER), "1024";
         /// Variables are found when the configuration is read.
-        variables_hash_bucket_size: u64 = 64, "variables_hash_bucket_size" in H, once(SIZE), "64";
+        variables_hash_bucket_size: u64 = 64, "variables_hash_bucket_size" in H, once(NUMBER), "64";
         /// Hash tables size themselves.
-        proxy_headers_hash_max_size: u64 = 512, "proxy_headers_hash_max_size" in HSL, once(SIZE), "512";
+        proxy_headers_hash_max_size: u64 = 512, "proxy_headers_hash_max_size" in HSL, once(NUMBER), "512";
         /// Hash tables size themselves.
-        proxy_headers_hash_bucket_size: u64 = 64, "proxy_headers_hash_bucket_size" in HSL, once(SIZE), "64";
+        proxy_headers_hash_bucket_size: u64 = 64, "proxy_headers_hash_bucket_size" in HSL, once(NUMBER), "64";
         /// There are no pools: memory is freed with what it belongs to.
         connection_pool_size: u64 = 512, "connection_pool_size" in HS, once(SIZE), "512";
         /// There are no pools: memory is freed with what it belongs to.
@@ -39,15 +39,18 @@ settings! {
         /// Sockets are shared by the kernel, so that no lock is needed.
         accept_mutex: bool = false, "accept_mutex" in E, once(FLAG), "off";
         /// Sockets are shared by the kernel, so that no lock is needed.
-        accept_mutex_delay: Duration = Duration::from_millis(500), "accept_mutex_delay" in E, once(TIME), "500ms";
+        accept_mutex_delay: Duration = Duration::from_millis(500),
+            "accept_mutex_delay" in E, once(TIME), "500ms";
         /// No lock file is needed.
-        lock_file: Option<std::path::PathBuf> = None, "lock_file" in M, once(OPTIONAL_PATH), "logs/nginx.lock";
+        lock_file: Option<std::path::PathBuf> = None,
+            "lock_file" in M, once(OPTIONAL_PATH), "logs/nginx.lock";
         /// Events come from epoll; another method is warned about.
-        event_method: Words = (), "use" in E, once(WORD), "epoll";
+        event_method: Words = (), "use" in E, once(EVENT_METHOD), "epoll";
         /// Caches open files; a warning tells that it has no effect.
-        open_file_cache: Words = (), "open_file_cache" in HSL, once(WORDS), "off";
+        open_file_cache: Words = (), "open_file_cache" in HSL, once(OPEN_FILE_CACHE), "off";
         /// Belongs to `open_file_cache`.
-        open_file_cache_valid: Duration = Duration::from_secs(60), "open_file_cache_valid" in HSL, once(TIME), "60s";
+        open_file_cache_valid: Duration = Duration::from_secs(60),
+            "open_file_cache_valid" in HSL, once(TIME), "60s";
         /// Belongs to `open_file_cache`.
         open_file_cache_min_uses: u64 = 1, "open_file_cache_min_uses" in HSL, once(NUMBER), "1";
         /// Belongs to `open_file_cache`.
@@ -63,7 +66,8 @@ settings! {
         /// Reads ahead in files; a warning tells that it has no effect.
         read_ahead: u64 = 0, "read_ahead" in HSL, once(SIZE), "0";
         /// Memory for what is read from files; a warning tells that it has no effect.
-        output_buffers: Buffers = Buffers { count: 2, size: 32768 }, "output_buffers" in HSL, once(BUFFERS), "2 32k";
+        output_buffers: Buffers = Buffers { count: 2, size: 32768 },
+            "output_buffers" in HSL, once(BUFFERS), "2 32k";
         /// Waits for more to send; a warning tells that it has no effect.
         postpone_output: u64 = 1460, "postpone_output" in HSL, once(SIZE), "1460";
         /// Marks for the kernel; a warning tells that it has no effect.
@@ -83,7 +87,27 @@ settings! {
 type Words = ();
 
 const WORD: Reader<Words> = Reader::one("value", |_, _| Ok(()));
-const WORDS: Reader<Words> = Reader::many("value ...", |_, _| Ok(()));
+
+const EVENT_METHOD: Reader<Words> = Reader::one("epoll | poll | select", |directive, _| {
+    let word = directive.text(0);
+    if ["epoll", "poll", "select"].contains(&&*word) {
+        return Ok(());
+    }
+    Err(directive.fail(0, format!("invalid event type \"{word}\"")))
+});
+
+const OPEN_FILE_CACHE: Reader<Words> =
+    Reader::between(1, 2, "off | max=number [inactive=time]", |directive, _| {
+        let is_known =
+            |text: &str| text == "off" || text.starts_with("max=") || text.starts_with("inactive=");
+        match (0..directive.args.len()).find(|number| !is_known(&directive.text(*number))) {
+            None => Ok(()),
+            Some(number) => {
+                let message = format!("invalid \"open_file_cache\" parameter \"{}\"", directive.text(number));
+                Err(directive.fail(number, message))
+            }
+        }
+    });
 
 /// Directives whose wish is not met, with the value that wishes for nothing, and why.
 const WITHOUT_EFFECT: [(&str, &str, &str); 12] = [

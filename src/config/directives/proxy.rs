@@ -59,7 +59,7 @@ flags! {
         non_idempotent = "non_idempotent",
         /// None of the others counts.
         off = "off",
-    }
+    } off beats all
 }
 
 flags! {
@@ -119,19 +119,23 @@ settings! {
     /// How requests are passed on, at one level.
     pub struct ProxyConf {
         /// Sets a field of what is sent.
-        set_header: Vec<SetHeader> = Vec::new(), "proxy_set_header" in HSL, each(SET_HEADER), "Host $proxy_host; Connection close";
+        set_header: Vec<SetHeader> = Vec::new(),
+            "proxy_set_header" in HSL, each(SET_HEADER), "Host $proxy_host; Connection close";
         /// Version of what is sent.
         http_version: HttpVersion = HttpVersion::V10, "proxy_http_version" in HSL, once(HTTP_VERSION), "1.0";
         /// How long connecting may take.
-        connect_timeout: Duration = Duration::from_secs(60), "proxy_connect_timeout" in HSL, once(TIME), "60s";
+        connect_timeout: Duration = Duration::from_secs(60),
+            "proxy_connect_timeout" in HSL, once(TIME), "60s";
         /// How long nothing may come.
         read_timeout: Duration = Duration::from_secs(60), "proxy_read_timeout" in HSL, once(TIME), "60s";
         /// How long nothing may be taken.
         send_timeout: Duration = Duration::from_secs(60), "proxy_send_timeout" in HSL, once(TIME), "60s";
         /// When the next server is tried.
-        next_upstream: NextUpstream = NextUpstream { error: true, timeout: true, ..NextUpstream::default() }, "proxy_next_upstream" in HSL, joined(NEXT_UPSTREAM), "error timeout";
+        next_upstream: NextUpstream = NextUpstream { error: true, timeout: true, ..NextUpstream::default() },
+            "proxy_next_upstream" in HSL, joined(NEXT_UPSTREAM), "error timeout";
         /// How long tries may take; 0 is no limit.
-        next_upstream_timeout: Duration = Duration::ZERO, "proxy_next_upstream_timeout" in HSL, once(TIME), "0";
+        next_upstream_timeout: Duration = Duration::ZERO,
+            "proxy_next_upstream_timeout" in HSL, once(TIME), "0";
         /// Most tries; 0 is no limit.
         next_upstream_tries: u64 = 0, "proxy_next_upstream_tries" in HSL, once(NUMBER), "0";
         /// Reads ahead of the client.
@@ -147,7 +151,8 @@ settings! {
         /// Bytes written to it at a time.
         temp_file_write_size: u64 = 8192, "proxy_temp_file_write_size" in HSL, once(SIZE), "8k";
         /// Where temporary files are.
-        temp_path: TempPath = TempPath { path: PathBuf::from("proxy_temp"), levels: Vec::new() }, "proxy_temp_path" in HSL, once(TEMP_PATH), "proxy_temp";
+        temp_path: TempPath = TempPath { path: PathBuf::from("proxy_temp"), levels: Vec::new() },
+            "proxy_temp_path" in HSL, once(TEMP_PATH), "proxy_temp";
         /// Reads all of a request before it is sent.
         request_buffering: bool = true, "proxy_request_buffering" in HSL, once(FLAG), "on";
         /// Sends the client's fields.
@@ -163,9 +168,11 @@ settings! {
         /// Fields that clients get all the same.
         pass_header: Vec<String> = Vec::new(), "proxy_pass_header" in HSL, each(FIELD);
         /// Fields of an answer that are not obeyed.
-        ignore_headers: IgnoreHeaders = IgnoreHeaders::default(), "proxy_ignore_headers" in HSL, joined(IGNORE_HEADERS);
+        ignore_headers: IgnoreHeaders = IgnoreHeaders::default(),
+            "proxy_ignore_headers" in HSL, joined(IGNORE_HEADERS);
         /// Changes Location and Refresh, as it was written.
-        redirect_written: Vec<RedirectWritten> = Vec::new(), "proxy_redirect" in HSL, each(REDIRECT), "default";
+        redirect_written: Vec<RedirectWritten> = vec![RedirectWritten::Default],
+            "proxy_redirect" in HSL, each(REDIRECT), "default";
         /// Lets `error_page` answer for an upstream's errors.
         intercept_errors: bool = false, "proxy_intercept_errors" in HSL, once(FLAG), "off";
         /// Goes on when the client has left.
@@ -176,6 +183,55 @@ settings! {
         force_ranges: bool = false, "proxy_force_ranges" in HSL, once(FLAG), "off";
         /// Sends trailers on.
         pass_trailers: bool = false, "proxy_pass_trailers" in HSL, once(FLAG), "off";
+    }
+}
+
+impl ProxyConf {
+    /// As nginx: `off` goes with no other `proxy_redirect` of its level.
+    pub fn refuse_mixed_redirect(&self, directive: &Directive) -> Option<Result<(), Problem>> {
+        let written = self.redirect_written.is_written() && directive.is("proxy_redirect");
+        let has_off = || self.redirect_written.iter().any(|rule| matches!(rule, RedirectWritten::Off));
+        let is_off = || directive.args.first().is_some_and(|word| word.text == b"off");
+        (written && (is_off() || has_off())).then(|| Err(directive.duplicate()))
+    }
+
+    /// Fits what is not written to the buffers that are, and checks that buffers fit each other, as nginx does.
+    pub fn settle_buffers(&mut self, block: &Directive) -> Result<(), Problem> {
+        let is_written = self.buffer_size.is_written()
+            || self.buffers.is_written()
+            || self.busy_buffers_size.is_written()
+            || self.temp_file_write_size.is_written()
+            || self.max_temp_file_size.is_written();
+        if !is_written {
+            return Ok(());
+        }
+        let largest = (*self.buffer_size).max(self.buffers.size);
+        self.busy_buffers_size.default_to((*self.busy_buffers_size).max(2 * largest));
+        self.temp_file_write_size.default_to((*self.temp_file_write_size).max(2 * largest));
+        let wrong = |message: String| Err(Problem::new(block.name.span, message));
+        let size = "the maximum of the value of \"proxy_buffer_size\" and one of the \"proxy_buffers\"";
+        if self.buffers.count < 2 {
+            return wrong("there must be at least 2 \"proxy_buffers\"".to_owned());
+        }
+        let all_but_one = (self.buffers.count as u64 - 1) * self.buffers.size;
+        for (setting, name) in [
+            (&self.busy_buffers_size, "proxy_busy_buffers_size"),
+            (&self.temp_file_write_size, "proxy_temp_file_write_size"),
+        ] {
+            if **setting < largest {
+                return wrong(format!("\"{name}\" must be equal to or greater than {size}"));
+            }
+        }
+        if *self.busy_buffers_size > all_but_one {
+            let less = "must be less than the size of all \"proxy_buffers\" minus one buffer";
+            return wrong(format!("\"proxy_busy_buffers_size\" {less}"));
+        }
+        if *self.max_temp_file_size != 0 && *self.max_temp_file_size < largest {
+            let zero =
+                "must be equal to zero to disable temporary files usage or must be equal to or greater than";
+            return wrong(format!("\"proxy_max_temp_file_size\" {zero} {size}"));
+        }
+        Ok(())
     }
 }
 
@@ -193,11 +249,7 @@ const HTTP_VERSION: Reader<HttpVersion> = Reader::one("1.0 | 1.1", |directive, _
 const NEXT_UPSTREAM: Reader<NextUpstream> = Reader::many(
     "error | timeout | invalid_header | http_500 | http_502 | http_503 | http_504 | http_403 | http_404 | http_429 \
      | non_idempotent | off ...",
-    |directive, scope| {
-        let set = NextUpstream::read(directive, |problem| scope.report(problem))?;
-        // As nginx: `off` beats all others.
-        Ok(if set.off { NextUpstream { off: true, ..NextUpstream::default() } } else { set })
-    },
+    |directive, scope| NextUpstream::read(directive, |problem| scope.report(problem)),
 );
 
 const IGNORE_HEADERS: Reader<IgnoreHeaders> = Reader::many("field ...", |directive, scope| {

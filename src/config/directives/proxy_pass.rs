@@ -113,24 +113,22 @@ pub fn redirect_rules(
     name: &LocationName,
     proxy: &ProxyConf,
 ) -> Result<Vec<RedirectRule>, Problem> {
-    let written: &[RedirectWritten] =
-        if proxy.redirect_written.is_empty() && matches!(pass.target, ProxyTarget::Group(_)) {
-            &[RedirectWritten::Default]
-        } else {
-            &proxy.redirect_written
-        };
+    let written = &proxy.redirect_written;
     if written.iter().any(|rule| matches!(rule, RedirectWritten::Off)) {
         return Ok(Vec::new());
     }
     let rules = written.iter().map(|rule| match rule {
         RedirectWritten::Off => Ok(None),
         RedirectWritten::Rule(rule) => Ok(Some(rule.clone())),
-        RedirectWritten::Default if matches!(pass.target, ProxyTarget::Variable(_)) => {
+        RedirectWritten::Default if !matches!(pass.target, ProxyTarget::Variable(_)) => {
+            Ok(Some(default_rule(&directive.text(0), pass, name)))
+        }
+        RedirectWritten::Default if !written.is_written() => Ok(None),
+        RedirectWritten::Default => {
             let message =
                 "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
             Err(directive.fail(0, message))
         }
-        RedirectWritten::Default => Ok(Some(default_rule(&directive.text(0), pass, name))),
     });
     rules.filter_map(Result::transpose).collect()
 }

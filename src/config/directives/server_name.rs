@@ -6,9 +6,13 @@ use crate::{names::ServerName, parse::Directive, regex::Case, scope::Scope, sour
 pub fn server_name(directive: &Directive, number: usize, scope: &Scope<'_>) -> Result<ServerName, Problem> {
     let written = directive.text(number);
     let invalid = || {
-        let problem = directive.fail(number, format!("server name \"{written}\" is invalid"));
+        let problem = directive.fail(number, format!("invalid server name or wildcard \"{written}\""));
         problem.with_help("a \"*\" may stand first, before a dot, or last, behind one")
     };
+    // As nginx: these are refused wherever they stand, other bad wildcards once names are put in tables.
+    if matches!(&*written, "." | "*" | "*.") || (written.starts_with('*') && !written.starts_with("*.")) {
+        return Err(Problem { message: format!("server name \"{written}\" is invalid"), ..invalid() });
+    }
     if let Some(regex) = written.strip_prefix('~') {
         if regex.is_empty() {
             return Err(directive.fail(number, "empty regex in server name \"~\""));

@@ -10,7 +10,10 @@ use std::{
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::{clock, error_log, http::fault::system_words};
+use crate::{
+    clock,
+    error_log::{self, system_words},
+};
 
 /// When lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

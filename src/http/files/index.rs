@@ -11,12 +11,8 @@ use nix::errno::Errno;
 
 use super::{fail, off_loop, path::file_path};
 use crate::{
-    error_log::Level,
-    http::{
-        Exchange,
-        fault::{report, system_words},
-        phases::Ending,
-    },
+    error_log::{Level, system_words},
+    http::{Exchange, fault::report, phases::Ending},
 };
 
 /// Answers a path that ends in a slash.

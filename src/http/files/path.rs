@@ -6,22 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{LocationName, Root};
+use config::Root;
 
 use crate::http::Exchange;
 
 /// Returns the file that a path asks for in the location in force.
 pub fn file_path(exchange: &Exchange, uri: &[u8]) -> PathBuf {
     let base = document_root(exchange);
-    let replaced = match &*exchange.location.core.document_root {
-        Root::Root(_) => Replaced::Nothing,
-        Root::Alias(_) => match &exchange.location.name {
-            LocationName::Regex(_) => Replaced::Whole,
-            LocationName::Exact(name) | LocationName::Prefix(name) | LocationName::PrefixNoRegex(name) => {
-                Replaced::Prefix(name.len())
-            }
-            LocationName::Named(_) | LocationName::Outer => Replaced::Nothing,
-        },
+    let replaced = match (&*exchange.location.core.document_root, exchange.location.alias_len) {
+        (Root::Root(_), _) => Replaced::Nothing,
+        (Root::Alias(_), Some(len)) => Replaced::Prefix(len),
+        (Root::Alias(_), None) => Replaced::Whole,
     };
     PathBuf::from(OsString::from_vec(join(base, uri, replaced)))
 }

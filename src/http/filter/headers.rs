@@ -2,7 +2,10 @@
 //!
 //! Which statuses get the fields, and which fields replace one that is there, are nginx's rules.
 
-use std::{borrow::Cow, time::SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use config::{Expires, Variable, VariableSource};
 
@@ -20,7 +23,7 @@ pub(super) fn add(exchange: &Exchange, mut response: Response, now: SystemTime) 
         let rule = match &*conf.expires {
             Expires::Variable(template) => {
                 let text = template.expand(&Answered { exchange, response: &response });
-                Cow::Owned(Expires::parse(&text).unwrap_or(Expires::Off))
+                Cow::Owned(read_rule(&text))
             }
             rule => Cow::Borrowed(rule),
         };
@@ -33,13 +36,23 @@ pub(super) fn add(exchange: &Exchange, mut response: Response, now: SystemTime) 
     response
 }
 
+/// Reads what variables made of `expires`; what the directive would refuse adds nothing.
+fn read_rule(text: &[u8]) -> Expires {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    match Expires::parse(text) {
+        Some(Expires::Daily(time)) if time > DAY => Expires::Off,
+        Some(rule) => rule,
+        None => Expires::Off,
+    }
+}
+
 /// Statuses that get fields without `always`.
-fn is_fitting(status: u16) -> bool {
+pub(super) fn is_fitting(status: u16) -> bool {
     matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 
 fn expire(response: &mut Response, rule: &Expires, now: SystemTime) {
-    let modified = response.last_modified.as_ref().and_then(|modified| modified.time);
+    let modified = response.last_modified.and_then(LastModified::time);
     if let Some(lifetime) = expires::lifetime(rule, modified, now) {
         set_field(response, "Expires", lifetime.expires.as_bytes());
         set_field(response, "Cache-Control", lifetime.cache_control.as_bytes());
@@ -94,7 +107,7 @@ fn write_sent(response: &Response, name: &str, out: &mut Vec<u8>) -> bool {
     let slot = match name {
         "content-type" => response.content_type.as_ref().map(|value| value.to_vec()),
         "content-length" => response.content_length.map(|length| length.to_string().into_bytes()),
-        "last-modified" => response.last_modified.as_ref().and_then(last_modified_text),
+        "last-modified" => response.last_modified.and_then(own_date),
         "location" => response.location.clone(),
         _ => None,
     };
@@ -113,17 +126,16 @@ fn write_sent(response: &Response, name: &str, out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn last_modified_text(modified: &LastModified) -> Option<Vec<u8>> {
-    match (&modified.text, modified.time) {
-        (Some(text), _) => Some(text.to_vec()),
-        (None, Some(time)) => Some(http1::date::format(seconds(time)).into_bytes()),
-        (None, None) => None,
+fn own_date(modified: LastModified) -> Option<Vec<u8>> {
+    match modified {
+        LastModified::Ours(time) => Some(http1::date::format(seconds(time)).into_bytes()),
+        LastModified::Upstream(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use config::Sign;
 
@@ -131,7 +143,7 @@ mod tests {
 
     fn page() -> Response {
         let mut response = Response::new(200).with_memory("text/html", "hello");
-        response.last_modified = Some(LastModified { time: Some(UNIX_EPOCH), text: None });
+        response.last_modified = Some(LastModified::Ours(UNIX_EPOCH));
         for (name, value) in [("ETag", "\"a\""), ("Cache-Control", "private"), ("cache-control", "no-store")]
         {
             response.fields.push(name.as_bytes(), value.as_bytes());
@@ -191,6 +203,22 @@ mod tests {
             let mut out = Vec::new();
             let found = write_sent(&page(), name, &mut out);
             assert_eq!(found.then(|| String::from_utf8(out).unwrap()).as_deref(), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_may_make_any_rule() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        for (text, wanted) in [
+            ("1h", Expires::After(Sign::Plus, hours(1))),
+            ("-1h", Expires::After(Sign::Minus, hours(1))),
+            ("@24h", Expires::Daily(hours(24))),
+            ("@25h", Expires::Off),
+            ("max", Expires::Max),
+            ("", Expires::Off),
+            ("soon", Expires::Off),
+        ] {
+            assert_eq!(read_rule(text.as_bytes()), wanted, "{text}");
         }
     }
 

@@ -7,9 +7,12 @@ mod conditional;
 mod expires;
 mod headers;
 mod range;
+mod trailers;
+
+pub use trailers::write_end;
 
 use self::{conditional::Verdict, range::Wanted};
-use super::{Exchange, Response, fault};
+use super::{Exchange, Fault, Response, fault, response::LastModified};
 use crate::clock;
 
 /// Takes an answer through all filters.
@@ -21,8 +24,11 @@ pub fn apply(exchange: &Exchange, response: Response) -> Response {
         Verdict::NotModified => conditional::not_modified(response),
         Verdict::Failed => fault::plain(412, exchange),
     };
-    let response = headers::add(exchange, response, now);
-    match range::select(&exchange.head, *core.max_ranges, &response) {
+    let mut response = headers::add(exchange, response, now);
+    // As nginx: of our own answers only these tell when the content changed; an upstream's field is passed on.
+    let tells_change = matches!(response.status, 200 | 206 | 304);
+    response.last_modified.take_if(|modified| !tells_change && matches!(modified, LastModified::Ours(_)));
+    let mut response = match range::select(&exchange.head, *core.max_ranges, &response) {
         Wanted::Everything => response,
         Wanted::Whole => range::offer(response),
         Wanted::Parts(parts) => range::cut(response, &parts),
@@ -31,7 +37,28 @@ pub fn apply(exchange: &Exchange, response: Response) -> Response {
             let page = Response { fields: range::kept_fields(response), ..fault::plain(416, exchange) };
             headers::add(exchange, page, now)
         }
+    };
+    trailers::make_room(exchange, &mut response);
+    response
+}
+
+/// Says with which status a request refuses its answer, where the configuration has a page for that status.
+///
+/// Without such a page [`apply`] makes the default one.
+pub fn refusal(exchange: &Exchange, response: &Response) -> Option<Fault> {
+    let core = &exchange.location.core;
+    if core.error_page.is_empty() || exchange.error_status.is_some() {
+        return None;
     }
+    let status = match conditional::judge(&exchange.head.fields, *core.if_modified_since, response) {
+        Verdict::Failed => 412,
+        Verdict::NotModified => return None,
+        Verdict::Sent => match range::select(&exchange.head, *core.max_ranges, response) {
+            Wanted::Unsatisfiable => 416,
+            Wanted::Everything | Wanted::Whole | Wanted::Parts(_) => return None,
+        },
+    };
+    fault::has_error_page(exchange, status).then(|| Fault::status_only(status))
 }
 
 /// Makes the fields of an answer its own where it shares them, for a filter that changes one.

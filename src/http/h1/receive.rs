@@ -16,7 +16,7 @@ use crate::{
         Exchange, Fault,
         exchange::{ErrorPage, Sent, UpstreamFacts, UriState},
         fault::{Kind, Retry, Side},
-        request_body::RequestBody,
+        request_body::{Expectation, RequestBody},
         route,
     },
 };
@@ -38,8 +38,10 @@ impl Connection {
         self.head.clear();
         let server = Arc::clone(&self.event_loop.site.http().listeners[self.client.listener].default_server);
         let rules = head_rules(&server);
+        let has_input = !self.client.input.borrow().is_empty();
+        self.client.pipelined.set(has_input);
         if let Some(idle) = idle
-            && self.client.input.borrow().is_empty()
+            && !has_input
         {
             self.wait_for_request(idle).await?;
         }
@@ -115,7 +117,7 @@ impl Connection {
             uri_state: UriState::AsSent,
             captures: Captures::default(),
             server_captures: Captures::default(),
-            body: RequestBody::new(Framing::Empty, false),
+            body: RequestBody::new(Framing::Empty, Expectation::None),
             head_bytes,
             started,
             redirects_left: REDIRECTS_MAX,
@@ -167,7 +169,8 @@ fn understand(exchange: &mut Exchange) -> Result<(), Fault> {
     let framing = http1::check_request(&exchange.head).map_err(|error| refused(&error))?;
     let expects = exchange.head.version >= Version::V1_1
         && exchange.head.fields.get("Expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
-    exchange.body = RequestBody::new(framing, expects);
+    let expectation = if expects { Expectation::Continue } else { Expectation::None };
+    exchange.body = RequestBody::new(framing, expectation);
     if exchange.method == Method::Trace {
         return Err(refusal(405, "client sent TRACE method".to_owned()));
     }
@@ -206,7 +209,7 @@ fn refusal(status: u16, detail: String) -> Fault {
     Fault {
         side: Side::Client,
         kind: Kind::Status(status),
-        during: "reading client request headers",
+        during: "",
         retry: Retry::Never,
         detail: detail.into(),
     }

@@ -1,3 +1,6 @@
+//! Request heads: what is accepted, what is refused with which status and text, and the limits.
+//! Answers of a real nginx to the same bytes stand behind the tables.
+
 use super::*;
 
 fn rules() -> HeadRules {
@@ -197,6 +200,8 @@ fn empty_lines_without_end_are_refused() {
     let text = b"\r\n".repeat(600);
     assert_eq!(parse(&text[..1022], &rules()).0, Ok(Progress::NeedMore));
     assert_eq!(parse(&text, &rules()).0, Err(RequestError::InvalidRequest));
+    let with_request = [&text[..], b"GET / HTTP/1.0\r\n\r\n"].concat();
+    assert_eq!(parse(&with_request, &rules()).0, Err(RequestError::InvalidRequest), "all at once");
 }
 
 #[test]

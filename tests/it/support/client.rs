@@ -203,7 +203,9 @@ impl Client {
         }
         if response.field("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
             response.end = self.chunked(response).err().unwrap_or(End::Framed);
-        } else if let Some(length) = response.field("Content-Length").and_then(|value| value.parse::<usize>().ok()) {
+        } else if let Some(length) =
+            response.field("Content-Length").and_then(|value| value.parse::<usize>().ok())
+        {
             response.end = self.fill(length).err().map_or(End::Framed, NoAnswer::as_torn);
             response.body = self.buffer.drain(..length.min(self.buffer.len())).collect();
         } else {
@@ -307,7 +309,10 @@ impl Response {
 
     /// Returns the first field of that name.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.fields
+            .iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// Returns what the cache did, as the configurations of [`super::location`] tell it.

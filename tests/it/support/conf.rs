@@ -13,12 +13,22 @@ pub struct Conf {
     text: String,
     origins: BTreeMap<String, String>,
     files: Vec<(String, Vec<u8>)>,
+    place: Place,
+}
+
+/// Where a server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// As the test's child.
+    Foreground,
+    /// As a daemon.
+    Background,
 }
 
 impl Conf {
     /// Takes the text of a whole configuration file as it is.
     pub fn whole(text: impl Into<String>) -> Self {
-        Self { text: text.into(), origins: BTreeMap::new(), files: Vec::new() }
+        Self { text: text.into(), origins: BTreeMap::new(), files: Vec::new(), place: Place::Foreground }
     }
 
     /// Says which origin `%ORIGIN%` is.
@@ -38,6 +48,16 @@ impl Conf {
         self
     }
 
+    /// Makes the server a daemon.
+    pub fn in_background(self) -> Self {
+        Self { place: Place::Background, ..self }
+    }
+
+    /// Returns where the server runs.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
     /// Replaces the text, as an edit before a reload does.
     pub fn with_text(&self, edit: impl FnOnce(&str) -> String) -> Self {
         Self { text: edit(&self.text), ..self.clone() }
@@ -53,7 +73,9 @@ impl Conf {
         let mut filled = String::with_capacity(self.text.len());
         let mut rest = self.text.as_str();
         while let Some((before, found)) = rest.split_once('%') {
-            let Some((placeholder, after)) = found.split_once('%') else { panic!("odd number of % in:\n{rest}") };
+            let Some((placeholder, after)) = found.split_once('%') else {
+                panic!("odd number of % in:\n{rest}")
+            };
             filled.push_str(before);
             let (kind, name) = placeholder.split_once(':').unwrap_or((placeholder, ""));
             match kind {
@@ -61,9 +83,11 @@ impl Conf {
                 "PORT" => write!(filled, "{}", ports.port(name)).expect("a string takes all"),
                 "CLOSED" => write!(filled, "127.0.0.1:{}", ports.port("closed")).expect("a string takes all"),
                 "DIR" => filled.push_str(dir),
-                "MAIN" => filled.push_str(&main_directives()),
+                "MAIN" => filled.push_str(&main_directives(self.place)),
                 "TEMP" => filled.push_str(program.temp_paths()),
-                "ORIGIN" => filled.push_str(self.origins.get(name).unwrap_or_else(|| panic!("no origin \"{name}\""))),
+                "ORIGIN" => {
+                    filled.push_str(self.origins.get(name).unwrap_or_else(|| panic!("no origin \"{name}\"")))
+                }
                 other => panic!("unknown placeholder %{other}%"),
             }
             rest = after;
@@ -96,9 +120,10 @@ pub fn free_port() -> u16 {
 }
 
 // Rights to the test's directory would be lost with root's, so the processes keep them.
-fn main_directives() -> String {
+fn main_directives(place: Place) -> String {
+    let daemon = if place == Place::Background { "on" } else { "off" };
     let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
-    format!("daemon off; pid larder.pid; error_log error.log info; {user}")
+    format!("daemon {daemon}; pid larder.pid; error_log error.log info; {user}")
 }
 
 /// Wraps the inside of an `http` block: logs and temporary files under the server's directory, no access log.

@@ -67,7 +67,8 @@ impl Origin {
 
     /// Forgets what it was asked and answers in that order from now on.
     pub fn restart(&self, replies: impl IntoIterator<Item = Reply>) {
-        *self.shared.script.lock().expect("no holder panics") = Script::InOrder(replies.into_iter().collect());
+        *self.shared.script.lock().expect("no holder panics") =
+            Script::InOrder(replies.into_iter().collect());
         self.shared.asked.lock().expect("no holder panics").clear();
     }
 
@@ -145,8 +146,14 @@ impl Asked {
 
     /// Returns the first field of that name.
     pub fn field(&self, name: &str) -> Option<&str> {
-        let named = |line: &'_ &str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
-        self.head.lines().skip(1).find(named).and_then(|line| line.split_once(':')).map(|(_, value)| value.trim())
+        let named =
+            |line: &'_ &str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
+        self.head
+            .lines()
+            .skip(1)
+            .find(named)
+            .and_then(|line| line.split_once(':'))
+            .map(|(_, value)| value.trim())
     }
 
     fn keeps_connection(&self) -> bool {

@@ -24,7 +24,8 @@ impl Program {
         match env::var_os("LARDER_TEST_PROGRAM") {
             Some(path) => {
                 let path = PathBuf::from(path);
-                let is_nginx = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("nginx"));
+                let is_nginx =
+                    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("nginx"));
                 Self { path, kind: if is_nginx { Kind::Nginx } else { Kind::Larder } }
             }
             None => Self { path: PathBuf::from(env!("CARGO_BIN_EXE_larder")), kind: Kind::Larder },
@@ -36,12 +37,17 @@ impl Program {
     /// # Panics
     /// If there is none and `LARDER_REQUIRE_PEERS=1` says that there must be.
     pub fn nginx() -> Option<Self> {
-        let path = env::var_os("LARDER_TEST_NGINX").map_or_else(|| PathBuf::from("/usr/sbin/nginx"), PathBuf::from);
+        let path =
+            env::var_os("LARDER_TEST_NGINX").map_or_else(|| PathBuf::from("/usr/sbin/nginx"), PathBuf::from);
         match Command::new(&path).arg("-v").output() {
             Ok(output) if output.status.success() => Some(Self { path, kind: Kind::Nginx }),
             outcome => {
                 let required = env::var_os("LARDER_REQUIRE_PEERS").is_some_and(|value| value == "1");
-                assert!(!required, "LARDER_REQUIRE_PEERS=1, but {} does not run: {outcome:?}", path.display());
+                assert!(
+                    !required,
+                    "LARDER_REQUIRE_PEERS=1, but {} does not run: {outcome:?}",
+                    path.display()
+                );
                 println!("skipped: nothing to compare with, {} does not run", path.display());
                 None
             }

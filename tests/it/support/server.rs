@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::{
     client::{Answers, Client, Response},
-    conf::{Conf, Ports},
+    conf::{Conf, Place, Ports},
     deadline::{PATIENCE, poll, wait_until},
     peers::Program,
     proc,
@@ -25,9 +25,9 @@ use super::{
 pub struct Server {
     program: Program,
     dir: TempDir,
-    conf: Conf,
     ports: Ports,
     child: Child,
+    master: u32,
     allowed: Vec<String>,
     stopped: bool,
 }
@@ -78,21 +78,32 @@ impl Server {
         let mut ports = Ports::default();
         write_conf(program, conf, dir.path(), &mut ports);
         let mut child = command(program, dir.path()).spawn().expect("the program can be run");
-        let mut status = None;
+        let mut failed = None;
         let accepting = poll(PATIENCE, || {
-            status = child.try_wait().expect("the child is ours");
-            let accepts = || ports.known("").is_none_or(|port| TcpStream::connect(("127.0.0.1", port)).is_ok());
-            let ready = dir.path().join("larder.pid").exists() && accepts();
-            (ready || status.is_some()).then_some(())
+            let status = child.try_wait().expect("the child is ours");
+            // A daemon's first process ends well once the daemon is on its own.
+            let detached = match conf.place() {
+                Place::Foreground => true,
+                Place::Background => status.is_some_and(|status| status.success()),
+            };
+            failed = status.filter(|status| conf.place() == Place::Foreground || !status.success());
+            let accepts =
+                || ports.known("").is_none_or(|port| TcpStream::connect(("127.0.0.1", port)).is_ok());
+            let ready = detached && dir.path().join("larder.pid").exists() && accepts();
+            (ready || failed.is_some()).then_some(())
         });
-        if accepting.is_some() && status.is_none() {
-            let conf = conf.clone();
+        if accepting.is_some() && failed.is_none() {
+            let pid_file = fs::read_to_string(dir.path().join("larder.pid")).unwrap_or_default();
+            let master = match conf.place() {
+                Place::Foreground => child.id(),
+                Place::Background => pid_file.trim().parse().expect("a pid file holds a number"),
+            };
             return Ok(Self {
                 program: program.clone(),
                 dir,
-                conf,
                 ports,
                 child,
+                master,
                 allowed: Vec::new(),
                 stopped: false,
             });
@@ -100,7 +111,7 @@ impl Server {
         let _ = child.kill();
         let _ = child.wait();
         let said = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap_or_default();
-        let log = format!("{status:?}\n{}{}", said("stderr"), said("error.log"));
+        let log = format!("{failed:?}\n{}{}", said("stderr"), said("error.log"));
         Err(Refused { log, dir })
     }
 
@@ -111,7 +122,8 @@ impl Server {
 
     /// Returns the address of `%PORT:name%`.
     pub fn address_of(&self, name: &str) -> SocketAddr {
-        let port = self.ports.known(name).unwrap_or_else(|| panic!("the configuration has no port \"{name}\""));
+        let port =
+            self.ports.known(name).unwrap_or_else(|| panic!("the configuration has no port \"{name}\""));
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
@@ -156,7 +168,7 @@ impl Server {
 
     /// Returns the process that was started.
     pub fn master(&self) -> u32 {
-        self.child.id()
+        self.master
     }
 
     /// Returns the children whose title contains `role` (`worker process`, `cache manager`).
@@ -181,7 +193,6 @@ impl Server {
 
     /// Writes an edited configuration, with the same ports.
     pub fn write_conf(&mut self, conf: &Conf) {
-        self.conf = conf.clone();
         write_conf(&self.program, conf, self.dir.path(), &mut self.ports);
     }
 
@@ -189,7 +200,11 @@ impl Server {
     pub fn run(&self, arguments: &[&str]) -> std::process::Output {
         let mut command = command(&self.program, self.dir.path());
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.output().expect("the program can be run")
+        let mut child = command.spawn().expect("the program can be run");
+        if poll(PATIENCE, || child.try_wait().expect("the child is ours")).is_none() {
+            let _ = child.kill();
+        }
+        child.wait_with_output().expect("the child is ours")
     }
 
     /// Returns what a file of the server's directory holds; empty if there is none.
@@ -232,12 +247,16 @@ impl Server {
             Stop::Graceful => Signal::SIGQUIT,
             Stop::Fast => Signal::SIGTERM,
         });
-        let status = poll(PATIENCE, || self.child.try_wait().expect("the child is ours"));
+        let status = poll(PATIENCE, || {
+            let status = self.child.try_wait().expect("the child is ours");
+            status.filter(|_| !proc::runs(self.master))
+        });
         if status.is_none() {
             self.kill_all();
         }
         let log = self.read("error.log");
-        let status = status.unwrap_or_else(|| panic!("did not stop within {PATIENCE:?} ({how:?}); its log:\n{log}"));
+        let status =
+            status.unwrap_or_else(|| panic!("did not stop within {PATIENCE:?} ({how:?}); its log:\n{log}"));
         self.check_log();
         status
     }
@@ -254,7 +273,7 @@ impl Server {
 
     fn kill_all(&mut self) {
         let children = proc::children(self.master());
-        let _ = self.child.kill();
+        proc::signal(self.master, Signal::SIGKILL);
         let _ = self.child.wait();
         for child in children {
             proc::signal(child, Signal::SIGKILL);
@@ -282,7 +301,8 @@ struct Refused {
 /// Makes a directory that workers without root's rights can enter too.
 pub fn new_dir() -> TempDir {
     use std::os::unix::fs::PermissionsExt;
-    let dir = tempfile::Builder::new().prefix("larder-").tempdir().expect("there is room for temporary files");
+    let dir =
+        tempfile::Builder::new().prefix("larder-").tempdir().expect("there is room for temporary files");
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("the directory is ours");
     dir
 }

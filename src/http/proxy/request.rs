@@ -1,0 +1,378 @@
+//! What an upstream is sent: request line, fields in nginx's order, body.
+//!
+//! Nothing is sent from here, and nothing is decided about peers: an [`Outgoing`] may go to several of them.
+
+mod uri;
+
+use std::{borrow::Cow, io::Write, net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use cache::Meta;
+use config::{HttpVersion, LocationConf, ProxyPass, ProxyTarget, ServerConf, SetHeader, Template};
+use http1::{Method, ResponseHead, Version};
+
+use super::transport::target;
+use crate::{
+    http::{Exchange, Fault, exchange::UriState, fault::{Kind, Retry, Side}, request_body::Collected, response::FileSlice},
+    upstream::retry::Repeat,
+};
+
+/// A request as it goes to upstreams.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Request line and fields, the empty line included.
+    pub head: Vec<u8>,
+    /// Its method, which decides whether an answer has a body.
+    pub method: Method,
+    /// Its body.
+    pub body: OutgoingBody,
+    /// Whether it asks for another protocol.
+    pub upgrade: Upgrade,
+    /// Whose request it is.
+    pub asker: Asker,
+}
+
+/// The body of an [`Outgoing`].
+#[derive(Debug, Clone)]
+pub enum OutgoingBody {
+    /// None.
+    Empty,
+    /// In memory, whole.
+    Memory(Bytes),
+    /// In a file.
+    File(FileSlice),
+    /// Passed on while the client sends it (`proxy_request_buffering off`).
+    Client(ClientFraming),
+}
+
+/// How a body that is passed on at once is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientFraming {
+    /// By Content-Length.
+    Length,
+    /// In chunks.
+    Chunked,
+}
+
+/// Whether a request asks for another protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upgrade {
+    /// The client asked for one: a 101 makes a tunnel.
+    Asked,
+    /// It did not: a 101 is no answer.
+    NotAsked,
+}
+
+/// Whose request is passed on, for the log.
+#[derive(Debug)]
+pub struct Asker {
+    /// Number of the client's connection.
+    pub connection: u64,
+    /// Its address; none for a UNIX-domain socket.
+    pub client: Option<IpAddr>,
+    /// The server block.
+    pub server: Arc<ServerConf>,
+    /// The client's request line.
+    pub request_line: Vec<u8>,
+}
+
+/// What a request is sent for.
+#[derive(Clone, Copy)]
+pub enum Purpose<'a> {
+    /// To pass the answer on.
+    Pass,
+    /// To store the answer: conditions and ranges of the client stay here.
+    Fill,
+    /// To ask whether a stored answer is still good.
+    Revalidate(&'a Meta, &'a ResponseHead),
+}
+
+impl Outgoing {
+    /// Says whether it may be sent more than once.
+    pub fn repeat(&self) -> Repeat {
+        match (&self.body, self.method) {
+            (OutgoingBody::Client(_), _) => Repeat::Impossible,
+            (_, Method::Post | Method::Lock | Method::Patch) => Repeat::NotIdempotent,
+            _ => Repeat::Freely,
+        }
+    }
+
+    /// Returns the target of its request line.
+    pub fn target(&self) -> &[u8] {
+        let line = self.head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        let first = memchr::memchr(b' ', line).map_or(0, |space| space + 1);
+        let last = memchr::memrchr(b' ', line).unwrap_or(line.len());
+        line.get(first..last).unwrap_or_default()
+    }
+}
+
+/// Whether the body may be passed on while it arrives.
+///
+/// As nginx: not where it is replaced or left out, and not where a chunked one would need its length told in HTTP/1.0.
+pub fn may_stream(exchange: &Exchange) -> bool {
+    let proxy = &exchange.location.proxy;
+    let expressible = exchange.body.length().is_some() || *proxy.http_version == HttpVersion::V11;
+    proxy.set_body.is_none() && *proxy.pass_request_body && expressible
+}
+
+/// Makes the request for an upstream. The body must have been collected, unless it is passed on as it arrives.
+///
+/// # Errors
+/// There is no URI to ask for.
+pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Result<Outgoing, Fault> {
+    let location = &*exchange.location;
+    let (method, method_text) = method(exchange, purpose);
+    let upstream_uri = upstream_uri(exchange, pass)?;
+    let body = body(exchange);
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    let version = match *location.proxy.http_version {
+        HttpVersion::V10 => Version::V1_0,
+        HttpVersion::V11 => Version::V1_1,
+    };
+    http1::write_request_line(&mut head, &method_text, &upstream_uri, version);
+    let mut fields = FieldWriter { head: &mut head, exchange, location };
+    fields.write_set();
+    fields.write_defaults(pass, &body);
+    match purpose {
+        Purpose::Revalidate(meta, stored) => fields.write_validators(meta, stored),
+        Purpose::Pass | Purpose::Fill => {}
+    }
+    if *location.proxy.pass_request_headers {
+        fields.write_clients(purpose);
+    }
+    head.extend_from_slice(b"\r\n");
+    Ok(Outgoing { head, method, body, upgrade: upgrade(exchange), asker: asker(exchange) })
+}
+
+/// Makes the text that an answer is stored under (`proxy_cache_key`).
+pub fn cache_key(exchange: &Exchange, pass: &ProxyPass) -> Vec<u8> {
+    let template = &*exchange.location.cache.key;
+    if !template.is_empty() {
+        return template.expand(exchange);
+    }
+    // As nginx where no key is written: what is asked of whom.
+    let mut key = b"http://".to_vec();
+    key.extend_from_slice(proxy_host(exchange, pass).as_bytes());
+    if let Ok(uri) = upstream_uri(exchange, pass) {
+        key.extend_from_slice(&uri);
+    }
+    key
+}
+
+/// Room for a head of usual size, so that it is not moved while it grows.
+const HEAD_BYTES: usize = 1024;
+
+fn method<'a>(exchange: &'a Exchange, purpose: Purpose<'_>) -> (Method, Cow<'a, [u8]>) {
+    let location = &exchange.location;
+    if let Some(template) = &*location.proxy.method {
+        let text = template.expand(exchange);
+        return (Method::from_text(&text), text.into());
+    }
+    let for_cache = !matches!(purpose, Purpose::Pass);
+    if for_cache && exchange.method == Method::Head && *location.cache.convert_head {
+        return (Method::Get, b"GET"[..].into());
+    }
+    // An error page is fetched by GET, whatever the client's request was.
+    if exchange.method == Method::Get {
+        return (Method::Get, b"GET"[..].into());
+    }
+    (exchange.method, exchange.head.method_text().into())
+}
+
+/// Returns the URI to ask for, by the rules of `proxy_pass`.
+fn upstream_uri<'a>(exchange: &'a Exchange, pass: &ProxyPass) -> Result<Cow<'a, [u8]>, Fault> {
+    let replacement = match &pass.target {
+        ProxyTarget::Variable(template) => {
+            let uri = target::uri_of(&template.expand(exchange));
+            // As nginx: where variables make the URI, it is passed as they made it.
+            if !uri.is_empty() {
+                return Ok(uri.into());
+            }
+            None
+        }
+        ProxyTarget::Group(_) => pass.uri.as_deref(),
+    };
+    let target = exchange.head.path_and_query();
+    let request = uri::RequestUri {
+        // `http://host?args` has no path that could be passed on.
+        unparsed: (exchange.uri_state == UriState::AsSent && target.first() == Some(&b'/')).then_some(target),
+        path: &exchange.uri,
+        args: &exchange.args,
+        spelling: uri::spelling(target, exchange.internal),
+    };
+    let uri = uri::upstream(&request, replacement, pass.location_len);
+    match uri.is_empty() {
+        true => Err(zero_length_uri()),
+        false => Ok(uri),
+    }
+}
+
+fn zero_length_uri() -> Fault {
+    Fault {
+        side: Side::Server,
+        kind: Kind::System,
+        during: "",
+        retry: Retry::Never,
+        detail: "zero length URI to proxy".into(),
+    }
+}
+
+/// Chooses the body that is sent.
+fn body(exchange: &Exchange) -> OutgoingBody {
+    let proxy = &exchange.location.proxy;
+    if let Some(template) = &*proxy.set_body {
+        return OutgoingBody::Memory(template.expand(exchange).into());
+    }
+    if !*proxy.pass_request_body {
+        return OutgoingBody::Empty;
+    }
+    match exchange.body.collected() {
+        Some(Collected::Memory(bytes)) if bytes.is_empty() => OutgoingBody::Empty,
+        Some(Collected::Memory(bytes)) => OutgoingBody::Memory(bytes.clone()),
+        Some(Collected::File(slice)) => OutgoingBody::File(slice.clone()),
+        None if exchange.body.is_done() => OutgoingBody::Empty,
+        None => OutgoingBody::Client(match exchange.body.length() {
+            Some(_) => ClientFraming::Length,
+            None => ClientFraming::Chunked,
+        }),
+    }
+}
+
+fn upgrade(exchange: &Exchange) -> Upgrade {
+    if exchange.head.fields.contains("Upgrade") { Upgrade::Asked } else { Upgrade::NotAsked }
+}
+
+fn asker(exchange: &Exchange) -> Asker {
+    Asker {
+        connection: exchange.client.serial,
+        client: exchange.client.remote.ip(),
+        server: Arc::clone(&exchange.server),
+        request_line: exchange.head.request_line().to_vec(),
+    }
+}
+
+fn proxy_host<'a>(exchange: &'a Exchange, pass: &'a ProxyPass) -> &'a str {
+    exchange.proxy_target.as_ref().map_or(&pass.host, |target| &target.host)
+}
+
+/// Writes the fields of a request. As nginx: what the configuration sets, what it left to us, what the client sent.
+struct FieldWriter<'a> {
+    head: &'a mut Vec<u8>,
+    exchange: &'a Exchange,
+    location: &'a LocationConf,
+}
+
+impl FieldWriter<'_> {
+    fn set_header(&self) -> &[SetHeader] {
+        &self.location.proxy.set_header
+    }
+
+    fn is_set(&self, name: &[u8]) -> bool {
+        self.set_header().iter().any(|set| set.name.eq_ignore_ascii_case(name))
+    }
+
+    /// Writes `proxy_set_header`; an empty value only keeps the client's field back.
+    fn write_set(&mut self) {
+        for SetHeader { name, value } in &*self.location.proxy.set_header {
+            write_template(self.head, name, value, self.exchange);
+        }
+    }
+
+    fn write_defaults(&mut self, pass: &ProxyPass, body: &OutgoingBody) {
+        if !self.is_set(b"Host") {
+            http1::write_field(self.head, b"Host", proxy_host(self.exchange, pass).as_bytes());
+        }
+        if !self.is_set(b"Connection") {
+            http1::write_field(self.head, b"Connection", b"close");
+        }
+        if let Some(length) = self.content_length(body).filter(|_| !self.is_set(b"Content-Length")) {
+            write!(self.head, "Content-Length: {length}\r\n").expect("memory takes all that is written");
+        }
+        let chunked = matches!(body, OutgoingBody::Client(ClientFraming::Chunked));
+        if chunked && !self.is_set(b"Transfer-Encoding") {
+            http1::write_field(self.head, b"Transfer-Encoding", b"chunked");
+        }
+    }
+
+    /// As nginx: the client's length, even where its body is left out (`proxy_pass_request_body off`).
+    fn content_length(&self, body: &OutgoingBody) -> Option<u64> {
+        match body {
+            OutgoingBody::Memory(bytes) => Some(bytes.len() as u64),
+            OutgoingBody::File(slice) => Some(slice.len),
+            OutgoingBody::Client(ClientFraming::Length) => self.exchange.body.length(),
+            OutgoingBody::Client(ClientFraming::Chunked) => None,
+            OutgoingBody::Empty => {
+                let announced = self.exchange.head.fields.contains("Content-Length")
+                    || self.exchange.head.fields.contains("Transfer-Encoding");
+                self.exchange.body.length().filter(|_| announced)
+            }
+        }
+    }
+
+    fn write_validators(&mut self, meta: &Meta, stored: &ResponseHead) {
+        let modified = stored.fields.get("Last-Modified").filter(|text| http1::date::parse(text).is_some());
+        if let Some(text) = modified.filter(|_| !self.is_set(b"If-Modified-Since")) {
+            http1::write_field(self.head, b"If-Modified-Since", text);
+        }
+        if !meta.etag.is_empty() && !self.is_set(b"If-None-Match") {
+            http1::write_field(self.head, b"If-None-Match", &meta.etag);
+        }
+    }
+
+    fn write_clients(&mut self, purpose: Purpose<'_>) {
+        let for_cache = !matches!(purpose, Purpose::Pass);
+        for (name, value) in self.exchange.head.fields.iter() {
+            let kept_back = is_ours(name) || (for_cache && is_condition(name)) || self.is_set(name);
+            if !kept_back {
+                http1::write_field(self.head, name, value);
+            }
+        }
+    }
+}
+
+fn write_template(head: &mut Vec<u8>, name: &[u8], value: &Template, exchange: &Exchange) {
+    if let Some(text) = value.as_text() {
+        if !text.is_empty() {
+            http1::write_field(head, name, text);
+        }
+        return;
+    }
+    let start = head.len();
+    head.extend_from_slice(name);
+    head.extend_from_slice(b": ");
+    let before_value = head.len();
+    value.write(head, exchange);
+    if head.len() == before_value {
+        head.truncate(start);
+    } else {
+        head.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Whether a field of the client is replaced or concerns its own connection only.
+fn is_ours(name: &[u8]) -> bool {
+    let is = |ours: &str| name.eq_ignore_ascii_case(ours.as_bytes());
+    match name.len() {
+        2 => is("TE"),
+        4 => is("Host"),
+        6 => is("Expect"),
+        7 => is("Upgrade"),
+        10 => is("Connection") || is("Keep-Alive"),
+        14 => is("Content-Length"),
+        17 => is("Transfer-Encoding"),
+        _ => false,
+    }
+}
+
+/// Whether a field asks for less than the whole answer, which is what a cache wants.
+fn is_condition(name: &[u8]) -> bool {
+    let is = |condition: &str| name.eq_ignore_ascii_case(condition.as_bytes());
+    match name.len() {
+        5 => is("Range"),
+        8 => is("If-Match") || is("If-Range"),
+        13 => is("If-None-Match"),
+        17 => is("If-Modified-Since"),
+        19 => is("If-Unmodified-Since"),
+        _ => false,
+    }
+}

@@ -1,0 +1,158 @@
+//! What a client is sent of an upstream's head: nginx's rules of hiding, passing and rewriting fields.
+
+mod redirect;
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use cache::policy::CacheStatus;
+use config::{Content, LocationConf, RedirectRule};
+use http1::ResponseHead;
+
+use self::redirect::{Rewritten, rewrite_location, rewrite_refresh};
+use crate::http::{
+    Exchange, Response,
+    response::{Conditions, LastModified, Ranges},
+};
+
+/// Translates an upstream's head, or a stored one, into the client's. The body is the caller's.
+pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
+    let location = &*exchange.location;
+    let mut response = Response::new(head.status);
+    response.content_length = None;
+    response.reason = reason(head);
+    let asked = asked_for(exchange);
+    response.conditions = match asked {
+        AskedFor::Client => Conditions::Upstream,
+        AskedFor::Cache => Conditions::Ours,
+    };
+    for (name, value) in head.fields.iter() {
+        let role = Role::of(name);
+        if is_hidden(location, role, name) {
+            continue;
+        }
+        match role {
+            Role::ContentType => response.content_type = Some(Bytes::copy_from_slice(value)),
+            Role::ContentLength => response.content_length = decimal(value),
+            Role::LastModified => {
+                response.last_modified = Some(last_modified(value));
+                response.fields.push(name, value);
+            }
+            Role::Location => pass_location(exchange, &mut response, name, value),
+            Role::Refresh => {
+                let value = rewrite_refresh(rules(location), value, exchange);
+                response.fields.push(name, &value);
+            }
+            Role::AcceptRanges if *location.proxy.force_ranges => {}
+            Role::AcceptRanges if asked == AskedFor::Cache => response.ranges = Ranges::Single,
+            Role::Connection => {}
+            Role::AcceptRanges | Role::OursUnlessPassed | Role::Other => response.fields.push(name, value),
+        }
+    }
+    if *location.proxy.force_ranges {
+        response.ranges = Ranges::Single;
+    }
+    response
+}
+
+/// For whom the upstream was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AskedFor {
+    /// For the client, with the conditions that it set.
+    Client,
+    /// For the cache, which wants the whole.
+    Cache,
+}
+
+fn asked_for(exchange: &Exchange) -> AskedFor {
+    match exchange.upstream.cache_status {
+        None | Some(CacheStatus::Scarce) => AskedFor::Client,
+        Some(_) => AskedFor::Cache,
+    }
+}
+
+/// What is special about a field of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    ContentType,
+    ContentLength,
+    LastModified,
+    Location,
+    Refresh,
+    AcceptRanges,
+    /// It concerns the upstream's connection.
+    Connection,
+    /// We write our own, or it was meant for us: hidden by default.
+    OursUnlessPassed,
+    Other,
+}
+
+impl Role {
+    fn of(name: &[u8]) -> Self {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        match name.len() {
+            4 if is("Date") => Self::OursUnlessPassed,
+            5 if is("X-Pad") => Self::OursUnlessPassed,
+            6 if is("Server") => Self::OursUnlessPassed,
+            7 if is("Refresh") => Self::Refresh,
+            8 if is("Location") => Self::Location,
+            10 if is("Connection") || is("Keep-Alive") => Self::Connection,
+            12 if is("Content-Type") => Self::ContentType,
+            13 if is("Last-Modified") => Self::LastModified,
+            13 if is("Accept-Ranges") => Self::AcceptRanges,
+            14 if is("Content-Length") => Self::ContentLength,
+            15 if is("X-Accel-Expires") || is("X-Accel-Charset") => Self::OursUnlessPassed,
+            16 if is("X-Accel-Redirect") => Self::OursUnlessPassed,
+            17 if is("Transfer-Encoding") => Self::Connection,
+            17 if is("X-Accel-Buffering") => Self::OursUnlessPassed,
+            18 if is("X-Accel-Limit-Rate") => Self::OursUnlessPassed,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Applies `proxy_hide_header` and `proxy_pass_header`.
+fn is_hidden(location: &LocationConf, role: Role, name: &[u8]) -> bool {
+    let is_in = |names: &[String]| names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));
+    // As nginx: a field that is hidden by name stays hidden, though it be passed by name too.
+    is_in(&location.proxy.hide_header)
+        || (role == Role::OursUnlessPassed && !is_in(&location.proxy.pass_header))
+}
+
+/// Returns the reason phrase where it is not the usual one.
+fn reason(head: &ResponseHead) -> Option<Bytes> {
+    let usual = http1::reason(head.status).is_some_and(|usual| usual.as_bytes() == head.reason);
+    (!usual).then(|| Bytes::copy_from_slice(&head.reason))
+}
+
+fn decimal(value: &[u8]) -> Option<u64> {
+    str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn last_modified(value: &[u8]) -> LastModified {
+    let time = http1::date::parse(value).and_then(|seconds| {
+        let since = Duration::from_secs(seconds.unsigned_abs());
+        if seconds < 0 { UNIX_EPOCH.checked_sub(since) } else { UNIX_EPOCH.checked_add(since) }
+    });
+    LastModified::Upstream(time)
+}
+
+fn rules(location: &LocationConf) -> &[RedirectRule] {
+    match &location.content {
+        Content::Proxy(pass) => &pass.redirect,
+        Content::Static => &[],
+    }
+}
+
+/// As nginx: only a location that a rule has made relative is completed by us, and has its fixed place then.
+fn pass_location(exchange: &Exchange, response: &mut Response, name: &[u8], value: &[u8]) {
+    match rewrite_location(rules(&exchange.location), value, exchange) {
+        Rewritten::Changed(value)
+            if value.first() == Some(&b'/') && *exchange.location.core.absolute_redirect =>
+        {
+            response.location = Some(value);
+        }
+        Rewritten::Changed(value) => response.fields.push(name, &value),
+        Rewritten::Unchanged => response.fields.push(name, value),
+    }
+}

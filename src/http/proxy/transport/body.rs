@@ -1,0 +1,224 @@
+//! The body of an answer, piece by piece, and what becomes of the connection behind it.
+//!
+//! An end counts only where it is proven: the announced length, the last chunk, or a close where nothing else could tell.
+//! Then the connection goes back to the pool at once, before the last piece is even sent on; in all other cases
+//! it is closed.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http1::{Chunk, ChunkLimits, ChunkedDecoder, Fields, Framing};
+
+use super::{http1::Reuse, log};
+use crate::{
+    clock::Moment,
+    error_log::{self, Level},
+    http::{Fault, exchange::UpstreamFacts, fault::Kind, site::EventLoop},
+    upstream::{Connection, Pick},
+};
+
+/// A body on its way from an upstream.
+pub struct UpstreamBody {
+    origin: Origin,
+    source: Option<Source>,
+    stage: Stage,
+    length: Option<u64>,
+    payload: u64,
+    took: Option<Duration>,
+    trailers: Option<Arc<Fields>>,
+}
+
+/// Where a body comes from.
+pub(super) struct Origin {
+    pub event_loop: Rc<EventLoop>,
+    pub read_timeout: Duration,
+    /// When the try began that brought the answer.
+    pub begun: Moment,
+    /// Bytes that this try received so far, the head included.
+    pub received: u64,
+}
+
+/// The connection, until the end.
+struct Source {
+    connection: Connection,
+    pick: Pick,
+    reuse: Reuse,
+}
+
+enum Stage {
+    Done,
+    Length { left: u64 },
+    /// `ready` bytes of payload stand at the beginning of the input.
+    Chunked { decoder: Box<ChunkedDecoder>, ready: usize },
+    UntilClose,
+    Broken(Fault),
+}
+
+/// What is being done, for the log.
+const READING: &str = "reading upstream";
+/// Bytes that one read asks for: a body known to be small, and any other.
+const SMALL_READ_BYTES: usize = 16 << 10;
+const LARGE_READ_BYTES: usize = 64 << 10;
+
+impl UpstreamBody {
+    /// Makes a body without bytes, whose answer is over.
+    pub(super) fn none(origin: Origin) -> Self {
+        let took = Some(origin.begun.elapsed());
+        Self { origin, source: None, stage: Stage::Done, length: None, payload: 0, took, trailers: None }
+    }
+
+    /// Begins to read a body; what has arrived of it is in the connection's input.
+    pub(super) fn new(origin: Origin, connection: Connection, pick: Pick, framing: Framing, reuse: Reuse) -> Self {
+        let (stage, length) = match framing {
+            Framing::Empty => (Stage::Length { left: 0 }, None),
+            Framing::Length(left) => (Stage::Length { left }, Some(left)),
+            Framing::Chunked => {
+                let decoder = Box::new(ChunkedDecoder::new(ChunkLimits::default()));
+                (Stage::Chunked { decoder, ready: 0 }, None)
+            }
+            Framing::UntilClose => (Stage::UntilClose, None),
+        };
+        let source = Some(Source { connection, pick, reuse });
+        let mut body = Self { origin, source, stage, length, payload: 0, took: None, trailers: None };
+        body.settle();
+        body
+    }
+
+    /// Returns Content-Length, where the answer has a body of known length.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Returns the bytes of payload so far.
+    pub fn received(&self) -> u64 {
+        self.payload
+    }
+
+    /// Whether a piece or the end can be had without waiting.
+    pub fn is_ready(&self) -> bool {
+        match &self.stage {
+            Stage::Done | Stage::Broken(_) => true,
+            Stage::Chunked { ready, .. } => *ready > 0,
+            Stage::Length { .. } | Stage::UntilClose => {
+                self.source.as_ref().is_some_and(|source| !source.connection.input.is_empty())
+            }
+        }
+    }
+
+    /// Returns the next piece; none at the proven end. Cancel safe.
+    ///
+    /// # Errors
+    /// The upstream's fault where the body is not whole.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        loop {
+            if let Some(piece) = self.take() {
+                self.settle();
+                return Ok(Some(piece));
+            }
+            match &self.stage {
+                Stage::Done => return Ok(None),
+                Stage::Broken(fault) => return Err(fault.clone()),
+                Stage::Length { .. } | Stage::Chunked { .. } | Stage::UntilClose => self.receive().await,
+            }
+        }
+    }
+
+    /// Notes in the last try what the whole answer took.
+    pub fn finish(&self, facts: &mut UpstreamFacts) {
+        if let Some(last) = facts.tries.last_mut() {
+            last.response = Some(self.took.unwrap_or_else(|| self.origin.begun.elapsed()));
+            last.response_length = self.payload;
+            last.bytes_received = self.origin.received;
+        }
+        if let Some(trailers) = &self.trailers {
+            facts.trailers = Some(Arc::clone(trailers));
+        }
+    }
+
+    /// Takes payload off the input.
+    fn take(&mut self) -> Option<Bytes> {
+        let input = &mut self.source.as_mut()?.connection.input;
+        let count = match &mut self.stage {
+            Stage::Done | Stage::Broken(_) => 0,
+            Stage::Length { left } => {
+                let count = input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= count as u64;
+                count
+            }
+            Stage::Chunked { ready, .. } => std::mem::take(ready),
+            Stage::UntilClose => input.len(),
+        };
+        self.payload += count as u64;
+        (count > 0).then(|| input.split_to(count).freeze())
+    }
+
+    /// Takes framing off the input, up to payload or the end. After this, what is in the input is payload.
+    fn settle(&mut self) {
+        let Some(source) = &mut self.source else { return };
+        let input = &mut source.connection.input;
+        match &mut self.stage {
+            Stage::Length { left: 0 } => self.end(),
+            Stage::Chunked { decoder, ready } if *ready == 0 && !input.is_empty() => match decoder.decode(input) {
+                Ok(Chunk::NeedMore { used }) => drop(input.split_to(used)),
+                Ok(Chunk::Payload { skip, len }) => {
+                    drop(input.split_to(skip));
+                    *ready = len;
+                }
+                Ok(Chunk::End { used }) => {
+                    drop(input.split_to(used));
+                    self.end();
+                }
+                Err(error) => self.fail(log::fault(Kind::InvalidBody, READING, format!("upstream sent {error}"))),
+            },
+            Stage::Done | Stage::Broken(_) | Stage::Length { .. } | Stage::Chunked { .. } | Stage::UntilClose => {}
+        }
+    }
+
+    async fn receive(&mut self) {
+        let Some(Source { connection, .. }) = &mut self.source else { return };
+        let wanted = match &self.stage {
+            Stage::Length { left } if *left <= SMALL_READ_BYTES as u64 => SMALL_READ_BYTES,
+            _ => LARGE_READ_BYTES,
+        };
+        let Connection { stream, timer, input, .. } = connection;
+        input.reserve(wanted);
+        match timer.within(self.origin.read_timeout, stream.read(input)).await {
+            Ok(0) if matches!(self.stage, Stage::UntilClose) => self.end(),
+            Ok(0) => self.fail(log::premature_close(READING)),
+            Ok(count) => {
+                self.origin.received += count as u64;
+                self.settle();
+            }
+            Err(error) => self.fail(log::broken(READING, "recv", &error)),
+        }
+    }
+
+    /// The body is whole: the connection is free.
+    fn end(&mut self) {
+        self.took = Some(self.origin.begun.elapsed());
+        let stage = std::mem::replace(&mut self.stage, Stage::Done);
+        if let Stage::Chunked { decoder, .. } = stage {
+            let trailers = decoder.trailers();
+            self.trailers = (!trailers.is_empty()).then(|| Arc::new(trailers));
+        }
+        let Some(Source { connection, pick, reuse }) = self.source.take() else { return };
+        if !connection.input.is_empty() {
+            error_log::write(
+                Level::Warn,
+                format_args!(
+                    "upstream sent more data than specified in \"Content-Length\" header while reading upstream, upstream: \"{}\"",
+                    pick.name()
+                ),
+            );
+        } else if reuse == Reuse::Kept {
+            self.origin.event_loop.idle.put(pick.group(), connection);
+        }
+    }
+
+    /// The body is not whole: the connection is closed.
+    fn fail(&mut self, fault: Fault) {
+        self.took = Some(self.origin.begun.elapsed());
+        self.stage = Stage::Broken(fault);
+        self.source = None;
+    }
+}

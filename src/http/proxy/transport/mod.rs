@@ -1,0 +1,292 @@
+//! One request to an upstream: a peer is chosen and asked, and if need be the next one.
+//!
+//! [`fetch`] tells the tries as a story; `http1.rs` makes one of them, `send.rs` and `body.rs` are its two
+//! directions. Nothing here needs an exchange, since fills of the cache outlive the client that caused them.
+
+mod body;
+mod http1;
+mod log;
+mod send;
+pub(super) mod target;
+mod tunnel;
+
+use std::{borrow::Cow, rc::Rc, sync::Arc};
+
+use ::http1::ResponseHead;
+use bytes::Bytes;
+use config::LocationConf;
+
+pub use self::{
+    body::UpstreamBody,
+    target::target,
+    tunnel::{TunnelCounts, Upgraded, tunnel},
+};
+use self::{
+    body::Origin,
+    http1::{Lost, Reason, Reply},
+};
+use super::request::Outgoing;
+use crate::{
+    clock::{self, Moment},
+    http::{
+        Fault,
+        client::Client,
+        exchange::{Try, UpstreamFacts},
+        fault::{Kind, Retry, Side},
+        request_body::RequestBody,
+        site::EventLoop,
+    },
+    upstream::{
+        Connection, Group, Pick, TcpKeepalive, Tried,
+        retry::{self, Cause, Failure, Progress, Verdict},
+    },
+};
+
+/// An upstream's answer: its head, and the body as it comes.
+pub struct Incoming {
+    /// The head.
+    pub head: ResponseHead,
+    /// The head's bytes as received, for the file of a cache.
+    pub head_bytes: Bytes,
+    /// The body.
+    pub body: UpstreamBody,
+    /// The connection, where both sides have changed to another protocol.
+    pub upgraded: Option<Upgraded>,
+    /// X-Accel-Buffering: `proxy_buffering` for this answer, where it says so.
+    pub buffering: Option<bool>,
+}
+
+/// The body of a request that is passed on while the client sends it.
+pub struct ClientBody<'a> {
+    /// The client.
+    pub client: &'a Client,
+    /// Its body.
+    pub body: &'a mut RequestBody,
+}
+
+/// Sends a request to one peer after another until one answers, within the limits of `proxy_next_upstream`.
+///
+/// Not cancel safe: what was sent is lost when it is dropped, and the connection with it.
+///
+/// # Errors
+/// The last peer's fault, or the client's where its body cannot be had.
+pub async fn fetch(
+    event_loop: &Rc<EventLoop>,
+    location: &Arc<LocationConf>,
+    group: &Arc<Group>,
+    outgoing: &mut Outgoing,
+    mut client_body: Option<ClientBody<'_>>,
+    facts: &mut UpstreamFacts,
+) -> Result<Incoming, Fault> {
+    let mut round = Round::new(event_loop, location, group, outgoing);
+    let mut pick = round.pick(facts)?;
+    let mut connections = Connections::IdleFirst;
+    loop {
+        let mut record = Try { address: Arc::clone(pick.name()), ..Try::default() };
+        let begun = clock::moment();
+        let tried = round.ask(&pick, connections, client_body.as_mut(), &mut record, begun).await;
+        let next = round.judge(tried, &pick, &mut record, begun);
+        facts.tries.push(record);
+        match next {
+            Next::Accept(reply) => {
+                facts.head = Some(Arc::new(reply.head.fields.clone()));
+                return Ok(round.accept(reply, pick, begun));
+            }
+            Next::Fail(fault) => return Err(fault),
+            Next::SamePeer => connections = Connections::FreshOnly,
+            Next::OtherPeer => {
+                pick = round.pick(facts)?;
+                connections = Connections::IdleFirst;
+            }
+        }
+    }
+}
+
+/// Where a connection may come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Connections {
+    /// From the pool, where it has one.
+    IdleFirst,
+    /// A new one: the pool's was closed.
+    FreshOnly,
+}
+
+/// What follows a try.
+enum Next {
+    Accept(Reply),
+    Fail(Fault),
+    SamePeer,
+    OtherPeer,
+}
+
+/// All tries of one request.
+struct Round<'a> {
+    event_loop: &'a Rc<EventLoop>,
+    location: &'a LocationConf,
+    group: &'a Arc<Group>,
+    outgoing: &'a Outgoing,
+    begun: Moment,
+    tried: Tried,
+    tries_left: usize,
+}
+
+impl<'a> Round<'a> {
+    fn new(
+        event_loop: &'a Rc<EventLoop>,
+        location: &'a LocationConf,
+        group: &'a Arc<Group>,
+        outgoing: &'a Outgoing,
+    ) -> Self {
+        let most = usize::try_from(*location.proxy.next_upstream_tries).unwrap_or(usize::MAX);
+        let tries_left = if most == 0 { group.tries() } else { group.tries().min(most) };
+        let begun = clock::moment();
+        Self { event_loop, location, group, outgoing, begun, tried: Tried::default(), tries_left }
+    }
+
+    fn pick(&self, facts: &mut UpstreamFacts) -> Result<Pick, Fault> {
+        self.group.pick(&self.tried, clock::moment()).ok_or_else(|| {
+            let address = self.group.conf.name.as_str().into();
+            facts.tries.push(Try { address, status: Some(502), ..Try::default() });
+            no_live_upstreams()
+        })
+    }
+
+    /// Makes one try.
+    async fn ask(
+        &self,
+        pick: &Pick,
+        connections: Connections,
+        client_body: Option<&mut ClientBody<'_>>,
+        record: &mut Try,
+        begun: Moment,
+    ) -> Result<Reply, Lost> {
+        let idle = match connections {
+            Connections::IdleFirst => self.event_loop.idle.take(pick),
+            Connections::FreshOnly => None,
+        };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.connect(pick).await?,
+        };
+        record.connect = Some(begun.elapsed());
+        http1::ask(connection, self.outgoing, client_body, self.location, record, begun).await
+    }
+
+    async fn connect(&self, pick: &Pick) -> Result<Connection, Lost> {
+        let proxy = &self.location.proxy;
+        let keepalive = if *proxy.socket_keepalive { TcpKeepalive::On } else { TcpKeepalive::Off };
+        let connected = Connection::open(pick, *proxy.connect_timeout, keepalive).await;
+        connected.map_err(|error| Lost {
+            fault: log::broken("connecting to upstream", "connect", &error),
+            progress: Progress::Unsent,
+            reason: Reason::Peer,
+        })
+    }
+
+    /// Decides what follows a try, and reports it to the group and the log.
+    fn judge(&mut self, tried: Result<Reply, Lost>, pick: &Pick, record: &mut Try, begun: Moment) -> Next {
+        let lost = match tried {
+            Ok(reply) => {
+                let status = reply.head.status;
+                record.status = Some(status);
+                return match self.verdict(Cause::Status(status), Progress::Sent) {
+                    Verdict::GiveUp => {
+                        pick.succeeded();
+                        Next::Accept(reply)
+                    }
+                    Verdict::NextPeer => self.pass_over(pick, Cause::Status(status)),
+                };
+            }
+            Err(lost) => lost,
+        };
+        record.response = Some(begun.elapsed());
+        let Some(cause) = cause(&lost.fault) else { return Next::Fail(lost.fault) };
+        record.status = Some(lost.fault.status());
+        let rules = &self.location.proxy.next_upstream;
+        if lost.reason == Reason::Idle && retry::may_repeat(rules, lost.progress, self.outgoing.repeat()) {
+            log::failed_try(self.outgoing, pick, &lost.fault);
+            return Next::SamePeer;
+        }
+        match self.verdict(cause, lost.progress) {
+            Verdict::NextPeer => {
+                log::failed_try(self.outgoing, pick, &lost.fault);
+                self.pass_over(pick, cause)
+            }
+            Verdict::GiveUp => {
+                pick.failed(clock::moment());
+                Next::Fail(lost.fault)
+            }
+        }
+    }
+
+    fn pass_over(&mut self, pick: &Pick, cause: Cause) -> Next {
+        self.tries_left -= 1;
+        self.tried.add(pick);
+        if retry::counts(cause) {
+            pick.failed(clock::moment());
+        }
+        Next::OtherPeer
+    }
+
+    /// Asks the rules about a failure.
+    fn verdict(&self, cause: Cause, progress: Progress) -> Verdict {
+        let failure = Failure {
+            cause,
+            progress,
+            repeat: self.outgoing.repeat(),
+            tries_left: self.tries_left.saturating_sub(1),
+            elapsed: self.begun.elapsed(),
+        };
+        let proxy = &self.location.proxy;
+        retry::verdict(&proxy.next_upstream, *proxy.next_upstream_timeout, &failure)
+    }
+
+    /// Makes the answer of a head that is to be passed on.
+    fn accept(&self, reply: Reply, pick: Pick, begun: Moment) -> Incoming {
+        let Reply { connection, head, head_bytes, framing, reuse, received } = reply;
+        let buffering = match self.location.proxy.ignore_headers.x_accel_buffering {
+            true => None,
+            false => head.fields.get("X-Accel-Buffering").and_then(buffering),
+        };
+        let event_loop = Rc::clone(self.event_loop);
+        let read_timeout = *self.location.proxy.read_timeout;
+        let origin = Origin { event_loop, read_timeout, begun, received };
+        let (body, upgraded) = match head.status {
+            101 => (UpstreamBody::none(origin), Some(Upgraded::new(connection, pick))),
+            _ => (UpstreamBody::new(origin, connection, pick, framing, reuse), None),
+        };
+        Incoming { head, head_bytes, body, upgraded, buffering }
+    }
+}
+
+/// Returns what a fault is to `proxy_next_upstream`; none where the upstream had no part in it.
+fn cause(fault: &Fault) -> Option<Cause> {
+    if fault.side != Side::Upstream {
+        return None;
+    }
+    match fault.kind {
+        Kind::Timeout => Some(Cause::Timeout),
+        Kind::InvalidHeader => Some(Cause::InvalidHeader),
+        Kind::Connection => Some(Cause::Error),
+        Kind::Status(_) | Kind::NoPeers | Kind::BodyTooLarge | Kind::InvalidBody | Kind::System => None,
+    }
+}
+
+/// Reads X-Accel-Buffering.
+fn buffering(value: &[u8]) -> Option<bool> {
+    match value {
+        _ if value.eq_ignore_ascii_case(b"yes") => Some(true),
+        _ if value.eq_ignore_ascii_case(b"no") => Some(false),
+        _ => None,
+    }
+}
+
+fn no_live_upstreams() -> Fault {
+    Fault {
+        side: Side::Upstream,
+        kind: Kind::NoPeers,
+        during: "connecting to upstream",
+        retry: Retry::Never,
+        detail: Cow::Borrowed("no live upstreams"),
+    }
+}
