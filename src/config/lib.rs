@@ -59,6 +59,7 @@ pub use crate::{
     regex::{Captures, Case, InvalidRegex, Regex},
     settings::{Arity, Levels, RowDoc, Setting},
     source::{MainText, Source, SourceFile},
+    suggest::did_you_mean,
     template::{Part, Template, VariableSource},
     tree::{
         Config, Content, HttpConf, ListenAddress, ListenConf, LocationConf, LocationName, ProxyPass,

@@ -251,16 +251,14 @@ impl Master {
             old.listeners.unlink_except(&next.listeners);
         }
         let has_zones = next.has_zones();
-        let pid_path = next.config.main.pid.clone();
+        let pid_path = next.config.main.pid.to_path_buf();
         self.current = Some(next);
         if has_zones {
             self.start(Role::CacheManager);
             self.start(Role::CacheLoader);
         }
-        if let Some(path) = pid_path.as_ref()
-            && self.pid_file.as_ref().is_none_or(|file| file.path() != path)
-        {
-            match PidFile::write(path) {
+        if self.pid_file.as_ref().is_none_or(|file| file.path() != pid_path) {
+            match PidFile::write(&pid_path) {
                 Ok(file) => {
                     let old = self.pid_file.replace(file);
                     // It may have been removed by hand.

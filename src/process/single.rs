@@ -26,17 +26,16 @@ pub fn run(generation: Generation, on_ready: impl FnOnce()) -> Result<ExitCode, 
     let config = Arc::clone(&generation.config);
     let stop = AtomicBool::new(false);
     let mut pid_file = None;
+    let is_stopped = || stop.load(Relaxed);
     let outcome = thread::scope(|scope| {
-        let is_stopped = || stop.load(Relaxed);
         let tend = || {
             scope.spawn(|| complain("cache manager", cache_manager::run(zones(&config), &is_stopped)));
             scope.spawn(|| complain("cache loader", cache_loader::run(zones(&config), &is_stopped)));
         };
         let ready = || {
-            match config.main.pid.as_deref().map(PidFile::write) {
-                Some(Ok(file)) => pid_file = Some(file),
-                Some(Err(error)) => error_log::write(Level::Emerg, format_args!("{error}")),
-                None => {}
+            match PidFile::write(&config.main.pid) {
+                Ok(file) => pid_file = Some(file),
+                Err(error) => error_log::write(Level::Emerg, format_args!("{error}")),
             }
             error_log::leave_console();
             on_ready();

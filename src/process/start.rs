@@ -169,8 +169,7 @@ fn dump(loaded: &Loaded) -> ExitCode {
 /// Tells the master whose pid file the configuration names.
 fn tell(plan: &Plan, request: Request) -> Result<(), Refused> {
     let loaded = generation::load(&plan.source)?;
-    let path = loaded.config.main.pid.clone().unwrap_or_default();
-    let pid = pid_file::read(&path).map_err(|error| {
+    let pid = pid_file::read(&loaded.config.main.pid).map_err(|error| {
         error_log::write(Level::Error, format_args!("{error}"));
         Refused
     })?;

@@ -66,7 +66,8 @@ pub fn serve(generation: Generation, signals: &Signals, ready: impl FnOnce(), on
     }
     error_log::write(Level::Notice, format_args!("exiting"));
     let ended = loops.join();
-    site.close();
+    // Logs and caches write what they have gathered.
+    drop(site);
     error_log::write(Level::Notice, format_args!("exit"));
     Ok(ended)
 }
