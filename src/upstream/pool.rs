@@ -196,3 +196,6 @@ fn read_byte(stream: &Stream) -> io::Result<usize> {
 fn now() -> Duration {
     clock::moment().since(Moment::default())
 }
+
+#[cfg(test)]
+mod tests;

@@ -210,7 +210,7 @@ fn upstream_uri<'a>(exchange: &'a Exchange, pass: &ProxyPass) -> Result<Cow<'a, 
 fn zero_length_uri() -> Fault {
     Fault {
         side: Side::Server,
-        kind: Kind::System,
+        kind: Kind::Status(500),
         during: "",
         retry: Retry::Never,
         detail: "zero length URI to proxy".into(),
@@ -376,3 +376,8 @@ fn is_condition(name: &[u8]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+pub(in crate::http::proxy) mod fixture;
+#[cfg(test)]
+mod tests;

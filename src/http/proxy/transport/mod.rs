@@ -23,7 +23,7 @@ pub use self::{
 };
 use self::{
     body::Origin,
-    http1::{Lost, Reason, Reply},
+    http1::{Lost, Reply},
 };
 use super::request::Outgoing;
 use crate::{
@@ -179,7 +179,6 @@ impl<'a> Round<'a> {
         connected.map_err(|error| Lost {
             fault: log::broken("connecting to upstream", "connect", &error),
             progress: Progress::Unsent,
-            reason: Reason::Peer,
         })
     }
 
@@ -203,13 +202,13 @@ impl<'a> Round<'a> {
         let Some(cause) = cause(&lost.fault) else { return Next::Fail(lost.fault) };
         record.status = Some(lost.fault.status());
         let rules = &self.location.proxy.next_upstream;
-        if lost.reason == Reason::Idle && retry::may_repeat(rules, lost.progress, self.outgoing.repeat()) {
-            log::failed_try(self.outgoing, pick, &lost.fault);
+        if lost.fault.retry == Retry::FreshConnection && retry::may_repeat(rules, lost.progress, self.outgoing.repeat()) {
+            log::failed_try(self.location, self.outgoing, pick.name(), &lost.fault);
             return Next::SamePeer;
         }
         match self.verdict(cause, lost.progress) {
             Verdict::NextPeer => {
-                log::failed_try(self.outgoing, pick, &lost.fault);
+                log::failed_try(self.location, self.outgoing, pick.name(), &lost.fault);
                 self.pass_over(pick, cause)
             }
             Verdict::GiveUp => {
@@ -290,3 +289,6 @@ fn no_live_upstreams() -> Fault {
         detail: Cow::Borrowed("no live upstreams"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -171,10 +171,7 @@ fn lossy(text: &[u8]) -> String {
 }
 
 fn refused(status: u16, detail: String) -> Fault {
-    let (side, kind) = match status {
-        502 => (Side::Upstream, Kind::NoPeers),
-        _ => (Side::Server, Kind::System),
-    };
+    let (side, kind) = (Side::Server, Kind::Status(status));
     Fault { side, kind, during: "", retry: Retry::Never, detail: detail.into() }
 }
 
