@@ -205,3 +205,6 @@ fn monotonic() -> Instant {
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,3 +135,84 @@ fn monotonic() -> Instant {
 fn wall_clock() -> SystemTime {
     SystemTime::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use cache::{Durability, Key, path_of};
+
+    use super::*;
+
+    /// Files of 4 KiB each, used `age` seconds ago, in a cache that is closed again.
+    fn fill(conf: &Arc<CachePath>, ages: impl Iterator<Item = u64>) -> Vec<Key> {
+        let zone = Zone::open(conf, Role::Worker).unwrap();
+        let keys = ages.enumerate().map(|(number, age)| {
+            let key = Key::new(number.to_string().into_bytes());
+            let path = path_of(conf, &key.digest);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, [0; 400]).unwrap();
+            zone.adopt(&key.digest, 400, wall_clock() - Duration::from_secs(age));
+            key
+        });
+        let keys = keys.collect();
+        zone.flush(Durability::Committed);
+        keys
+    }
+
+    fn conf(path: &Path) -> CachePath {
+        CachePath {
+            name: "zone".to_owned(),
+            path: path.to_owned(),
+            levels: vec![2],
+            keys_zone_size: 1 << 20,
+            inactive: Duration::from_secs(600),
+            max_size: None,
+            min_free: 0,
+            use_temp_path: false,
+            loader_files: 100,
+            loader_sleep: Duration::from_millis(50),
+            loader_threshold: Duration::from_millis(200),
+            manager_files: 7,
+            manager_sleep: Duration::from_millis(1),
+            manager_threshold: Duration::from_millis(200),
+        }
+    }
+
+    /// Runs the manager until only the wanted entries have files, or fails after ten seconds.
+    fn settles(conf: CachePath, ages: impl Iterator<Item = u64>, wanted: &[usize]) {
+        let conf = Arc::new(conf);
+        let keys = fill(&conf, ages);
+        let left = || -> Vec<_> {
+            let all = keys.iter().enumerate();
+            all.filter(|(_, key)| path_of(&conf, &key.digest).exists()).map(|(number, _)| number).collect()
+        };
+        let begun = monotonic();
+        run(std::slice::from_ref(&conf), &|| left() == wanted || begun.elapsed() > Duration::from_secs(10))
+            .unwrap();
+        assert_eq!(left(), wanted);
+        let zone = Zone::open(&conf, Role::Worker).unwrap();
+        assert_eq!(zone.stats().entries, wanted.len() as u64);
+    }
+
+    #[test]
+    fn the_inactive_go() {
+        let dir = tempfile::tempdir().unwrap();
+        settles(conf(dir.path()), (0..30).map(|number| number * 100 + 50), &[0, 1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn the_oldest_go_where_max_size_is_near() {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = CachePath { max_size: Some(10 * 4096), ..conf(dir.path()) };
+        settles(conf, 0..30, &[0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn all_go_where_the_disk_is_never_free_enough() {
+        let dir = tempfile::tempdir().unwrap();
+        let conf = CachePath { min_free: u64::MAX, ..conf(dir.path()) };
+        settles(conf, 0..30, &[]);
+    }
+}

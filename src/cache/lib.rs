@@ -14,6 +14,7 @@ mod marker;
 mod pending;
 pub mod policy;
 mod process;
+mod recent;
 mod room;
 mod shared;
 mod store;

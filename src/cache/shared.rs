@@ -60,7 +60,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Maps the file and enters this process. The caller holds the directory's lock.
-    pub(crate) fn open(path: &Path, boot: u64) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, boot: u64) -> io::Result<(Self, Predecessors)> {
         let stamp = boot ^ (size_of::<Layout>() as u64);
         let map = map(path)?;
         let mut shared = Self { map, slot: 0, owner: Owner::current() };
@@ -73,20 +73,41 @@ impl Shared {
             shared.map = self::map(path)?;
             shared.layout().stamp.store(stamp, Ordering::Release);
         }
+        let predecessors = shared.bury_dead();
         shared.slot = shared.enter()?;
-        Ok(shared)
+        Ok((shared, predecessors))
     }
 
     fn enter(&self) -> io::Result<usize> {
         let slots = &self.layout().processes;
-        let free = slots.iter().position(|slot| !is_living(slot.owner.load(Ordering::Acquire)));
+        let free = slots.iter().position(|slot| slot.owner.load(Ordering::Acquire) == 0);
         let index = free.ok_or_else(|| io::Error::other("too many processes use this cache"))?;
-        // What a dead process left in this place must not pass for ours.
         slots[index].reserved_bytes.store(0, Ordering::Relaxed);
-        let leases = self.leases().iter().filter(|lease| lease.load(Ordering::Relaxed) >> 56 == index as u64);
-        leases.for_each(|lease| lease.store(0, Ordering::Relaxed));
         slots[index].owner.store(self.owner.bits(), Ordering::Release);
         Ok(index)
+    }
+
+    /// Frees the places of processes that were killed: what they left must not pass for a successor's.
+    fn bury_dead(&self) -> Predecessors {
+        let mut found = Predecessors::LeftInOrder;
+        for (index, slot) in self.layout().processes.iter().enumerate() {
+            let owner = slot.owner.load(Ordering::Acquire);
+            if owner != 0 && !is_living(owner) {
+                let leases =
+                    self.leases().iter().filter(|lease| lease.load(Ordering::Relaxed) >> 56 == index as u64);
+                leases.for_each(|lease| lease.store(0, Ordering::Relaxed));
+                slot.owner.store(0, Ordering::Release);
+                found = Predecessors::Killed;
+            }
+        }
+        found
+    }
+
+    /// Gives this process's place up, in order. What it still holds (rooms, leases) does not count any more.
+    pub(crate) fn leave(&self) {
+        // Once only: the place may be another's by then.
+        let own = self.owner.bits();
+        let _ = self.own_slot().owner.compare_exchange(own, 0, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     fn layout(&self) -> &Layout {
@@ -177,10 +198,16 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let slot = self.own_slot();
-        slot.reserved_bytes.store(0, Ordering::Relaxed);
-        slot.owner.store(0, Ordering::Release);
+        self.leave();
     }
+}
+
+/// How those who used the cache before have ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Predecessors {
+    LeftInOrder,
+    /// Files whose rows were queued may have none, and files whose rows are gone may have stayed.
+    Killed,
 }
 
 /// Whether the loader has seen all files.

@@ -4,6 +4,8 @@
 //! before its row; a row goes before its file; a file that does not match its row is a miss, and the row goes.
 //! Except where a method says otherwise it may block, and belongs on a thread for disk work.
 
+#[cfg(test)]
+mod crash_tests;
 mod maintain;
 mod open;
 mod read;
@@ -32,6 +34,7 @@ use crate::index::Index;
 use crate::key::{Digest, Key, path_of};
 use crate::lease::{self, FillPermit, Lease};
 use crate::pending::Pending;
+use crate::recent::Recent;
 use crate::room::{NoRoom, Room, on_disk};
 use crate::shared::Shared;
 use crate::temp::{Completion, TempFile};
@@ -42,15 +45,16 @@ const EVICT_FILES: usize = 64;
 /// Keys without a file whose uses are counted in memory; past that they are read from the index again.
 const COUNTED_KEYS: usize = 8192;
 
-/// A cache, as one process has it open. Dropping it writes out and syncs the index.
+/// A cache, as one process has it open. Dropping it closes it ([`Zone::close`]).
 pub struct Zone {
     conf: Arc<CachePath>,
     shared: Arc<Shared>,
     index: Arc<Index>,
     pending: Arc<Pending>,
     changes: SyncSender<Change>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     uses: Mutex<HashMap<Digest, u32>>,
+    recent: Recent,
     temp_dirs: Mutex<Vec<PathBuf>>,
 }
 
@@ -147,7 +151,10 @@ impl Zone {
 
     /// Records a use, where the last one on record is older than ten seconds. Never blocks: where the queue is full the use is forgotten.
     pub fn touch(&self, digest: &Digest, now: SystemTime) {
-        self.offer(Change::Touch { digest: *digest, now: seconds(now) });
+        let now = seconds(now);
+        if self.recent.is_due(digest, now) {
+            self.offer(Change::Touch { digest: *digest, now });
+        }
     }
 
     /// Asks to fill a key. The lease lapses after `age` (`proxy_cache_lock_age`), or with this process.

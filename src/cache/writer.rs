@@ -17,7 +17,8 @@ use crate::index::{Batch, Index, Row};
 use crate::key::{Digest, path_of};
 use crate::lease::FillPermit;
 use crate::pending::Pending;
-use crate::room::Room;
+use crate::recent::TOUCH_SECONDS;
+use crate::room::{Room, on_disk};
 use crate::shared::Shared;
 
 /// Changes that may wait; then their senders do, and touches are dropped.
@@ -31,15 +32,13 @@ const WAIT: Duration = Duration::from_millis(1);
 const IDLE: Duration = Duration::from_secs(5);
 /// And how many commits when it never is idle: about five seconds too, at the pace of the waits.
 const COMMITS_UNSYNCED: u32 = 1000;
-/// A use is recorded only where the last one on record is this old.
-const TOUCH_SECONDS: u32 = 10;
 
 /// A wish to change the index. What a change holds (room, permit) is given up once it is committed.
 pub(crate) enum Change {
     /// A file has taken its name.
     #[expect(dead_code, reason = "room and permit are held until the row is committed")]
     Insert { digest: Digest, size_bytes: u64, now: u32, room: Room, permit: FillPermit },
-    /// A file was found that has no row.
+    /// A file was found: it may have no row, or that of a file before it.
     Adopt { digest: Digest, size_bytes: u64, now: u32 },
     /// An entry was used.
     Touch { digest: Digest, now: u32 },
@@ -190,7 +189,14 @@ impl Writer {
                 batch.put(digest, Row { last_use: *now, uses, size_bytes: *size_bytes })
             }
             Change::Adopt { digest, size_bytes, now } => match batch.row(digest)? {
-                Some(row) if row.has_file() => Ok(()),
+                Some(row) if row.size_bytes == *size_bytes => Ok(()),
+                Some(row) if row.has_file() => {
+                    // Replaced by a process that was killed before its row was written, or just now: the file says.
+                    match fs::metadata(path_of(&self.conf, digest)) {
+                        Ok(file) => batch.put(digest, Row { size_bytes: on_disk(file.len()), ..row }),
+                        Err(_) => Ok(()),
+                    }
+                }
                 before => {
                     let uses = before.map_or(1, |row| row.uses);
                     batch.put(digest, Row { last_use: *now, uses, size_bytes: *size_bytes })

@@ -247,8 +247,9 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_opened_is_named() {
-        let mut conf = LogConf::default();
-        conf.access_log.append(access_log(Template::text("/nowhere/at/all"), Template::text("y")));
+        let mut logs = config::AccessLogs::default();
+        logs.logs.push(access_log(Template::text("/nowhere/at/all"), Template::text("y")));
+        let conf = LogConf { access_log: config::Setting::written(logs), ..LogConf::default() };
         let error = AccessLogs::default().open(&conf).err().unwrap();
         assert_eq!(format!("{error:#}"), "open() \"/nowhere/at/all\" failed: 2: No such file or directory");
     }

@@ -27,6 +27,8 @@ pub struct Client {
     pub local: Address,
     /// Requests so far, this one included (`$connection_requests`).
     pub requests: Cell<u64>,
+    /// Whether the request at hand was there before the one before was answered (`$pipe`).
+    pub pipelined: Cell<bool>,
     /// When it was accepted.
     pub opened: clock::Moment,
     /// Bytes received and not used yet: the next head, a body, pipelined requests.
@@ -57,6 +59,7 @@ impl Client {
             remote,
             local,
             requests: Cell::new(0),
+            pipelined: Cell::new(false),
             opened: clock::moment(),
             input: RefCell::default(),
         }

@@ -13,7 +13,7 @@ mod page;
 mod redirect;
 
 pub use error_page::{PageAction, error_page, has_error_page};
-pub use page::{plain, server_line};
+pub use page::{plain, write_server};
 pub use redirect::{absolute, add_slash, returned};
 
 /// A failure while serving.

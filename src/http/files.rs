@@ -123,8 +123,7 @@ fn answer(exchange: &Exchange, file: File, metadata: &Metadata) -> Response {
     let changed_s = u64::try_from(metadata.mtime()).unwrap_or(0);
     response.content_type = content_type(exchange);
     response.content_length = Some(metadata.len());
-    response.last_modified =
-        Some(LastModified { time: Some(UNIX_EPOCH + Duration::from_secs(changed_s)), text: None });
+    response.last_modified = Some(LastModified::Ours(UNIX_EPOCH + Duration::from_secs(changed_s)));
     if *exchange.location.core.etag {
         response.fields.push(b"ETag", etag(metadata.mtime(), metadata.len()).as_bytes());
     }

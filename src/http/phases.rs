@@ -199,6 +199,8 @@ fn too_many_redirects(exchange: &mut Exchange) -> Response {
     let what = format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"");
     fault::report(exchange, Level::Error, what);
     exchange.error_page = ErrorPage::Taken;
+    exchange.error_status = Some(500);
+    exchange.keepalive = false;
     let response = fault::plain(500, exchange);
     finish(exchange, response)
 }

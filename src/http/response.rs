@@ -29,7 +29,7 @@ pub struct Response {
     pub content_type: Option<Bytes>,
     /// Content-Length, where the length of the whole body is known.
     pub content_length: Option<u64>,
-    /// Last-Modified.
+    /// When the content changed last (Last-Modified).
     pub last_modified: Option<LastModified>,
     /// Location that the front completes to an absolute one where `absolute_redirect` says so.
     pub location: Option<Vec<u8>>,
@@ -54,13 +54,23 @@ pub struct SharedFields {
     pub lines: Vec<u8>,
 }
 
-/// When the content changed last.
-#[derive(Debug, Clone)]
-pub struct LastModified {
-    /// The time, for conditions; absent where the upstream's text is no date.
-    pub time: Option<SystemTime>,
-    /// The text as the upstream sent it.
-    pub text: Option<Bytes>,
+/// When the content changed last, and who tells the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastModified {
+    /// We do, in the place that nginx has for it.
+    Ours(SystemTime),
+    /// The upstream does: its field stands where it came, among the others. Nothing is what is no date.
+    Upstream(Option<SystemTime>),
+}
+
+impl LastModified {
+    /// Returns the time, for conditions.
+    pub fn time(self) -> Option<SystemTime> {
+        match self {
+            Self::Ours(time) => Some(time),
+            Self::Upstream(time) => time,
+        }
+    }
 }
 
 /// Whether parts of a body may be asked for (`Accept-Ranges`, `proxy_force_ranges`).

@@ -47,7 +47,7 @@ impl VariableSource for Exchange {
             V::NamedCapture(name) => sink.some(named_capture(self, name)),
             V::NginxVersion => sink.bytes(NGINX_VERSION.as_bytes()),
             V::Pid => sink.number(std::process::id().into()),
-            V::Pipe => sink.bytes(b"."),
+            V::Pipe => sink.bytes(if self.client.pipelined.get() { b"p" } else { b"." }),
             V::ProxyAddXForwardedFor => sink.forwarded_for(self),
             V::ProxyHost => sink.some(proxy_target(self).map(|(host, _)| host.as_bytes())),
             V::ProxyPort => sink.some(proxy_target(self).map(|(_, port)| port.as_bytes())),

@@ -107,7 +107,8 @@ mod tests {
     fn variants_are_named_as_nginx_names_them() {
         let main = Key::new(b"/v1".to_vec()).digest;
         let vary = b"Accept-Encoding, X-Foo";
-        let cases: [(&str, &[(&str, &str)], &str); 6] = [
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+        let cases: [Case<'_>; 6] = [
             ("no such field", &[], "48337bec31c2af966e2f2008b1e6e369"),
             ("one", &[("X-Foo", "a,b,c")], "211a9a024af7a5e2e226386bad33b612"),
             (

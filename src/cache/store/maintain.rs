@@ -51,7 +51,7 @@ impl Zone {
         !self.shared.is_warm()
     }
 
-    /// Adds a row for a file that was found, unless there is one. Waits where the queue is full.
+    /// Makes the row of a file that was found agree with it. Waits where the queue is full.
     pub fn adopt(&self, digest: &Digest, file_bytes: u64, now: SystemTime) {
         self.pending.queued(digest);
         let size_bytes = on_disk(file_bytes);

@@ -18,7 +18,8 @@ use crate::index::Index;
 use crate::marker::{Coverage, Marker, Stop, Verdict, place_of, verdict};
 use crate::pending::Pending;
 use crate::process;
-use crate::shared::{Shared, Warmth};
+use crate::recent::Recent;
+use crate::shared::{Predecessors, Shared, Warmth};
 use crate::store::Zone;
 use crate::temp::create_dirs;
 use crate::writer::{Change, QUEUE, Writer};
@@ -137,7 +138,11 @@ impl Zone {
         };
         let broken = |source| OpenError::Index { path: conf.path.clone(), source };
         let index = Arc::new(index.map_err(broken)?);
-        let shared = Shared::open(&own.shared, process::boot()).map_err(failed("shared memory"))?;
+        let opened = Shared::open(&own.shared, process::boot()).map_err(failed("shared memory"));
+        let (shared, predecessors) = opened?;
+        if predecessors == Predecessors::Killed {
+            coverage = Coverage::Partial;
+        }
         let shared = Arc::new(shared);
         shared.set_warm(if coverage == Coverage::Complete { Warmth::Warm } else { Warmth::Cold });
         publish_totals(&index, &shared).map_err(broken)?;
@@ -165,8 +170,9 @@ impl Zone {
             index,
             pending,
             changes,
-            writer: Some(writer),
+            writer: Mutex::new(Some(writer)),
             uses: Mutex::new(HashMap::new()),
+            recent: Recent::new(),
             temp_dirs: Mutex::new(Vec::new()),
         })
     }
@@ -185,15 +191,15 @@ impl Zone {
         change(&mut marker);
         marker.write(&own.state)
     }
-}
 
-impl Drop for Zone {
-    fn drop(&mut self) {
+    /// Writes out and syncs the index and leaves the cache in order, once. A process that ends without it counts as
+    /// killed: the next start then walks over the files. Nothing is stored or removed afterwards.
+    pub fn close(&self) {
+        let Some(writer) = self.writer.lock().take() else { return };
         let _ = self.changes.send(Change::Stop);
-        if let Some(writer) = self.writer.take() {
-            // It syncs before it ends. A panic in it has been reported by then.
-            let _ = writer.join();
-        }
+        // A panic in it has been reported by then.
+        let _ = writer.join();
+        self.shared.leave();
         if self.shared.has_others() {
             return;
         }
@@ -204,6 +210,12 @@ impl Drop for Zone {
     }
 }
 
+impl Drop for Zone {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// Deletes a cache's index, so that the next to open it loads it anew. Only while no process uses the cache.
 pub fn discard_index(conf: &CachePath) -> io::Result<()> {
     let own = Own::of(&conf.path);
@@ -211,7 +223,8 @@ pub fn discard_index(conf: &CachePath) -> io::Result<()> {
         return Ok(());
     }
     let _lock = own.lock()?;
-    if Shared::open(&own.shared, process::boot())?.has_others() {
+    let (shared, _) = Shared::open(&own.shared, process::boot())?;
+    if shared.has_others() {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process uses this cache"));
     }
     own.remove_index()

@@ -105,7 +105,8 @@ settings! {
         /// Does not store where a text is neither empty nor `0`.
         no_cache: Vec<Template> = Vec::new(), "proxy_no_cache" in HSL, joined(TEXTS);
         /// Cases in which a stale answer will do.
-        use_stale: UseStale = UseStale { off: true, ..UseStale::default() }, "proxy_cache_use_stale" in HSL, joined(USE_STALE), "off";
+        use_stale: UseStale = UseStale { off: true, ..UseStale::default() },
+            "proxy_cache_use_stale" in HSL, joined(USE_STALE), "off";
         /// Answers stale at once and updates behind the client's back.
         background_update: bool = false, "proxy_cache_background_update" in HSL, once(FLAG), "off";
         /// Lets only one request at a time fill a missing key.

@@ -152,7 +152,8 @@ settings! {
         /// Directory of files.
         document_root: Root = Root::Root(Template::text("html")), "root" in HSL, once(ROOT), "html";
         /// Files tried for a path that ends in a slash.
-        index: Vec<Template> = vec![Template::text("index.html")], "index" in HSL, joined(INDEX), "index.html";
+        index: Vec<Template> = vec![Template::text("index.html")],
+            "index" in HSL, joined(INDEX), "index.html";
         /// Type where the extension says nothing.
         default_type: Vec<u8> = b"text/plain".to_vec(), "default_type" in HSL, once(BYTES), "text/plain";
         /// Types by extension.
@@ -163,25 +164,31 @@ settings! {
         /// Bytes of a body kept in memory.
         client_body_buffer_size: u64 = 16384, "client_body_buffer_size" in HSL, once(SIZE), "16k";
         /// How long nothing of a body may come.
-        client_body_timeout: Duration = Duration::from_secs(60), "client_body_timeout" in HSL, once(TIME), "60s";
+        client_body_timeout: Duration = Duration::from_secs(60),
+            "client_body_timeout" in HSL, once(TIME), "60s";
         /// Where bodies are put that do not fit in memory.
-        client_body_temp_path: TempPath = TempPath { path: PathBuf::from("client_body_temp"), levels: Vec::new() }, "client_body_temp_path" in HSL, once(TEMP_PATH), "client_body_temp";
+        client_body_temp_path: TempPath = TempPath { path: PathBuf::from("client_body_temp"), levels: Vec::new() },
+            "client_body_temp_path" in HSL, once(TEMP_PATH), "client_body_temp";
         /// Puts bodies into files.
-        client_body_in_file_only: BodyInFile = BodyInFile::Off, "client_body_in_file_only" in HSL, once(BODY_IN_FILE), "off";
+        client_body_in_file_only: BodyInFile = BodyInFile::Off,
+            "client_body_in_file_only" in HSL, once(BODY_IN_FILE), "off";
         /// How long a client may take nothing.
         send_timeout: Duration = Duration::from_secs(60), "send_timeout" in HSL, once(TIME), "60s";
         /// Waits before the location answers: for demonstrations and tests. Larder's own; nginx has no such directive.
         delay: Duration = Duration::ZERO, "delay" in L, once(TIME), "0s";
         /// How long an idle connection is kept.
-        keepalive_timeout: KeepaliveTimeout = KeepaliveTimeout { idle: Duration::from_secs(75), header: None }, "keepalive_timeout" in HSL, once(KEEPALIVE_TIMEOUT), "75s";
+        keepalive_timeout: KeepaliveTimeout = KeepaliveTimeout { idle: Duration::from_secs(75), header: None },
+            "keepalive_timeout" in HSL, once(KEEPALIVE_TIMEOUT), "75s";
         /// Requests per connection.
         keepalive_requests: u64 = 1000, "keepalive_requests" in HSL, once(NUMBER), "1000";
         /// Longest life of a connection.
         keepalive_time: Duration = Duration::from_secs(3600), "keepalive_time" in HSL, once(TIME), "1h";
         /// Browsers whose connections are not kept.
-        keepalive_disable: KeepaliveDisable = KeepaliveDisable { msie6: true, safari: false, none: false }, "keepalive_disable" in HSL, joined(KEEPALIVE_DISABLE), "msie6";
+        keepalive_disable: KeepaliveDisable = KeepaliveDisable { msie6: true, safari: false, none: false },
+            "keepalive_disable" in HSL, joined(KEEPALIVE_DISABLE), "msie6";
         /// Reads what a client still sends before closing.
-        lingering_close: LingeringClose = LingeringClose::On, "lingering_close" in HSL, once(LINGERING_CLOSE), "on";
+        lingering_close: LingeringClose = LingeringClose::On,
+            "lingering_close" in HSL, once(LINGERING_CLOSE), "on";
         /// How long in all.
         lingering_time: Duration = Duration::from_secs(30), "lingering_time" in HSL, once(TIME), "30s";
         /// How long nothing may come.
@@ -205,7 +212,8 @@ settings! {
         /// Lets `error_page` answer for errors of error pages.
         recursive_error_pages: bool = false, "recursive_error_pages" in HSL, once(FLAG), "off";
         /// How If-Modified-Since is compared.
-        if_modified_since: IfModifiedSince = IfModifiedSince::Exact, "if_modified_since" in HSL, once(IF_MODIFIED_SINCE), "exact";
+        if_modified_since: IfModifiedSince = IfModifiedSince::Exact,
+            "if_modified_since" in HSL, once(IF_MODIFIED_SINCE), "exact";
         /// Sends ETag for files.
         etag: bool = true, "etag" in HSL, once(FLAG), "on";
         /// Most ranges of a request; 0 turns them off, none is no limit.

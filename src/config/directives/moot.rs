@@ -39,15 +39,18 @@ settings! {
         /// Sockets are shared by the kernel, so that no lock is needed.
         accept_mutex: bool = false, "accept_mutex" in E, once(FLAG), "off";
         /// Sockets are shared by the kernel, so that no lock is needed.
-        accept_mutex_delay: Duration = Duration::from_millis(500), "accept_mutex_delay" in E, once(TIME), "500ms";
+        accept_mutex_delay: Duration = Duration::from_millis(500),
+            "accept_mutex_delay" in E, once(TIME), "500ms";
         /// No lock file is needed.
-        lock_file: Option<std::path::PathBuf> = None, "lock_file" in M, once(OPTIONAL_PATH), "logs/nginx.lock";
+        lock_file: Option<std::path::PathBuf> = None,
+            "lock_file" in M, once(OPTIONAL_PATH), "logs/nginx.lock";
         /// Events come from epoll; another method is warned about.
         event_method: Words = (), "use" in E, once(EVENT_METHOD), "epoll";
         /// Caches open files; a warning tells that it has no effect.
         open_file_cache: Words = (), "open_file_cache" in HSL, once(OPEN_FILE_CACHE), "off";
         /// Belongs to `open_file_cache`.
-        open_file_cache_valid: Duration = Duration::from_secs(60), "open_file_cache_valid" in HSL, once(TIME), "60s";
+        open_file_cache_valid: Duration = Duration::from_secs(60),
+            "open_file_cache_valid" in HSL, once(TIME), "60s";
         /// Belongs to `open_file_cache`.
         open_file_cache_min_uses: u64 = 1, "open_file_cache_min_uses" in HSL, once(NUMBER), "1";
         /// Belongs to `open_file_cache`.
@@ -63,7 +66,8 @@ settings! {
         /// Reads ahead in files; a warning tells that it has no effect.
         read_ahead: u64 = 0, "read_ahead" in HSL, once(SIZE), "0";
         /// Memory for what is read from files; a warning tells that it has no effect.
-        output_buffers: Buffers = Buffers { count: 2, size: 32768 }, "output_buffers" in HSL, once(BUFFERS), "2 32k";
+        output_buffers: Buffers = Buffers { count: 2, size: 32768 },
+            "output_buffers" in HSL, once(BUFFERS), "2 32k";
         /// Waits for more to send; a warning tells that it has no effect.
         postpone_output: u64 = 1460, "postpone_output" in HSL, once(SIZE), "1460";
         /// Marks for the kernel; a warning tells that it has no effect.

@@ -119,19 +119,23 @@ settings! {
     /// How requests are passed on, at one level.
     pub struct ProxyConf {
         /// Sets a field of what is sent.
-        set_header: Vec<SetHeader> = Vec::new(), "proxy_set_header" in HSL, each(SET_HEADER), "Host $proxy_host; Connection close";
+        set_header: Vec<SetHeader> = Vec::new(),
+            "proxy_set_header" in HSL, each(SET_HEADER), "Host $proxy_host; Connection close";
         /// Version of what is sent.
         http_version: HttpVersion = HttpVersion::V10, "proxy_http_version" in HSL, once(HTTP_VERSION), "1.0";
         /// How long connecting may take.
-        connect_timeout: Duration = Duration::from_secs(60), "proxy_connect_timeout" in HSL, once(TIME), "60s";
+        connect_timeout: Duration = Duration::from_secs(60),
+            "proxy_connect_timeout" in HSL, once(TIME), "60s";
         /// How long nothing may come.
         read_timeout: Duration = Duration::from_secs(60), "proxy_read_timeout" in HSL, once(TIME), "60s";
         /// How long nothing may be taken.
         send_timeout: Duration = Duration::from_secs(60), "proxy_send_timeout" in HSL, once(TIME), "60s";
         /// When the next server is tried.
-        next_upstream: NextUpstream = NextUpstream { error: true, timeout: true, ..NextUpstream::default() }, "proxy_next_upstream" in HSL, joined(NEXT_UPSTREAM), "error timeout";
+        next_upstream: NextUpstream = NextUpstream { error: true, timeout: true, ..NextUpstream::default() },
+            "proxy_next_upstream" in HSL, joined(NEXT_UPSTREAM), "error timeout";
         /// How long tries may take; 0 is no limit.
-        next_upstream_timeout: Duration = Duration::ZERO, "proxy_next_upstream_timeout" in HSL, once(TIME), "0";
+        next_upstream_timeout: Duration = Duration::ZERO,
+            "proxy_next_upstream_timeout" in HSL, once(TIME), "0";
         /// Most tries; 0 is no limit.
         next_upstream_tries: u64 = 0, "proxy_next_upstream_tries" in HSL, once(NUMBER), "0";
         /// Reads ahead of the client.
@@ -147,7 +151,8 @@ settings! {
         /// Bytes written to it at a time.
         temp_file_write_size: u64 = 8192, "proxy_temp_file_write_size" in HSL, once(SIZE), "8k";
         /// Where temporary files are.
-        temp_path: TempPath = TempPath { path: PathBuf::from("proxy_temp"), levels: Vec::new() }, "proxy_temp_path" in HSL, once(TEMP_PATH), "proxy_temp";
+        temp_path: TempPath = TempPath { path: PathBuf::from("proxy_temp"), levels: Vec::new() },
+            "proxy_temp_path" in HSL, once(TEMP_PATH), "proxy_temp";
         /// Reads all of a request before it is sent.
         request_buffering: bool = true, "proxy_request_buffering" in HSL, once(FLAG), "on";
         /// Sends the client's fields.
@@ -163,9 +168,11 @@ settings! {
         /// Fields that clients get all the same.
         pass_header: Vec<String> = Vec::new(), "proxy_pass_header" in HSL, each(FIELD);
         /// Fields of an answer that are not obeyed.
-        ignore_headers: IgnoreHeaders = IgnoreHeaders::default(), "proxy_ignore_headers" in HSL, joined(IGNORE_HEADERS);
+        ignore_headers: IgnoreHeaders = IgnoreHeaders::default(),
+            "proxy_ignore_headers" in HSL, joined(IGNORE_HEADERS);
         /// Changes Location and Refresh, as it was written.
-        redirect_written: Vec<RedirectWritten> = vec![RedirectWritten::Default], "proxy_redirect" in HSL, each(REDIRECT), "default";
+        redirect_written: Vec<RedirectWritten> = vec![RedirectWritten::Default],
+            "proxy_redirect" in HSL, each(REDIRECT), "default";
         /// Lets `error_page` answer for an upstream's errors.
         intercept_errors: bool = false, "proxy_intercept_errors" in HSL, once(FLAG), "off";
         /// Goes on when the client has left.

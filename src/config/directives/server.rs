@@ -14,9 +14,11 @@ settings! {
         /// Memory for the head of a request, at first.
         client_header_buffer_size: u64 = 1024, "client_header_buffer_size" in HS, once(SIZE), "1k";
         /// Memory for a large head.
-        large_client_header_buffers: Buffers = Buffers { count: 4, size: 8192 }, "large_client_header_buffers" in HS, once(BUFFERS), "4 8k";
+        large_client_header_buffers: Buffers = Buffers { count: 4, size: 8192 },
+            "large_client_header_buffers" in HS, once(BUFFERS), "4 8k";
         /// How long the head of a request may take.
-        client_header_timeout: Duration = Duration::from_secs(60), "client_header_timeout" in HS, once(TIME), "60s";
+        client_header_timeout: Duration = Duration::from_secs(60),
+            "client_header_timeout" in HS, once(TIME), "60s";
         /// Leaves out fields whose names are not valid, rather than refusing the request.
         ignore_invalid_headers: bool = true, "ignore_invalid_headers" in HS, once(FLAG), "on";
         /// Takes `_` in names of fields as valid.

@@ -2,6 +2,8 @@
 //!
 //! The pages have nginx's form, so that what matches on them goes on matching; the name in them is ours.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use config::ServerTokens;
 use http1::Version;
@@ -15,7 +17,7 @@ const NAME_AND_VERSION: &str = concat!("larder/", env!("CARGO_PKG_VERSION"));
 pub fn plain(status: u16, exchange: &Exchange) -> Response {
     let mut response = Response::new(shown_status(status));
     let Some(page) = page_of(status) else { return response };
-    let mut body = page.to_html(product(exchange));
+    let mut body = page.to_html(&product(exchange));
     if status >= 400
         && exchange.head.version >= Version::V1_0
         && wants_padding(exchange.head.fields.get("User-Agent"))
@@ -26,20 +28,22 @@ pub fn plain(status: u16, exchange: &Exchange) -> Response {
     response
 }
 
-/// Returns the line of the field Server.
-pub fn server_line(exchange: &Exchange) -> &'static [u8] {
-    match &*exchange.location.core.server_tokens {
-        ServerTokens::Off => b"Server: larder\r\n",
-        ServerTokens::On | ServerTokens::Build | ServerTokens::Text(_) => {
-            concat!("Server: larder/", env!("CARGO_PKG_VERSION"), "\r\n").as_bytes()
-        }
+/// Writes the field Server; without one where `server_tokens` is an empty text.
+pub fn write_server(out: &mut Vec<u8>, exchange: &Exchange) {
+    let product = product(exchange);
+    if !product.is_empty() {
+        http1::write_field(out, b"Server", product.as_bytes());
     }
 }
 
-fn product(exchange: &Exchange) -> &'static str {
+/// Returns what the product calls itself.
+fn product(exchange: &Exchange) -> Cow<'static, str> {
     match &*exchange.location.core.server_tokens {
-        ServerTokens::Off => NAME,
-        ServerTokens::On | ServerTokens::Build | ServerTokens::Text(_) => NAME_AND_VERSION,
+        ServerTokens::Off => Cow::Borrowed(NAME),
+        ServerTokens::On | ServerTokens::Build => Cow::Borrowed(NAME_AND_VERSION),
+        ServerTokens::Text(template) => {
+            Cow::Owned(String::from_utf8_lossy(&template.expand(exchange)).into_owned())
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use http1::{Fields, date};
 use super::remove_field;
 use crate::http::{
     Body, Response,
-    response::{Conditions, Ranges},
+    response::{Conditions, LastModified, Ranges},
 };
 
 /// What becomes of an answer.
@@ -39,7 +39,7 @@ pub(super) fn judge(request: &Fields, mode: IfModifiedSince, response: &Response
     if response.status != 200 || response.conditions == Conditions::Upstream {
         return Verdict::Sent;
     }
-    let modified = response.last_modified.as_ref().and_then(|modified| modified.time).map(seconds);
+    let modified = response.last_modified.and_then(LastModified::time).map(seconds);
     let etag = response.field("ETag");
     if let Some(text) = request.get("If-Unmodified-Since")
         && !is_unmodified(text, modified)
@@ -124,7 +124,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::http::response::LastModified;
 
     const SAME: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
     const EARLIER: &str = "Sun, 09 Sep 2001 01:46:39 GMT";
@@ -132,10 +131,8 @@ mod tests {
 
     fn file() -> Response {
         let mut response = Response::new(200).with_memory("text/plain", "hello");
-        response.last_modified = Some(LastModified {
-            time: Some(UNIX_EPOCH + Duration::from_millis(1_000_000_000_500)),
-            text: None,
-        });
+        response.last_modified =
+            Some(LastModified::Ours(UNIX_EPOCH + Duration::from_millis(1_000_000_000_500)));
         response.fields.push(b"ETag", b"W/\"a\"");
         response
     }

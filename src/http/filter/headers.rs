@@ -34,12 +34,12 @@ pub(super) fn add(exchange: &Exchange, mut response: Response, now: SystemTime) 
 }
 
 /// Statuses that get fields without `always`.
-fn is_fitting(status: u16) -> bool {
+pub(super) fn is_fitting(status: u16) -> bool {
     matches!(status, 200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308)
 }
 
 fn expire(response: &mut Response, rule: &Expires, now: SystemTime) {
-    let modified = response.last_modified.as_ref().and_then(|modified| modified.time);
+    let modified = response.last_modified.and_then(LastModified::time);
     if let Some(lifetime) = expires::lifetime(rule, modified, now) {
         set_field(response, "Expires", lifetime.expires.as_bytes());
         set_field(response, "Cache-Control", lifetime.cache_control.as_bytes());
@@ -94,7 +94,7 @@ fn write_sent(response: &Response, name: &str, out: &mut Vec<u8>) -> bool {
     let slot = match name {
         "content-type" => response.content_type.as_ref().map(|value| value.to_vec()),
         "content-length" => response.content_length.map(|length| length.to_string().into_bytes()),
-        "last-modified" => response.last_modified.as_ref().and_then(last_modified_text),
+        "last-modified" => response.last_modified.and_then(own_date),
         "location" => response.location.clone(),
         _ => None,
     };
@@ -113,11 +113,10 @@ fn write_sent(response: &Response, name: &str, out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn last_modified_text(modified: &LastModified) -> Option<Vec<u8>> {
-    match (&modified.text, modified.time) {
-        (Some(text), _) => Some(text.to_vec()),
-        (None, Some(time)) => Some(http1::date::format(seconds(time)).into_bytes()),
-        (None, None) => None,
+fn own_date(modified: LastModified) -> Option<Vec<u8>> {
+    match modified {
+        LastModified::Ours(time) => Some(http1::date::format(seconds(time)).into_bytes()),
+        LastModified::Upstream(_) => None,
     }
 }
 
@@ -131,7 +130,7 @@ mod tests {
 
     fn page() -> Response {
         let mut response = Response::new(200).with_memory("text/html", "hello");
-        response.last_modified = Some(LastModified { time: Some(UNIX_EPOCH), text: None });
+        response.last_modified = Some(LastModified::Ours(UNIX_EPOCH));
         for (name, value) in [("ETag", "\"a\""), ("Cache-Control", "private"), ("cache-control", "no-store")]
         {
             response.fields.push(name.as_bytes(), value.as_bytes());

@@ -7,9 +7,12 @@ mod conditional;
 mod expires;
 mod headers;
 mod range;
+mod trailers;
+
+pub use trailers::write_end;
 
 use self::{conditional::Verdict, range::Wanted};
-use super::{Exchange, Response, fault};
+use super::{Exchange, Response, fault, response::LastModified};
 use crate::clock;
 
 /// Takes an answer through all filters.
@@ -22,10 +25,10 @@ pub fn apply(exchange: &Exchange, response: Response) -> Response {
         Verdict::Failed => fault::plain(412, exchange),
     };
     let mut response = headers::add(exchange, response, now);
-    // As nginx: of our own answers only these tell when the content changed; an upstream's text is passed on.
+    // As nginx: of our own answers only these tell when the content changed; an upstream's field is passed on.
     let tells_change = matches!(response.status, 200 | 206 | 304);
-    response.last_modified.take_if(|modified| !tells_change && modified.text.is_none());
-    match range::select(&exchange.head, *core.max_ranges, &response) {
+    response.last_modified.take_if(|modified| !tells_change && matches!(modified, LastModified::Ours(_)));
+    let mut response = match range::select(&exchange.head, *core.max_ranges, &response) {
         Wanted::Everything => response,
         Wanted::Whole => range::offer(response),
         Wanted::Parts(parts) => range::cut(response, &parts),
@@ -34,7 +37,9 @@ pub fn apply(exchange: &Exchange, response: Response) -> Response {
             let page = Response { fields: range::kept_fields(response), ..fault::plain(416, exchange) };
             headers::add(exchange, page, now)
         }
-    }
+    };
+    trailers::make_room(exchange, &mut response);
+    response
 }
 
 /// Makes the fields of an answer its own where it shares them, for a filter that changes one.

@@ -14,7 +14,7 @@ use http1::{Fields, RequestHead, Version, date};
 use super::{conditional, remove_field, unshare};
 use crate::http::{
     Body, Response,
-    response::{FileSlice, Piece, Ranges},
+    response::{FileSlice, LastModified, Piece, Ranges},
 };
 
 /// What a request asks of a body.
@@ -85,7 +85,7 @@ fn if_range_holds(request: &Fields, response: &Response) -> bool {
     if condition.len() >= 2 && condition.ends_with(b"\"") {
         return response.field("ETag") == Some(condition);
     }
-    let slot = response.last_modified.as_ref().and_then(|modified| modified.time).map(conditional::seconds);
+    let slot = response.last_modified.and_then(LastModified::time).map(conditional::seconds);
     let modified = slot.or_else(|| response.field("Last-Modified").and_then(date::parse));
     modified.is_some() && modified == date::parse(condition)
 }

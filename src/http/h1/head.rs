@@ -1,10 +1,12 @@
 //! The head of an answer: how its body is framed, and the bytes in nginx's order.
 
+use std::time::UNIX_EPOCH;
+
 use http1::{Fields, Method, Version};
 
 use crate::{
     clock,
-    http::{Body, Exchange, Response, fault},
+    http::{Body, Exchange, Response, fault, response::LastModified},
 };
 
 /// How a body's end is told.
@@ -49,7 +51,7 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
         return;
     }
     http1::write_status_line(out, response.status, response.reason.as_deref());
-    out.extend_from_slice(fault::server_line(exchange));
+    fault::write_server(out, exchange);
     write_date(out);
     each_slot(exchange, response, framing, |name, value| http1::write_field(out, name, value));
     write_connection(out, exchange, response);
@@ -86,12 +88,9 @@ fn each_slot(
     if let Some(length) = response.content_length.filter(|_| framing != BodyFraming::Chunked) {
         write(b"Content-Length", Decimal::new(length).as_bytes());
     }
-    if let Some(modified) = &response.last_modified {
-        match (&modified.text, modified.time) {
-            (Some(text), _) => write(b"Last-Modified", text),
-            (None, Some(time)) => write(b"Last-Modified", httpdate::fmt_http_date(time).as_bytes()),
-            (None, None) => {}
-        }
+    if let Some(LastModified::Ours(time)) = response.last_modified {
+        let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        write(b"Last-Modified", http1::date::format(i64::try_from(seconds).unwrap_or(i64::MAX)).as_bytes());
     }
     if let Some(location) = &response.location {
         write(b"Location", &fault::absolute(exchange, location));
@@ -124,7 +123,7 @@ fn write_date(out: &mut Vec<u8>) {
         static LINE: std::cell::RefCell<(u64, Vec<u8>)> = const { std::cell::RefCell::new((0, Vec::new())) };
     }
     let now = clock::now();
-    let seconds = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     LINE.with_borrow_mut(|(of, line)| {
         if *of != seconds {
             *of = seconds;

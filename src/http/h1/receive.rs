@@ -38,8 +38,10 @@ impl Connection {
         self.head.clear();
         let server = Arc::clone(&self.event_loop.site.http().listeners[self.client.listener].default_server);
         let rules = head_rules(&server);
+        let has_input = !self.client.input.borrow().is_empty();
+        self.client.pipelined.set(has_input);
         if let Some(idle) = idle
-            && self.client.input.borrow().is_empty()
+            && !has_input
         {
             self.wait_for_request(idle).await?;
         }

@@ -16,6 +16,7 @@ use crate::{
     http::{
         Body, Exchange, Response,
         fault::{self, Fault},
+        filter,
         proxy::transport,
         response::{FileSlice, Piece, Source},
     },
@@ -104,7 +105,7 @@ impl Connection {
             }
         }
         if framing == BodyFraming::Chunked {
-            self.out.extend_from_slice(http1::LAST_CHUNK);
+            filter::write_end(&mut self.out, exchange);
         }
         self.flush_out().await?;
         Ok(())

@@ -5,8 +5,8 @@ mod redirect;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use config::{Content, LocationConf, RedirectRule};
 use cache::policy::CacheStatus;
+use config::{Content, LocationConf, RedirectRule};
 use http1::ResponseHead;
 
 use self::redirect::{Rewritten, rewrite_location, rewrite_refresh};
@@ -34,7 +34,10 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
         match role {
             Role::ContentType => response.content_type = Some(Bytes::copy_from_slice(value)),
             Role::ContentLength => response.content_length = decimal(value),
-            Role::LastModified => response.last_modified = Some(last_modified(value)),
+            Role::LastModified => {
+                response.last_modified = Some(last_modified(value));
+                response.fields.push(name, value);
+            }
             Role::Location => pass_location(exchange, &mut response, name, value),
             Role::Refresh => {
                 let value = rewrite_refresh(rules(location), value, exchange);
@@ -131,7 +134,7 @@ fn last_modified(value: &[u8]) -> LastModified {
         let since = Duration::from_secs(seconds.unsigned_abs());
         if seconds < 0 { UNIX_EPOCH.checked_sub(since) } else { UNIX_EPOCH.checked_add(since) }
     });
-    LastModified { time, text: Some(Bytes::copy_from_slice(value)) }
+    LastModified::Upstream(time)
 }
 
 fn rules(location: &LocationConf) -> &[RedirectRule] {
@@ -144,7 +147,9 @@ fn rules(location: &LocationConf) -> &[RedirectRule] {
 /// As nginx: only a location that a rule has made relative is completed by us, and has its fixed place then.
 fn pass_location(exchange: &Exchange, response: &mut Response, name: &[u8], value: &[u8]) {
     match rewrite_location(rules(&exchange.location), value, exchange) {
-        Rewritten::Changed(value) if value.first() == Some(&b'/') && *exchange.location.core.absolute_redirect => {
+        Rewritten::Changed(value)
+            if value.first() == Some(&b'/') && *exchange.location.core.absolute_redirect =>
+        {
             response.location = Some(value);
         }
         Rewritten::Changed(value) => response.fields.push(name, &value),

@@ -76,7 +76,7 @@ impl Cooked {
         let mut response = Response::new(self.status);
         response.reason.clone_from(&self.reason);
         response.content_type.clone_from(&self.content_type);
-        response.last_modified.clone_from(&self.last_modified);
+        response.last_modified = self.last_modified;
         response.ranges = self.ranges;
         response.shared = Some(Arc::clone(&self.fields));
         response.body = Body::Empty;

@@ -5,7 +5,6 @@ use std::{
 };
 
 use super::*;
-use crate::http::response::LastModified;
 
 const DATE: &str = "Sun, 09 Sep 2001 01:46:40 GMT";
 
@@ -61,8 +60,7 @@ fn request(fields: &[(&str, &str)]) -> RequestHead {
 fn digits() -> Response {
     let mut response = Response::new(200).with_memory("text/plain", "0123456789");
     response.fields.push(b"ETag", b"\"a\"");
-    response.last_modified =
-        Some(LastModified { time: Some(UNIX_EPOCH + Duration::from_secs(1_000_000_000)), text: None });
+    response.last_modified = Some(LastModified::Ours(UNIX_EPOCH + Duration::from_secs(1_000_000_000)));
     response.ranges = Ranges::Allowed;
     response
 }

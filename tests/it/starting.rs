@@ -1,0 +1,182 @@
+//! The two ways to start without a configuration file: the demonstration, and `larder proxy`.
+
+use std::{
+    fs::{self, File},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use nix::sys::signal::Signal;
+
+use crate::support::{
+    Client, Origin, answer,
+    conf::free_port,
+    deadline::{PATIENCE, poll},
+    peers::Program,
+    proc,
+    server::new_dir,
+    wait_until,
+};
+
+/// A program started in a directory of its own, stopped when the test ends.
+struct Started {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Started {
+    fn new(arguments: &[&str]) -> Self {
+        let dir = new_dir();
+        let output = |name| File::create(dir.path().join(name)).expect("the directory is ours");
+        let child = Command::new(Program::larder().path)
+            .args(arguments)
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .stdout(output("stdout"))
+            .stderr(output("stderr"))
+            .spawn()
+            .expect("the program can be run");
+        Self { child, dir }
+    }
+
+    fn said(&self) -> String {
+        ["stdout", "stderr"]
+            .map(|name| fs::read_to_string(self.dir.path().join(name)).unwrap_or_default())
+            .concat()
+    }
+
+    /// Waits until it accepts, and connects.
+    fn client(&mut self, address: SocketAddr) -> Client {
+        let connected = poll(PATIENCE, || {
+            let ended = self.child.try_wait().expect("the child is ours");
+            assert!(ended.is_none(), "ended with {ended:?}:\n{}", self.said());
+            TcpStream::connect(address).ok()
+        });
+        assert!(connected.is_some(), "does not accept on {address}:\n{}", self.said());
+        Client::connect(address)
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        proc::signal(self.child.id(), Signal::SIGTERM);
+        let children = proc::children(self.child.id());
+        if poll(PATIENCE, || self.child.try_wait().ok().flatten()).is_none() {
+            let _ = self.child.kill();
+            children.iter().for_each(|&child| proc::signal(child, Signal::SIGKILL));
+        }
+    }
+}
+
+fn is_larder() -> bool {
+    !Program::larder().is_nginx()
+}
+
+#[test]
+fn a_proxy_needs_no_file() {
+    if !is_larder() {
+        return;
+    }
+    let origin =
+        Origin::answering(|asked| answer(200).field("Cache-Control", "max-age=60").body(asked.target()));
+    let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let to = format!("http://{}", origin.address());
+    let mut started =
+        Started::new(&["proxy", "--to", &to, "--listen", &listen.to_string(), "--cache", "store"]);
+    let mut client = started.client(listen);
+    assert_eq!(client.get("/a").text(), "/a");
+    assert_eq!(client.get("/a").text(), "/a");
+    assert_eq!(origin.request_count(), 1, "the second answer comes from the cache");
+    assert!(origin.requests()[0].line().ends_with("HTTP/1.1"), "{}", origin.requests()[0].head);
+    assert!(started.dir.path().join("store").is_dir());
+    assert!(started.said().contains(&listen.to_string()), "{}", started.said());
+}
+
+#[test]
+fn a_proxy_spreads_over_several_origins() {
+    if !is_larder() {
+        return;
+    }
+    let origins = [Origin::always(answer(200).body("a")), Origin::always(answer(200).body("b"))];
+    let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let [a, b] = [0, 1].map(|number: usize| format!("http://{}", origins[number].address()));
+    let mut started = Started::new(&["proxy", "--to", &a, "--to", &b, "--listen", &listen.to_string()]);
+    let mut client = started.client(listen);
+    for number in 0..8 {
+        assert_eq!(client.get(&format!("/{number}")).status(), 200);
+    }
+    assert!(origins.iter().all(|origin| origin.request_count() >= 2), "both are asked");
+}
+
+#[test]
+fn the_configuration_of_a_proxy_can_be_printed_and_tested() {
+    if !is_larder() {
+        return;
+    }
+    let program = Program::larder().path;
+    let to = ["proxy", "--to", "http://127.0.0.1:9", "--max-size", "1g", "--print-config"];
+    let printed = Command::new(&program).args(to).output().expect("the program can be run");
+    assert!(printed.status.success());
+    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+    for expected in ["proxy_cache_path", "max_size=1g", "127.0.0.1:9", "proxy_cache_lock on;", "keepalive"] {
+        assert!(text.contains(expected), "no {expected} in:\n{text}");
+    }
+    let dir = new_dir();
+    fs::write(dir.path().join("nginx.conf"), &text).unwrap();
+    let prefix = format!("{}/", dir.path().display());
+    let tested = Command::new(&program).args(["-t", "-p", &prefix, "-c", "nginx.conf"]).output().unwrap();
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
+}
+
+#[test]
+fn an_https_origin_is_refused_with_a_reason() {
+    if !is_larder() {
+        return;
+    }
+    let refused =
+        Command::new(Program::larder().path).args(["proxy", "--to", "https://127.0.0.1"]).output().unwrap();
+    assert!(!refused.status.success());
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("https"), "{told}");
+}
+
+/// The demonstration has a fixed port, so only one of these can use it at a time: both are in one test.
+#[test]
+fn the_demonstration_starts_and_a_port_in_use_is_told() {
+    if !is_larder() {
+        return;
+    }
+    let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+    let Ok(taken) = TcpListener::bind(address) else {
+        println!("skipped: something else listens on {address}");
+        return;
+    };
+    let mut refused = Started::new(&[]);
+    let ended = poll(PATIENCE, || refused.child.try_wait().expect("the child is ours"));
+    assert!(ended.is_some_and(|status| !status.success()), "{}", refused.said());
+    assert!(refused.said().contains("8080"), "{}", refused.said());
+    drop((taken, refused));
+
+    let mut started = Started::new(&[]);
+    let mut client = started.client(address);
+    let (first, second) = (client.get("/slow"), client.get("/slow"));
+    let told = |response: &crate::support::Response| {
+        response
+            .fields
+            .iter()
+            .any(|(_, value)| value == "MISS" || value == "HIT")
+            .then(|| response.to_string())
+    };
+    assert!(told(&first).is_some_and(|text| text.contains("MISS")), "{first}");
+    assert!(told(&second).is_some_and(|text| text.contains("HIT")), "{second}");
+    assert!(first.elapsed.as_millis() >= 900, "{:?}", first.elapsed);
+    assert!(second.elapsed.as_millis() < 200, "{:?}", second.elapsed);
+    assert!(started.said().contains("curl"), "{}", started.said());
+    assert!(Path::new(&started.dir.path().join("larder")).is_dir());
+    let roles = ["worker process", "cache manager process"];
+    wait_until("all processes run", || {
+        let titles: Vec<_> = proc::children(started.child.id()).into_iter().map(proc::title).collect();
+        roles.iter().all(|role| titles.iter().any(|title| title.contains(role)))
+    });
+}
