@@ -13,7 +13,13 @@ use http1::{Method, ResponseHead, Version};
 
 use super::transport::target;
 use crate::{
-    http::{Exchange, Fault, exchange::UriState, fault::{Kind, Retry, Side}, request_body::Collected, response::FileSlice},
+    http::{
+        Exchange, Fault,
+        exchange::UriState,
+        fault::{Kind, Retry, Side},
+        request_body::Collected,
+        response::FileSlice,
+    },
     upstream::retry::Repeat,
 };
 

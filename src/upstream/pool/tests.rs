@@ -97,7 +97,8 @@ async fn the_one_used_last_is_taken_first_and_the_oldest_goes() {
 #[tokio::test]
 async fn limits_of_a_connection_are_kept() {
     local(async {
-        let cases: [(&str, fn(&mut UpstreamConf)); 4] = [
+        type Change = fn(&mut UpstreamConf);
+        let cases: [(&str, Change); 4] = [
             ("requests", |conf| conf.keepalive_requests = 5),
             ("age", |conf| conf.keepalive_time = Duration::ZERO),
             ("no keepalive", |conf| conf.keepalive = None),

@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc};
 
-use config::{Captures, Content, HostLookup, LocationConf, MainText, ProxyPass, Source};
+use config::{Captures, Content, Found, HostLookup, LocationConf, MainText, ProxyPass, Source};
 use http1::{HeadRules, Progress, RequestHead, RequestParser, uri};
 use tokio::net::UnixStream;
 
@@ -13,7 +13,6 @@ use crate::{
         client::Client,
         exchange::{ErrorPage, Sent, UpstreamFacts, UriState},
         request_body::{Expectation, RequestBody},
-        route::{self, Place},
         site::{EventLoop, Site},
     },
     net::{Drain, Stream},
@@ -56,10 +55,10 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
     let server = Arc::clone(&event_loop.site.http().listeners[0].default_server);
     let parsed = uri::normalize(head.path_and_query(), uri::MergeSlashes::Merged).expect("a valid target");
     let (uri, args) = (parsed.path.into_owned(), parsed.args.unwrap_or_default().to_vec());
-    let (location, captures) = match route::location(&server, &uri) {
-        Place::Location(location, captures) => (Arc::clone(location), captures),
-        Place::WantsSlash | Place::Server(_) => panic!("no location for this request"),
+    let Some(Found::Location { location, captures }) = server.locations.find(&uri) else {
+        panic!("no location for this request")
     };
+    let location = Arc::clone(location);
     Exchange {
         event_loop,
         client,

@@ -3,6 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use super::{
+    super::transport::target,
     fixture::{exchange, pass},
     *,
 };
@@ -15,7 +16,7 @@ async fn built(server: &str, request: &str, purpose: Purpose<'_>) -> String {
     if !streams {
         exchange.body.collect(&client, &location.core).await.expect("a whole body");
     }
-    super::super::transport::target(&mut exchange, pass(&location)).await.expect("a group");
+    target(&mut exchange, pass(&location)).await.expect("a group");
     let outgoing = build(&exchange, pass(&location), purpose).expect("a request");
     let mut text = String::from_utf8(outgoing.head).expect("text");
     match outgoing.body {
@@ -30,7 +31,8 @@ async fn built(server: &str, request: &str, purpose: Purpose<'_>) -> String {
 const CLIENT: &str = "GET /a%20b/../c?x=%20#f HTTP/1.1\r\nHost: h\r\nConnection: keep-alive\r\nAccept: a\r\nTE: trailers\r\n\
     Keep-Alive: 5\r\nUpgrade: ws\r\nProxy-Connection: x\r\nX-A: 1\r\nExpect: y\r\nx-a: 2\r\nIf-None-Match: \"e\"\r\nRange: bytes=0-1\r\n\r\n";
 const POST: &str = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nX: y\r\n\r\nabc";
-const CHUNKED: &str = "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+const CHUNKED: &str =
+    "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
 
 #[tokio::test]
 async fn fields_are_sent_in_nginxs_order() {
@@ -87,6 +89,15 @@ async fn fields_are_sent_in_nginxs_order() {
             POST,
             "PUT /x HTTP/1.0\nHost: 127.0.0.1:8080\nConnection: close\nContent-Length: 5\nX: y\n\nPOST!",
         ),
+    ];
+    for (name, server, request, wanted) in cases {
+        assert_eq!(built(server, request, Purpose::Pass).await, wanted, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_uri_follows_proxy_pass() {
+    let cases = [
         (
             "a URI replaces what the location matched",
             "location /a { proxy_pass http://127.0.0.1:8080/; } location /c { proxy_pass http://127.0.0.1:8080/two; }",

@@ -28,7 +28,6 @@ fn seen(location: &str, cache: Option<CacheStatus>, head: &str) -> Seen {
     let slots = [
         response.content_type.as_ref().map(text),
         response.content_length.map(|length| length.to_string()),
-        response.last_modified.and_then(|modified| modified.text).as_ref().map(text),
         response.location.map(|location| String::from_utf8_lossy(&location).into_owned()),
     ];
     Seen {
@@ -54,28 +53,40 @@ async fn fields_are_hidden_passed_and_put_in_their_places() {
             seen("", None, HEAD),
             wanted(
                 "X-A: 1\nUpgrade: h2c\nAccept-Ranges: bytes\nSet-Cookie: a=b\nX-B: 2\nSet-Cookie: c=d",
-                "a/b|2||",
+                "a/b|2|",
                 Ranges::Refused,
             ),
         ),
         (
             "asked for by the cache: ranges are ours",
             seen("", miss, HEAD),
-            wanted("X-A: 1\nUpgrade: h2c\nSet-Cookie: a=b\nX-B: 2\nSet-Cookie: c=d", "a/b|2||", Ranges::Single),
+            wanted(
+                "X-A: 1\nUpgrade: h2c\nSet-Cookie: a=b\nX-B: 2\nSet-Cookie: c=d",
+                "a/b|2|",
+                Ranges::Single,
+            ),
         ),
         (
             "hidden and passed by name",
-            seen("proxy_hide_header x-a; proxy_hide_header set-cookie; proxy_pass_header server; proxy_pass_header X-Accel-Expires;", None, HEAD),
+            seen(
+                "proxy_hide_header x-a; proxy_hide_header set-cookie; proxy_pass_header server; proxy_pass_header X-Accel-Expires;",
+                None,
+                HEAD,
+            ),
             wanted(
                 "Server: origin\nUpgrade: h2c\nAccept-Ranges: bytes\nX-Accel-Expires: 5\nX-B: 2",
-                "a/b|2||",
+                "a/b|2|",
                 Ranges::Refused,
             ),
         ),
         (
             "forced ranges",
-            seen("proxy_force_ranges on;", None, "Accept-Ranges: none\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT"),
-            wanted("", "||Sun, 06 Nov 1994 08:49:37 GMT|", Ranges::Single),
+            seen(
+                "proxy_force_ranges on;",
+                None,
+                "Accept-Ranges: none\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
+            ),
+            wanted("Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT", "||", Ranges::Single),
         ),
     ];
     for (name, seen, wanted) in cases {
@@ -86,24 +97,42 @@ async fn fields_are_hidden_passed_and_put_in_their_places() {
 #[tokio::test]
 async fn a_location_of_the_upstream_becomes_one_of_ours() {
     let cases = [
-        ("default", "", "Location: http://127.0.0.1:8080/two/x", "", "|||/one/x"),
-        ("not ours", "", "Location: http://other/two/x", "Location: http://other/two/x", "|||"),
-        ("relative already", "", "Location: /two/x", "Location: /two/x", "|||"),
-        ("off", "proxy_redirect off;", "Location: http://127.0.0.1:8080/two/x", "Location: http://127.0.0.1:8080/two/x", "|||"),
-        ("stays relative", "absolute_redirect off;", "Location: http://127.0.0.1:8080/two/x", "Location: /one/x", "|||"),
-        ("absolute", "proxy_redirect http://a/ http://b/;", "location: http://a/c", "location: http://b/c", "|||"),
-        ("refresh", "", "Refresh: 5; url=http://127.0.0.1:8080/two/x", "Refresh: 5; url=/one/x", "|||"),
+        ("default", "", "Location: http://127.0.0.1:8080/two/x", "", "||/one/x"),
+        ("not ours", "", "Location: http://other/two/x", "Location: http://other/two/x", "||"),
+        ("relative already", "", "Location: /two/x", "Location: /two/x", "||"),
+        (
+            "off",
+            "proxy_redirect off;",
+            "Location: http://127.0.0.1:8080/two/x",
+            "Location: http://127.0.0.1:8080/two/x",
+            "||",
+        ),
+        (
+            "stays relative",
+            "absolute_redirect off;",
+            "Location: http://127.0.0.1:8080/two/x",
+            "Location: /one/x",
+            "||",
+        ),
+        (
+            "absolute",
+            "proxy_redirect http://a/ http://b/;",
+            "location: http://a/c",
+            "location: http://b/c",
+            "||",
+        ),
+        ("refresh", "", "Refresh: 5; url=http://127.0.0.1:8080/two/x", "Refresh: 5; url=/one/x", "||"),
     ];
     for (name, location, head, fields, slots) in cases {
         assert_eq!(seen(location, None, head), wanted(fields, slots, Ranges::Refused), "{name}");
     }
 }
 
-#[tokio::test]
-async fn an_unusual_reason_is_kept() {
-    let reason_of = |reason: &str| {
-        let head = ResponseHead { status: 200, reason: reason.as_bytes().to_vec(), ..ResponseHead::new() };
-        reason(&head).map(|reason| String::from_utf8_lossy(&reason).into_owned())
+#[test]
+fn an_unusual_reason_is_kept() {
+    let reason_of = |text: &str| {
+        let head = ResponseHead { status: 200, reason: text.as_bytes().to_vec(), ..ResponseHead::new() };
+        reason(&head).map(|kept| String::from_utf8_lossy(&kept).into_owned())
     };
     assert_eq!(reason_of("OK"), None);
     assert_eq!(reason_of("Fine"), Some("Fine".to_owned()));

@@ -1,6 +1,8 @@
 //! One exchange with one peer over HTTP/1: the request goes out, the head of an answer comes in.
 
-use ::http1::{Framing, Progress as Parsed, ResponseError, ResponseHead, ResponseParser, Version, list_has_token};
+use ::http1::{
+    Framing, Progress as Parsed, ResponseError, ResponseHead, ResponseParser, Version, list_has_token,
+};
 use bytes::Bytes;
 use config::LocationConf;
 
@@ -121,7 +123,11 @@ impl HeadReader<'_> {
     }
 
     /// Returns the length of the head; none where the answer has none, as in HTTP/0.9.
-    async fn parse(&mut self, parser: &mut ResponseParser, location: &LocationConf) -> Result<Option<usize>, Fault> {
+    async fn parse(
+        &mut self,
+        parser: &mut ResponseParser,
+        location: &LocationConf,
+    ) -> Result<Option<usize>, Fault> {
         let most = usize::try_from(*location.proxy.buffer_size).unwrap_or(usize::MAX);
         loop {
             let input = &self.connection.input;

@@ -70,8 +70,14 @@ mod tests {
     fn faults_read_as_nginxs() {
         let refused = io::Error::from_raw_os_error(111);
         let fault = broken("connecting to upstream", "connect", &refused);
-        assert_eq!((fault.kind, &*fault.detail), (Kind::Connection, "connect() failed (111: Connection refused)"));
+        assert_eq!(
+            (fault.kind, &*fault.detail),
+            (Kind::Connection, "connect() failed (111: Connection refused)")
+        );
         let late = broken("reading response header from upstream", "recv", &io::ErrorKind::TimedOut.into());
-        assert_eq!((late.kind, &*late.detail), (Kind::Timeout, "upstream timed out (110: Connection timed out)"));
+        assert_eq!(
+            (late.kind, &*late.detail),
+            (Kind::Timeout, "upstream timed out (110: Connection timed out)")
+        );
     }
 }

@@ -1,10 +1,6 @@
 //! Requests to scripted peers over loopback sockets.
 
-use std::{
-    cell::RefCell,
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use ::http1::Method;
 use config::{NextUpstream, PeerAddress, ProxyConf, Setting, UpstreamConf, UpstreamServer};
@@ -189,7 +185,8 @@ fn failed(text: &str) -> Result<(u16, String), String> {
 
 #[tokio::test]
 async fn bodies_end_where_their_framing_says() {
-    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n";
+    let chunked =
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: 1\r\n\r\n";
     let reading = "while reading upstream";
     local(async {
         let premature = format!("upstream prematurely closed connection {reading}");
@@ -198,8 +195,16 @@ async fn bodies_end_where_their_framing_says() {
             ("chunks", vec![vec![Read, Send(chunked)]], ok("abcde")),
             ("close", vec![vec![Read, Send("HTTP/1.1 200 OK\r\n\r\nto the end")]], ok("to the end")),
             ("HTTP/0.9", vec![vec![Read, Send("just text")]], ok("just text")),
-            ("short", vec![vec![Read, Send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok")]], failed(&premature)),
-            ("short chunks", vec![vec![Read, Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc")]], failed(&premature)),
+            (
+                "short",
+                vec![vec![Read, Send("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok")]],
+                failed(&premature),
+            ),
+            (
+                "short chunks",
+                vec![vec![Read, Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc")]],
+                failed(&premature),
+            ),
             (
                 "bad chunks",
                 vec![vec![Read, Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n")]],
@@ -227,7 +232,11 @@ async fn heads_that_are_none_are_refused_in_nginxs_words() {
                 "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
                 "upstream sent \"Content-Length\" and \"Transfer-Encoding\" headers at the same time",
             ),
-            ("unwanted switch", "HTTP/1.1 101 Switching\r\n\r\n", "upstream switched protocols without being asked to"),
+            (
+                "unwanted switch",
+                "HTTP/1.1 101 Switching\r\n\r\n",
+                "upstream switched protocols without being asked to",
+            ),
         ];
         for (name, text, wanted) in cases {
             let answers = answers("GET", 1, vec![vec![Read, Send(text)]]).await;
@@ -311,9 +320,7 @@ async fn the_next_peer_is_asked_where_the_first_fails() {
         let (last, _last) = peer(vec![vec![Read, Send(busy)]]).await;
         let mut bench = Bench::new(group(&[dead, last], 4), proxy);
         assert_eq!(bench.get("GET").await.map_err(|fault| fault.to_string()), Ok((503, String::new())));
-        // Both have failed within fail_timeout now, or would have: the first rests, and the second is asked again.
-        let fault = bench.get("GET").await.expect_err("nobody listens any more");
-        assert!(fault.to_string().starts_with("connect() failed (111: Connection refused)"), "{fault}");
+        // Nobody listens there any more, and the first has not rested long enough.
         let fault = bench.get("GET").await.expect_err("no peer is left");
         assert_eq!(fault.to_string(), "no live upstreams while connecting to upstream");
         assert_eq!(&*bench.facts.tries.last().expect("a try").address, "test");
@@ -342,11 +349,13 @@ async fn an_early_answer_ends_a_large_upload() {
 async fn a_silent_peer_times_out() {
     local(async {
         let (address, _peer) = peer(vec![vec![Read, Stall]]).await;
-        let proxy = ProxyConf { read_timeout: Setting::written(Duration::from_millis(20)), ..ProxyConf::default() };
+        let proxy =
+            ProxyConf { read_timeout: Setting::written(Duration::from_millis(20)), ..ProxyConf::default() };
         let mut bench = Bench::new(group(&[address], 4), proxy);
         let fault = bench.get("GET").await.expect_err("no answer");
         assert_eq!(fault.status(), 504);
-        let wanted = "upstream timed out (110: Connection timed out) while reading response header from upstream";
+        let wanted =
+            "upstream timed out (110: Connection timed out) while reading response header from upstream";
         assert_eq!(fault.to_string(), wanted);
     })
     .await;
@@ -357,14 +366,18 @@ async fn what_was_read_and_sent_is_counted() {
     local(async {
         let (address, _peer) = peer(vec![vec![Read, Send(OK)]]).await;
         let mut bench = Bench::new(group(&[address], 4), ProxyConf::default());
-        let outgoing = bench.outgoing("POST", OutgoingBody::Memory(Bytes::from_static(b"abc")), Upgrade::NotAsked);
+        let outgoing =
+            bench.outgoing("POST", OutgoingBody::Memory(Bytes::from_static(b"abc")), Upgrade::NotAsked);
         let sent = outgoing.head.len() as u64 + 3;
         let mut incoming = bench.send(outgoing).await.expect("an answer");
         whole(&mut incoming.body).await.expect("a body");
         incoming.body.finish(&mut bench.facts);
         let tried = &bench.facts.tries[0];
         assert_eq!(*tried.address, address.to_string());
-        assert_eq!((tried.bytes_sent, tried.bytes_received, tried.response_length), (sent, OK.len() as u64, 2));
+        assert_eq!(
+            (tried.bytes_sent, tried.bytes_received, tried.response_length),
+            (sent, OK.len() as u64, 2)
+        );
         assert!(tried.connect.is_some() && tried.header.is_some() && tried.response.is_some());
         assert_eq!(incoming.head_bytes, OK.strip_suffix("ok").expect("it ends so"));
     })
@@ -383,15 +396,15 @@ async fn a_tunnel_carries_both_ways_and_passes_ends_on() {
         let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
         let client = Client::new(Stream::Unix(ours), 1, 0);
         client.input.borrow_mut().extend_from_slice(b"sent ahead, ");
-        let said = RefCell::new(String::new());
+        let mut said = String::new();
         let user = async {
             theirs.write_all(b"then more").await.expect("room");
             theirs.shutdown().await.expect("an end");
-            theirs.read_to_string(&mut said.borrow_mut()).await.expect("text");
+            theirs.read_to_string(&mut said).await.expect("text");
         };
         let upgraded = incoming.upgraded.expect("a tunnel");
         let (counts, ()) = tokio::join!(tunnel(&client, upgraded, &bench.location), user);
-        assert_eq!(*said.borrow(), "first words, last words");
+        assert_eq!(said, "first words, last words");
         assert_eq!(seen.await.expect("the peer ends"), [format!("{request}sent ahead, then more")]);
         assert_eq!(counts, TunnelCounts { to_client: 23, to_upstream: 21 });
     })
