@@ -38,7 +38,10 @@ pub async fn respond(exchange: &mut Exchange) -> Option<Response> {
     let mut entry = Entry::Server;
     loop {
         let fault = match run(exchange, entry).await {
-            Ending::Answer(response) => return Some(finish(exchange, response)),
+            Ending::Answer(response) => match filter::refusal(exchange, &response) {
+                None => return Some(finish(exchange, response)),
+                Some(fault) => fault,
+            },
             Ending::Restart => {
                 if exchange.redirects_left == 0 {
                     return Some(too_many_redirects(exchange));

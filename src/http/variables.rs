@@ -193,14 +193,6 @@ impl Sink<'_> {
     fn list(&mut self, exchange: &Exchange, item: ListItem) -> bool {
         upstream::write_list(self.0, &exchange.upstream.tries, item)
     }
-
-    fn cache_key(&mut self, exchange: &Exchange) -> bool {
-        if exchange.upstream.cache_status.is_none() {
-            return false;
-        }
-        exchange.location.cache.key.write(self.0, exchange);
-        true
-    }
 }
 
 fn is_named(field: &[u8], name: &str) -> bool {
@@ -253,7 +245,7 @@ fn proxy_target(exchange: &Exchange) -> Option<(&str, &str)> {
 
 fn request_body(exchange: &Exchange) -> Option<&[u8]> {
     match exchange.body.collected()? {
-        Collected::Memory(bytes) => Some(bytes),
+        Collected::Memory(bytes) => (!bytes.is_empty()).then_some(bytes),
         Collected::File(_) => None,
     }
 }

@@ -1,12 +1,16 @@
 //! Processes that are killed while they fill, and a disk that is full: the children are this test program again.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::tests::{AGE, HEAD, NOW, agrees_with_files, at, conf, disk_bytes, key, meta, open};
-use super::*;
-use crate::format::Prefix;
-use crate::key::digest_of_name;
+use crate::format::{Meta, Prefix};
+use crate::key::{Key, digest_of_name};
+use crate::lease::Lease;
+use crate::store::{Committed, Role, StoreError, Zone};
 use crate::writer::Durability;
 
 const DIR: &str = "LARDER_TEST_DIR";

@@ -2,7 +2,10 @@
 //!
 //! Which statuses get the fields, and which fields replace one that is there, are nginx's rules.
 
-use std::{borrow::Cow, time::SystemTime};
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
 
 use config::{Expires, Variable, VariableSource};
 
@@ -20,7 +23,7 @@ pub(super) fn add(exchange: &Exchange, mut response: Response, now: SystemTime) 
         let rule = match &*conf.expires {
             Expires::Variable(template) => {
                 let text = template.expand(&Answered { exchange, response: &response });
-                Cow::Owned(Expires::parse(&text).unwrap_or(Expires::Off))
+                Cow::Owned(read_rule(&text))
             }
             rule => Cow::Borrowed(rule),
         };
@@ -31,6 +34,16 @@ pub(super) fn add(exchange: &Exchange, mut response: Response, now: SystemTime) 
         add_one(&mut response, &rule.name, &value);
     }
     response
+}
+
+/// Reads what variables made of `expires`; what the directive would refuse adds nothing.
+fn read_rule(text: &[u8]) -> Expires {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    match Expires::parse(text) {
+        Some(Expires::Daily(time)) if time > DAY => Expires::Off,
+        Some(rule) => rule,
+        None => Expires::Off,
+    }
 }
 
 /// Statuses that get fields without `always`.
@@ -122,7 +135,7 @@ fn own_date(modified: LastModified) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use config::Sign;
 
@@ -190,6 +203,22 @@ mod tests {
             let mut out = Vec::new();
             let found = write_sent(&page(), name, &mut out);
             assert_eq!(found.then(|| String::from_utf8(out).unwrap()).as_deref(), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn variables_may_make_any_rule() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        for (text, wanted) in [
+            ("1h", Expires::After(Sign::Plus, hours(1))),
+            ("-1h", Expires::After(Sign::Minus, hours(1))),
+            ("@24h", Expires::Daily(hours(24))),
+            ("@25h", Expires::Off),
+            ("max", Expires::Max),
+            ("", Expires::Off),
+            ("soon", Expires::Off),
+        ] {
+            assert_eq!(read_rule(text.as_bytes()), wanted, "{text}");
         }
     }
 

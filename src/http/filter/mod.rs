@@ -12,7 +12,7 @@ mod trailers;
 pub use trailers::write_end;
 
 use self::{conditional::Verdict, range::Wanted};
-use super::{Exchange, Response, fault, response::LastModified};
+use super::{Exchange, Fault, Response, fault, response::LastModified};
 use crate::clock;
 
 /// Takes an answer through all filters.
@@ -40,6 +40,25 @@ pub fn apply(exchange: &Exchange, response: Response) -> Response {
     };
     trailers::make_room(exchange, &mut response);
     response
+}
+
+/// Says with which status a request refuses its answer, where the configuration has a page for that status.
+///
+/// Without such a page [`apply`] makes the default one.
+pub fn refusal(exchange: &Exchange, response: &Response) -> Option<Fault> {
+    let core = &exchange.location.core;
+    if core.error_page.is_empty() || exchange.error_status.is_some() {
+        return None;
+    }
+    let status = match conditional::judge(&exchange.head.fields, *core.if_modified_since, response) {
+        Verdict::Failed => 412,
+        Verdict::NotModified => return None,
+        Verdict::Sent => match range::select(&exchange.head, *core.max_ranges, response) {
+            Wanted::Unsatisfiable => 416,
+            Wanted::Everything | Wanted::Whole | Wanted::Parts(_) => return None,
+        },
+    };
+    fault::has_error_page(exchange, status).then(|| Fault::status_only(status))
 }
 
 /// Makes the fields of an answer its own where it shares them, for a filter that changes one.

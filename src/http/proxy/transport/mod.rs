@@ -78,6 +78,7 @@ pub async fn fetch(
     mut client_body: Option<ClientBody<'_>>,
     facts: &mut UpstreamFacts,
 ) -> Result<Incoming, Fault> {
+    facts.target = outgoing.target().to_vec();
     let mut round = Round::new(event_loop, location, group, outgoing);
     let mut pick = round.pick(facts)?;
     let mut connections = Connections::IdleFirst;
