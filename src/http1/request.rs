@@ -384,7 +384,8 @@ fn is_ignored(name: NameKind, rules: &HeadRules) -> bool {
     invalid && rules.invalid_names == InvalidNames::Ignored
 }
 
-/// Makes nginx's checks of a complete head, in its order, and decides how the body ends.
+/// Makes nginx's checks of a complete head, in its order, and decides how the body ends. nginx has looked
+/// at the path before, so an [invalid one](crate::uri::InvalidUri) comes before any error of these.
 pub fn check_request(head: &RequestHead) -> Result<Framing, RequestError> {
     check_unique(head)?;
     check_host(head)?;
