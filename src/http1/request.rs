@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 use crate::body::{Framing, FramingError, request_framing};
-use crate::fields::Block;
+use crate::fields::{Block, Fields};
 use crate::head::{Method, Progress, RequestHead, Version};
 use crate::host::{Host, parse_host};
 use crate::line::{Line, Lines, NameKind};
@@ -289,7 +289,7 @@ impl RequestParser {
         buf: &[u8],
         rules: &HeadRules,
         block: &mut Block<'_>,
-        ignored: &mut Vec<Vec<u8>>,
+        ignored: &mut Fields,
     ) -> Result<Progress, RequestError> {
         loop {
             let start = self.lines.start;
@@ -306,7 +306,7 @@ impl RequestParser {
                 Line::Incomplete => return Ok(Progress::NeedMore),
                 Line::End { .. } => return Ok(Progress::Done(end)),
                 Line::Field { value_end, name, .. } if is_ignored(name, rules) => {
-                    ignored.push(buf[start..start + value_end].to_vec());
+                    ignored.push(&buf[start..start + value_end], b"");
                 }
                 Line::Field { .. } if block.len() == rules.max_fields => {
                     return Err(RequestError::TooManyFields);
