@@ -65,7 +65,7 @@ pub use crate::{
         Config, Content, HttpConf, ListenAddress, ListenConf, LocationConf, LocationName, ProxyPass,
         ProxyTarget, Return, ReturnWith, RewriteOp, ServerConf, SocketKeepalive, SocketOptions,
     },
-    variable::Variable,
+    variable::{UpstreamVariable, Variable},
 };
 
 /// What this package asks of the machine, so that it opens no socket itself.

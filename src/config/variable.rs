@@ -6,7 +6,10 @@
 use std::sync::Arc;
 
 macro_rules! variables {
-    ($($(#[doc = $about:literal])* $name:literal => $variant:ident,)*) => {
+    (
+        $($(#[doc = $about:literal])* $name:literal => $variant:ident,)*
+        upstream: $($(#[doc = $upstream_about:literal])* $upstream_name:literal => $upstream:ident,)*
+    ) => {
         /// A variable by what it means. Names in `$http_…` and the like are lower-case with dashes, as fields are.
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub enum Variable {
@@ -21,18 +24,29 @@ macro_rules! variables {
             SentHttp(Arc<str>),
             /// `$sent_trailer_NAME`: a trailer of the answer.
             SentTrailer(Arc<str>),
-            /// `$upstream_http_NAME`: a field of the upstream's answer.
-            UpstreamHttp(Arc<str>),
-            /// `$upstream_trailer_NAME`: a trailer of the upstream's answer.
-            UpstreamTrailer(Arc<str>),
-            /// `$upstream_cookie_NAME`: a cookie the upstream sets.
-            UpstreamCookie(Arc<str>),
             /// A named group of a server name or location.
             NamedCapture(Arc<str>),
+            /// `$upstream_…`: what upstreams and cache did.
+            Upstream(UpstreamVariable),
+        }
+
+        /// A variable about upstreams and the cache.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum UpstreamVariable {
+            $($(#[doc = $upstream_about])* $upstream,)*
+            /// `$upstream_http_NAME`: a field of the upstream's answer.
+            Http(Arc<str>),
+            /// `$upstream_trailer_NAME`: a trailer of the upstream's answer.
+            Trailer(Arc<str>),
+            /// `$upstream_cookie_NAME`: a cookie the upstream sets.
+            Cookie(Arc<str>),
         }
 
         /// Variables without a part of their own in the name.
-        const PLAIN: &[(&str, Variable)] = &[$(($name, Variable::$variant),)*];
+        const PLAIN: &[(&str, Variable)] = &[
+            $(($name, Variable::$variant),)*
+            $(($upstream_name, Variable::Upstream(UpstreamVariable::$upstream)),)*
+        ];
     };
 }
 
@@ -139,30 +153,31 @@ variables! {
     "time_local" => TimeLocal,
     /// Path in force, decoded.
     "uri" => Uri,
+    upstream:
     /// Addresses of the upstreams tried.
-    "upstream_addr" => UpstreamAddr,
+    "upstream_addr" => Addr,
     /// Bytes received from them.
-    "upstream_bytes_received" => UpstreamBytesReceived,
+    "upstream_bytes_received" => BytesReceived,
     /// Bytes sent to them.
-    "upstream_bytes_sent" => UpstreamBytesSent,
+    "upstream_bytes_sent" => BytesSent,
     /// What the cache did.
-    "upstream_cache_status" => UpstreamCacheStatus,
+    "upstream_cache_status" => CacheStatus,
     /// Age of the stored answer, in seconds.
-    "upstream_cache_age" => UpstreamCacheAge,
+    "upstream_cache_age" => CacheAge,
     /// Last-Modified of the stored answer.
-    "upstream_cache_last_modified" => UpstreamCacheLastModified,
+    "upstream_cache_last_modified" => CacheLastModified,
     /// ETag of the stored answer.
-    "upstream_cache_etag" => UpstreamCacheEtag,
+    "upstream_cache_etag" => CacheEtag,
     /// Seconds to connect.
-    "upstream_connect_time" => UpstreamConnectTime,
+    "upstream_connect_time" => ConnectTime,
     /// Seconds until the head.
-    "upstream_header_time" => UpstreamHeaderTime,
+    "upstream_header_time" => HeaderTime,
     /// Lengths of the answers.
-    "upstream_response_length" => UpstreamResponseLength,
+    "upstream_response_length" => ResponseLength,
     /// Seconds until the end.
-    "upstream_response_time" => UpstreamResponseTime,
+    "upstream_response_time" => ResponseTime,
     /// Statuses of the answers.
-    "upstream_status" => UpstreamStatus,
+    "upstream_status" => Status,
 }
 
 /// Variables of nginx's modules that are not here yet; a name that ends in `_` stands for all that begin so.
@@ -223,16 +238,19 @@ impl Variable {
             ("http_", Self::Http),
             ("sent_http_", Self::SentHttp),
             ("sent_trailer_", Self::SentTrailer),
-            ("upstream_http_", Self::UpstreamHttp),
-            ("upstream_trailer_", Self::UpstreamTrailer),
+            ("upstream_http_", |name| Self::Upstream(UpstreamVariable::Http(name))),
+            ("upstream_trailer_", |name| Self::Upstream(UpstreamVariable::Trailer(name))),
         ];
         if let Some((rest, make)) =
             fields.iter().find_map(|(start, make)| Some((name.strip_prefix(start)?, make)))
         {
             return Some(make(dashed(rest)));
         }
-        let words: [(&str, Make); 3] =
-            [("arg_", Self::Arg), ("cookie_", Self::Cookie), ("upstream_cookie_", Self::UpstreamCookie)];
+        let words: [(&str, Make); 3] = [
+            ("arg_", Self::Arg),
+            ("cookie_", Self::Cookie),
+            ("upstream_cookie_", |name| Self::Upstream(UpstreamVariable::Cookie(name))),
+        ];
         let (rest, make) = words.iter().find_map(|(start, make)| Some((name.strip_prefix(start)?, make)))?;
         Some(make(Arc::from(rest)))
     }

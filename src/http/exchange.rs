@@ -113,6 +113,8 @@ pub struct Sent {
 pub struct UpstreamFacts {
     /// One item per try, and per internal redirect a boundary.
     pub tries: Vec<Try>,
+    /// Target of the last request sent, for the error log.
+    pub target: Vec<u8>,
     /// What the cache did.
     pub cache_status: Option<CacheStatus>,
     /// Head of the last upstream answer, for `$upstream_http_*`; the stored one on a hit.

@@ -214,14 +214,15 @@ impl fmt::Display for Whom<'_> {
         write!(out, ", client: {}, server: {}", exchange.client.remote.text, exchange.server.first_name)?;
         let line = exchange.head.request_line();
         if !line.is_empty() {
-            write!(out, ", request: \"{}\"", line.escape_ascii())?;
+            write!(out, ", request: \"{}\"", String::from_utf8_lossy(line))?;
         }
         if let Some(last) = exchange.upstream.tries.last() {
-            write!(out, ", upstream: \"http://{}\"", last.address)?;
+            let target = String::from_utf8_lossy(&exchange.upstream.target);
+            write!(out, ", upstream: \"http://{}{target}\"", last.address)?;
         }
         for (name, field) in [("host", "Host"), ("referrer", "Referer")] {
             if let Some(value) = exchange.head.fields.get(field) {
-                write!(out, ", {name}: \"{}\"", value.escape_ascii())?;
+                write!(out, ", {name}: \"{}\"", String::from_utf8_lossy(value))?;
             }
         }
         Ok(())

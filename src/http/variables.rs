@@ -4,10 +4,10 @@
 
 use std::{io::Write, net::IpAddr, os::unix::ffi::OsStrExt, path::Path, sync::OnceLock};
 
-use config::{Content, Variable, VariableSource};
+use config::{Content, UpstreamVariable, Variable, VariableSource};
 use http1::{Fields, Method};
 
-use super::{Exchange, files, request_body::Collected};
+use super::{Exchange, exchange::Try, files, request_body::Collected};
 use crate::{clock, net::tcp_info};
 
 mod request;
@@ -20,7 +20,6 @@ use upstream::ListItem;
 const NGINX_VERSION: &str = "1.31.5";
 
 impl VariableSource for Exchange {
-    #[expect(clippy::too_many_lines, reason = "one arm per variable, so that none can be forgotten")]
     fn write(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
         use Variable as V;
         let mut sink = Sink(out);
@@ -85,27 +84,7 @@ impl VariableSource for Exchange {
             V::TcpinfoSndCwnd => sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.send_window)),
             V::TimeIso8601 => sink.local_time(time::Form::Iso8601),
             V::TimeLocal => sink.local_time(time::Form::Log),
-            V::UpstreamAddr => sink.list(self, ListItem::Address),
-            V::UpstreamBytesReceived => sink.list(self, ListItem::BytesReceived),
-            V::UpstreamBytesSent => sink.list(self, ListItem::BytesSent),
-            V::UpstreamCacheAge => sink.some_number(upstream::cache_age_s(&self.upstream, clock::now())),
-            V::UpstreamCacheEtag => sink.some(upstream::cached_field(&self.upstream, "ETag")),
-            V::UpstreamCacheLastModified => {
-                sink.some(upstream::cached_field(&self.upstream, "Last-Modified"))
-            }
-            V::UpstreamCacheStatus => {
-                sink.some(self.upstream.cache_status.map(|status| status.as_str().as_bytes()))
-            }
-            V::UpstreamConnectTime => sink.list(self, ListItem::ConnectTime),
-            V::UpstreamCookie(name) => sink.some(upstream::set_cookie(&self.upstream, name)),
-            V::UpstreamHeaderTime => sink.list(self, ListItem::HeaderTime),
-            V::UpstreamHttp(name) => self.upstream.head.as_ref().is_some_and(|head| sink.fields(head, name)),
-            V::UpstreamResponseLength => sink.list(self, ListItem::ResponseLength),
-            V::UpstreamResponseTime => sink.list(self, ListItem::ResponseTime),
-            V::UpstreamStatus => sink.list(self, ListItem::Status),
-            V::UpstreamTrailer(name) => {
-                self.upstream.trailers.as_ref().is_some_and(|trailers| sink.fields(trailers, name))
-            }
+            V::Upstream(variable) => sink.upstream(self, variable),
             V::Uri | V::DocumentUri => sink.bytes(&self.uri),
         }
     }
@@ -190,16 +169,30 @@ impl Sink<'_> {
         self.bytes(exchange.client.remote.text.as_bytes())
     }
 
-    fn list(&mut self, exchange: &Exchange, item: ListItem) -> bool {
-        upstream::write_list(self.0, &exchange.upstream.tries, item)
+    fn upstream(&mut self, exchange: &Exchange, variable: &UpstreamVariable) -> bool {
+        use UpstreamVariable as U;
+        let facts = &exchange.upstream;
+        match variable {
+            U::Addr => self.list(&facts.tries, ListItem::Address),
+            U::BytesReceived => self.list(&facts.tries, ListItem::BytesReceived),
+            U::BytesSent => self.list(&facts.tries, ListItem::BytesSent),
+            U::CacheAge => self.some_number(upstream::cache_age_s(facts, clock::now())),
+            U::CacheEtag => self.some(upstream::cached_field(facts, "ETag")),
+            U::CacheLastModified => self.some(upstream::cached_field(facts, "Last-Modified")),
+            U::CacheStatus => self.some(facts.cache_status.map(|status| status.as_str().as_bytes())),
+            U::ConnectTime => self.list(&facts.tries, ListItem::ConnectTime),
+            U::Cookie(name) => self.some(upstream::set_cookie(facts, name)),
+            U::HeaderTime => self.list(&facts.tries, ListItem::HeaderTime),
+            U::Http(name) => facts.head.as_ref().is_some_and(|head| self.fields(head, name)),
+            U::ResponseLength => self.list(&facts.tries, ListItem::ResponseLength),
+            U::ResponseTime => self.list(&facts.tries, ListItem::ResponseTime),
+            U::Status => self.list(&facts.tries, ListItem::Status),
+            U::Trailer(name) => facts.trailers.as_ref().is_some_and(|trailers| self.fields(trailers, name)),
+        }
     }
 
-    fn cache_key(&mut self, exchange: &Exchange) -> bool {
-        if exchange.upstream.cache_status.is_none() {
-            return false;
-        }
-        exchange.location.cache.key.write(self.0, exchange);
-        true
+    fn list(&mut self, tries: &[Try], item: ListItem) -> bool {
+        upstream::write_list(self.0, tries, item)
     }
 }
 
@@ -253,7 +246,7 @@ fn proxy_target(exchange: &Exchange) -> Option<(&str, &str)> {
 
 fn request_body(exchange: &Exchange) -> Option<&[u8]> {
     match exchange.body.collected()? {
-        Collected::Memory(bytes) => Some(bytes),
+        Collected::Memory(bytes) => (!bytes.is_empty()).then_some(bytes),
         Collected::File(_) => None,
     }
 }

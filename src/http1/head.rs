@@ -108,7 +108,8 @@ pub struct RequestHead {
     pub fields: Fields,
     pub(crate) line: Vec<u8>,
     pub(crate) parts: LineParts,
-    pub(crate) ignored: Vec<Vec<u8>>,
+    /// Lines left out, each as a name without a value: one buffer for all.
+    pub(crate) ignored: Fields,
 }
 
 /// Where the parts of a request line are in its bytes.
@@ -186,7 +187,7 @@ impl RequestHead {
     /// Header lines that were left out because their names are invalid, as nginx logs them: "client sent
     /// invalid header line", at level `info`.
     pub fn ignored(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.ignored.iter().map(Vec::as_slice)
+        self.ignored.iter().map(|(line, _)| line)
     }
 
     /// Whether the client lets the connection be used again: the default of its version unless a

@@ -7,7 +7,7 @@
 use thiserror::Error;
 
 use crate::body::{Framing, FramingError, request_framing};
-use crate::fields::Block;
+use crate::fields::{Block, Fields};
 use crate::head::{Method, Progress, RequestHead, Version};
 use crate::host::{Host, parse_host};
 use crate::line::{Line, Lines, NameKind};
@@ -289,7 +289,7 @@ impl RequestParser {
         buf: &[u8],
         rules: &HeadRules,
         block: &mut Block<'_>,
-        ignored: &mut Vec<Vec<u8>>,
+        ignored: &mut Fields,
     ) -> Result<Progress, RequestError> {
         loop {
             let start = self.lines.start;
@@ -306,7 +306,7 @@ impl RequestParser {
                 Line::Incomplete => return Ok(Progress::NeedMore),
                 Line::End { .. } => return Ok(Progress::Done(end)),
                 Line::Field { value_end, name, .. } if is_ignored(name, rules) => {
-                    ignored.push(buf[start..start + value_end].to_vec());
+                    ignored.push(&buf[start..start + value_end], b"");
                 }
                 Line::Field { .. } if block.len() == rules.max_fields => {
                     return Err(RequestError::TooManyFields);
@@ -384,7 +384,8 @@ fn is_ignored(name: NameKind, rules: &HeadRules) -> bool {
     invalid && rules.invalid_names == InvalidNames::Ignored
 }
 
-/// Makes nginx's checks of a complete head, in its order, and decides how the body ends.
+/// Makes nginx's checks of a complete head, in its order, and decides how the body ends. nginx has looked
+/// at the path before, so an [invalid one](crate::uri::InvalidUri) comes before any error of these.
 pub fn check_request(head: &RequestHead) -> Result<Framing, RequestError> {
     check_unique(head)?;
     check_host(head)?;

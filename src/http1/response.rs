@@ -177,6 +177,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r", Some((version(1, 1), 200, "OK"))),
             ("HTTP/1.0 404 Not Found", Some((version(1, 0), 404, "Not Found"))),
             ("HTTP/1.1 200", Some((version(1, 1), 200, ""))),
+            // A reason that is empty and one that is absent are the same here.
             ("HTTP/1.1 200 ", Some((version(1, 1), 200, ""))),
             ("HTTP/1.1  200  two\r", Some((version(1, 1), 200, " two"))),
             ("HTTP/1.1 403.1 IIS", Some((version(1, 1), 403, ".1 IIS"))),
@@ -191,6 +192,8 @@ mod tests {
             ("HTTP/1 200 OK", None),
             ("HTTP/0.9 200 OK", None),
             ("HTTP/01.1 200 OK", None),
+            ("HTTP/1.100 200 OK", Some((version(1, 100), 200, "OK"))),
+            ("HTTP/999.1 200 OK", Some((version(255, 1), 200, "OK"))),
             ("HTTP/1.1000 200 OK", None),
             ("HTTP/1.1\t200 OK", None),
             ("HTTP/1.1 200 a\rb", None),
@@ -230,6 +233,7 @@ mod tests {
         assert_eq!(parse(b"HT").0, Ok(Progress::NeedMore));
         assert_eq!(parse(b"HTTP/1.1 200").0, Ok(Progress::NeedMore));
         assert_eq!(parse(b"HX").0, Err(ResponseError::NoStatusLine));
+        assert_eq!(parse(b"\r\nHTTP/1.1 200 OK\r\n\r\n").0, Err(ResponseError::NoStatusLine));
         assert_eq!(parse(b"<html>").0, Err(ResponseError::NoStatusLine));
     }
 

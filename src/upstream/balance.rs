@@ -261,7 +261,8 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_full_is_passed_over() {
-        let servers = [UpstreamServer { max_conns: 1, ..server(1) }, UpstreamServer { max_conns: 1, ..server(1) }];
+        let servers =
+            [UpstreamServer { max_conns: 1, ..server(1) }, UpstreamServer { max_conns: 1, ..server(1) }];
         let mut balancer = Balancer::new(servers.iter());
         assert_eq!(balancer.pick(&[], SECOND), Some(0));
         assert_eq!(balancer.pick(&[], SECOND), Some(1));

@@ -45,7 +45,14 @@ impl Connection {
     pub async fn open(pick: &Pick, timeout: Duration, keepalive: TcpKeepalive) -> io::Result<Self> {
         let mut timer = Timer::new(timeout);
         let stream = timer.limit(connect(pick.address(), keepalive)).await?;
-        Ok(Self { stream, timer, input: BytesMut::new(), requests: 0, opened: clock::moment(), peer: pick.index })
+        Ok(Self {
+            stream,
+            timer,
+            input: BytesMut::new(),
+            requests: 0,
+            opened: clock::moment(),
+            peer: pick.index,
+        })
     }
 
     /// Whether it has carried a request before.

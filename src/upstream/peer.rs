@@ -59,11 +59,16 @@ impl Group {
     /// Sets up a group.
     pub fn new(conf: Arc<UpstreamConf>) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let each = || conf.servers.iter().flat_map(|server| server.addresses.iter().map(move |address| (server, address)));
+        let each = || {
+            conf.servers
+                .iter()
+                .flat_map(|server| server.addresses.iter().map(move |address| (server, address)))
+        };
         let peers: Vec<Peer> = each()
             .map(|(_, address)| Peer { address: address.clone(), name: Arc::from(name_of(address)) })
             .collect();
-        let only = peers.len() == 1 && conf.servers.iter().all(|server| !server.down && server.max_conns == 0);
+        let only =
+            peers.len() == 1 && conf.servers.iter().all(|server| !server.down && server.max_conns == 0);
         let choice = match only {
             true => Choice::Only,
             false => Choice::Balanced(Mutex::new(Balancer::new(each().map(|(server, _)| server)))),

@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use super::{connect::Connection, peer::{Group, Pick}};
+use super::{
+    connect::Connection,
+    peer::{Group, Pick},
+};
 use crate::{
     clock::{self, Moment},
     net::Stream,
@@ -143,7 +146,8 @@ impl Shared {
 /// Drops idle connections when they close or expire, until the pool is gone.
 async fn reap(shared: Weak<Shared>) {
     loop {
-        let swept = poll_fn(|context| Poll::Ready(shared.upgrade().map(|shared| shared.sweep(context)))).await;
+        let swept =
+            poll_fn(|context| Poll::Ready(shared.upgrade().map(|shared| shared.sweep(context)))).await;
         match swept {
             None => return,
             Some(None) => woken(std::future::pending()).await,
@@ -196,3 +200,6 @@ fn read_byte(stream: &Stream) -> io::Result<usize> {
 fn now() -> Duration {
     clock::moment().since(Moment::default())
 }
+
+#[cfg(test)]
+mod tests;

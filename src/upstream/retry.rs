@@ -139,9 +139,21 @@ mod tests {
             ("too late", default, 5, error, GiveUp),
             ("POST that was sent", default, 0, posted, GiveUp),
             ("POST that was sent, by leave", repeating, 0, posted, NextPeer),
-            ("POST that was not sent", default, 0, Failure { repeat: Repeat::NotIdempotent, ..unsent }, NextPeer),
+            (
+                "POST that was not sent",
+                default,
+                0,
+                Failure { repeat: Repeat::NotIdempotent, ..unsent },
+                NextPeer,
+            ),
             ("streamed body that was sent", repeating, 0, streamed, GiveUp),
-            ("streamed body that was not sent", default, 0, Failure { repeat: Repeat::Impossible, ..unsent }, NextPeer),
+            (
+                "streamed body that was not sent",
+                default,
+                0,
+                Failure { repeat: Repeat::Impossible, ..unsent },
+                NextPeer,
+            ),
         ];
         for (name, rules, limit_s, failure, wanted) in cases {
             assert_eq!(verdict(&rules, Duration::from_secs(limit_s), &failure), wanted, "{name}");

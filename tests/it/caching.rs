@@ -236,7 +236,7 @@ fn the_directory_never_grows_far_over_its_limit() {
 #[test]
 fn the_least_recently_used_go_first() {
     let origin =
-        Origin::answering(|asked| answer(200).body(asked.target().repeat(1) + &"x".repeat(100 << 10)));
+        Origin::answering(|asked| answer(200).body(asked.target().to_owned() + &"x".repeat(100 << 10)));
     let zone = "proxy_cache_path cache levels=1:2 keys_zone=zone:1m max_size=1m;";
     let server = Server::start(&cached(zone, "proxy_cache zone;", &origin));
     if server.program().is_nginx() {

@@ -1,5 +1,7 @@
 //! Behaviour through the real program: a configuration, scripted origins, raw bytes.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by ending")]
+
 mod support;
 
 #[path = "../parity/mod.rs"]

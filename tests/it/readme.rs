@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -48,7 +48,7 @@ struct Demonstration {
 
 impl Demonstration {
     fn start(dir: &Path) -> Self {
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let address = SocketAddr::from(([127, 0, 0, 1], two_free_ports()));
         let said = fs::File::create(dir.join("terminal")).unwrap();
         let mut command = Command::new(Program::larder().path);
         command.args(["--listen", &address.to_string()]).current_dir(dir).stdin(Stdio::null());
@@ -61,6 +61,14 @@ impl Demonstration {
         assert!(!ended(&mut child), "it ended:\n{terminal}");
         Self { child, address }
     }
+}
+
+/// Returns a port that is free, as the one after it is: the demonstration's origin takes that.
+fn two_free_ports() -> u16 {
+    wait_for("two neighbouring ports are free", || {
+        let port = free_port();
+        TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).is_ok().then_some(port)
+    })
 }
 
 impl Drop for Demonstration {

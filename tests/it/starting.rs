@@ -1,9 +1,8 @@
-//! The two ways to start without a configuration file: the demonstration, and `larder proxy`.
+//! Starting without a configuration file: `larder proxy`, and what is told where it cannot be.
 
 use std::{
     fs::{self, File},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -16,7 +15,6 @@ use crate::support::{
     peers::Program,
     proc,
     server::new_dir,
-    wait_until,
 };
 
 /// A program started in a directory of its own, stopped when the test ends.
@@ -141,42 +139,17 @@ fn an_https_origin_is_refused_with_a_reason() {
     assert!(told.contains("https"), "{told}");
 }
 
-/// The demonstration has a fixed port, so only one of these can use it at a time: both are in one test.
 #[test]
-fn the_demonstration_starts_and_a_port_in_use_is_told() {
+fn a_port_in_use_is_told_with_the_way_to_another() {
     if !is_larder() {
         return;
     }
-    let address = SocketAddr::from(([127, 0, 0, 1], 8080));
-    let Ok(taken) = TcpListener::bind(address) else {
-        println!("skipped: something else listens on {address}");
-        return;
-    };
-    let mut refused = Started::new(&[]);
+    let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let address = taken.local_addr().expect("a bound socket has an address");
+    let mut refused = Started::new(&["--listen", &address.to_string()]);
     let ended = poll(PATIENCE, || refused.child.try_wait().expect("the child is ours"));
     assert!(ended.is_some_and(|status| !status.success()), "{}", refused.said());
-    assert!(refused.said().contains("8080"), "{}", refused.said());
-    drop((taken, refused));
-
-    let mut started = Started::new(&[]);
-    let mut client = started.client(address);
-    let (first, second) = (client.get("/slow"), client.get("/slow"));
-    let told = |response: &crate::support::Response| {
-        response
-            .fields
-            .iter()
-            .any(|(_, value)| value == "MISS" || value == "HIT")
-            .then(|| response.to_string())
-    };
-    assert!(told(&first).is_some_and(|text| text.contains("MISS")), "{first}");
-    assert!(told(&second).is_some_and(|text| text.contains("HIT")), "{second}");
-    assert!(first.elapsed.as_millis() >= 900, "{:?}", first.elapsed);
-    assert!(second.elapsed.as_millis() < 200, "{:?}", second.elapsed);
-    assert!(started.said().contains("curl"), "{}", started.said());
-    assert!(Path::new(&started.dir.path().join("larder")).is_dir());
-    let roles = ["worker process", "cache manager process"];
-    wait_until("all processes run", || {
-        let titles: Vec<_> = proc::children(started.child.id()).into_iter().map(proc::title).collect();
-        roles.iter().all(|role| titles.iter().any(|title| title.contains(role)))
-    });
+    let said = refused.said();
+    assert!(said.contains(&address.port().to_string()), "{said}");
+    assert!(said.contains("--listen"), "{said}");
 }

@@ -107,11 +107,6 @@ impl Case {
         self.send(request(line, lines, body))
     }
 
-    /// Goes on with a new connection.
-    pub fn reconnect(self) -> Self {
-        self.on("")
-    }
-
     /// Goes on with a new connection to `%PORT:name%`.
     pub fn on(self, port: &'static str) -> Self {
         self.step(Step::Connect(port))

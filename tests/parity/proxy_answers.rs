@@ -37,6 +37,7 @@ pub fn group() -> Group {
         .cases(heads())
         .cases(more_heads())
         .cases(redirects())
+        .cases(accelerated())
         .cases(bodies())
         .cases(broken())
 }
@@ -138,6 +139,16 @@ fn more_heads() -> Vec<Case> {
     ]
 }
 
+fn accelerated() -> Vec<Case> {
+    let redirect = |to: &str| answer(200).field("X-Accel-Redirect", to).field("X-A", "1").body("not this");
+    vec![
+        from("X-Accel-Redirect to a path", "/a", redirect("/instead")),
+        from("X-Accel-Redirect to a named location", "/b", redirect("@instead")),
+        from("X-Accel-Redirect keeps some fields", "/c", redirect("/instead").field("Set-Cookie", "a=b")),
+        from("X-Accel-Buffering", "/d", answer(200).field("X-Accel-Buffering", "no").body("one")),
+    ]
+}
+
 fn redirects() -> Vec<Case> {
     let to = |name, path, location: &str| from(name, path, answer(302).field("Location", location).body(""));
     vec![
@@ -148,6 +159,15 @@ fn redirects() -> Vec<Case> {
             "Refresh to another host stays",
             "/mapped/a",
             answer(200).field("Refresh", "5; url=http://elsewhere.test/").body(""),
+        ),
+        to("the origin itself is mapped back", "/mapped/a", "http://%ORIGIN%/base/x?y"),
+        to("the origin outside of what is mapped stays", "/mapped/a", "http://%ORIGIN%/else/x"),
+        to("the origin by itself, where nothing is mapped", "/a", "http://%ORIGIN%/x"),
+        to("the origin itself stays with redirects off", "/unmapped/a", "http://%ORIGIN%/base/x"),
+        from(
+            "Refresh to the origin is mapped back",
+            "/mapped/a",
+            answer(200).field("Refresh", "5; url=http://%ORIGIN%/base/x").body(""),
         ),
         to("redirects off", "/unmapped/a", "http://elsewhere.test/base/x"),
         from("201 with a location", "/mapped/a", answer(201).field("Location", "/base/new").body("")),

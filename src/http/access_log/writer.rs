@@ -158,7 +158,7 @@ mod tests {
             if is_right(&text) || start.elapsed() > Duration::from_secs(10) {
                 return text;
             }
-            thread::sleep(Duration::from_millis(2));
+            thread::park_timeout(Duration::from_millis(2));
         }
     }
 

@@ -13,7 +13,13 @@ use http1::{Method, ResponseHead, Version};
 
 use super::transport::target;
 use crate::{
-    http::{Exchange, Fault, exchange::UriState, fault::{Kind, Retry, Side}, request_body::Collected, response::FileSlice},
+    http::{
+        Exchange, Fault,
+        exchange::UriState,
+        fault::{Kind, Retry, Side},
+        request_body::Collected,
+        response::FileSlice,
+    },
     upstream::retry::Repeat,
 };
 
@@ -210,7 +216,7 @@ fn upstream_uri<'a>(exchange: &'a Exchange, pass: &ProxyPass) -> Result<Cow<'a, 
 fn zero_length_uri() -> Fault {
     Fault {
         side: Side::Server,
-        kind: Kind::System,
+        kind: Kind::Status(500),
         during: "",
         retry: Retry::Never,
         detail: "zero length URI to proxy".into(),
@@ -376,3 +382,8 @@ fn is_condition(name: &[u8]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+pub(in crate::http::proxy) mod fixture;
+#[cfg(test)]
+mod tests;

@@ -156,3 +156,6 @@ fn pass_location(exchange: &Exchange, response: &mut Response, name: &[u8], valu
         Rewritten::Unchanged => response.fields.push(name, value),
     }
 }
+
+#[cfg(test)]
+mod tests;

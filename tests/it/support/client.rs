@@ -22,17 +22,20 @@ pub struct Client {
     ended: bool,
 }
 
+/// Header lines in order: name and value.
+pub type Fields = Vec<(String, String)>;
+
 /// One answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// Status line without its end; empty for an HTTP/0.9 answer.
     pub status_line: String,
     /// Header lines in order, bytes above 127 as Latin-1.
-    pub fields: Vec<(String, String)>,
+    pub fields: Fields,
     /// Body, decoded.
     pub body: Vec<u8>,
     /// Header lines after the last chunk.
-    pub trailers: Vec<(String, String)>,
+    pub trailers: Fields,
     /// Status lines of interim answers that came before.
     pub interim: Vec<String>,
     /// Whether all of it came.
@@ -178,7 +181,7 @@ impl Client {
     }
 
     /// Takes a head off the buffer; `None` if what comes is no HTTP/1 answer.
-    fn head(&mut self) -> Result<Option<(String, Vec<(String, String)>)>, NoAnswer> {
+    fn head(&mut self) -> Result<Option<(String, Fields)>, NoAnswer> {
         const START: &[u8] = b"HTTP/1.";
         let enough = self.fill(START.len());
         if !self.buffer.starts_with(START) {

@@ -12,7 +12,7 @@ pub mod proc;
 pub mod reply;
 pub mod server;
 
-pub use client::{Answers, Client, Response};
+pub use client::{Client, Response};
 pub use conf::{Conf, http, location, servers};
 pub use deadline::{wait_for, wait_until};
 pub use origin::Origin;

@@ -38,6 +38,7 @@ pub struct Asked {
 }
 
 struct Shared {
+    address: String,
     script: Mutex<Script>,
     asked: Mutex<Vec<Asked>>,
     connections: Mutex<Vec<TcpStream>>,
@@ -108,6 +109,7 @@ impl Origin {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
+            address: address.to_string(),
             script: Mutex::new(script),
             asked: Mutex::new(Vec::new()),
             connections: Mutex::new(Vec::new()),
@@ -204,7 +206,7 @@ fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) {
         shared.asked.lock().expect("no holder panics").push(asked.clone());
         let reply = shared.reply_to(&asked);
         for part in reply.steps(asked.wants_body()) {
-            if perform(part, &mut stream).is_err() {
+            if perform(part.with_origin(&shared.address), &mut stream).is_err() {
                 let _ = stream.shutdown(Shutdown::Both);
                 return;
             }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::deadline::PATIENCE;
+use super::{deadline::PATIENCE, origin::find};
 
 /// One answer of an origin.
 #[derive(Clone)]
@@ -31,6 +31,18 @@ pub enum Part {
     AwaitClose,
     /// Sends back what comes, until the other side closes.
     Echo,
+}
+
+impl Part {
+    /// Puts the origin's address in place of `%ORIGIN%`.
+    pub(super) fn with_origin(self, address: &str) -> Self {
+        match self {
+            Self::Bytes(bytes) if find(&bytes, b"%ORIGIN%").is_some() => {
+                Self::Bytes(String::from_utf8_lossy(&bytes).replace("%ORIGIN%", address).into_bytes())
+            }
+            other => other,
+        }
+    }
 }
 
 /// What becomes of the connection after an answer.

@@ -1,3 +1,5 @@
+//! What ranges are cut to, and which are taken, ignored or refused.
+
 use std::{
     fs::File,
     sync::Arc,

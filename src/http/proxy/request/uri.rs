@@ -36,7 +36,11 @@ pub(super) fn spelling(target: &[u8], internal: bool) -> Spelling {
 }
 
 /// Makes the URI for the upstream; `replacement` takes the place of the first `location_len` bytes of the path.
-pub(super) fn upstream<'a>(request: &RequestUri<'a>, replacement: Option<&[u8]>, location_len: usize) -> Cow<'a, [u8]> {
+pub(super) fn upstream<'a>(
+    request: &RequestUri<'a>,
+    replacement: Option<&[u8]>,
+    location_len: usize,
+) -> Cow<'a, [u8]> {
     if let (None, Some(unparsed)) = (replacement, request.unparsed) {
         return unparsed.into();
     }

@@ -14,7 +14,11 @@ pub(super) enum Rewritten {
 }
 
 /// Applies the first rule that fits a Location.
-pub(super) fn rewrite_location(rules: &[RedirectRule], value: &[u8], source: &impl VariableSource) -> Rewritten {
+pub(super) fn rewrite_location(
+    rules: &[RedirectRule],
+    value: &[u8],
+    source: &impl VariableSource,
+) -> Rewritten {
     rules.iter().find_map(|rule| apply(rule, value, source)).map_or(Rewritten::Unchanged, Rewritten::Changed)
 }
 
@@ -122,11 +126,31 @@ mod tests {
             ("another host", default(), "http://other/two/x", None),
             ("another path", default(), "http://up/three/", None),
             ("off", vec![], "http://up/two/x", None),
-            ("variables", vec![prefix("http://up/", "http://$host:80/")], "http://up/a", Some("http://front:80/a")),
-            ("variables in what is replaced", vec![prefix("http://$host/", "/")], "http://front/a", Some("/a")),
-            ("second rule", vec![prefix("http://a/", "/a/"), prefix("http://b/", "/b/")], "http://b/c", Some("/b/c")),
+            (
+                "variables",
+                vec![prefix("http://up/", "http://$host:80/")],
+                "http://up/a",
+                Some("http://front:80/a"),
+            ),
+            (
+                "variables in what is replaced",
+                vec![prefix("http://$host/", "/")],
+                "http://front/a",
+                Some("/a"),
+            ),
+            (
+                "second rule",
+                vec![prefix("http://a/", "/a/"), prefix("http://b/", "/b/")],
+                "http://b/c",
+                Some("/b/c"),
+            ),
             ("groups", vec![regex("^http://([^/]+)/(.*)$", "/$1/$2")], "http://up/x", Some("/up/x")),
-            ("named group", vec![regex("^http://[^/]+(?<path>/.*)$", "$path!$host")], "http://up/x", Some("/x!front")),
+            (
+                "named group",
+                vec![regex("^http://[^/]+(?<path>/.*)$", "$path!$host")],
+                "http://up/x",
+                Some("/x!front"),
+            ),
             ("all is replaced", vec![regex("up", "/")], "http://up/x", Some("/")),
         ];
         for (name, rules, value, wanted) in cases {

@@ -47,9 +47,14 @@ struct Source {
 
 enum Stage {
     Done,
-    Length { left: u64 },
+    Length {
+        left: u64,
+    },
     /// `ready` bytes of payload stand at the beginning of the input.
-    Chunked { decoder: Box<ChunkedDecoder>, ready: usize },
+    Chunked {
+        decoder: Box<ChunkedDecoder>,
+        ready: usize,
+    },
     UntilClose,
     Broken(Fault),
 }
@@ -68,7 +73,13 @@ impl UpstreamBody {
     }
 
     /// Begins to read a body; what has arrived of it is in the connection's input.
-    pub(super) fn new(origin: Origin, connection: Connection, pick: Pick, framing: Framing, reuse: Reuse) -> Self {
+    pub(super) fn new(
+        origin: Origin,
+        connection: Connection,
+        pick: Pick,
+        framing: Framing,
+        reuse: Reuse,
+    ) -> Self {
         let (stage, length) = match framing {
             Framing::Empty => (Stage::Length { left: 0 }, None),
             Framing::Length(left) => (Stage::Length { left }, Some(left)),
@@ -158,19 +169,27 @@ impl UpstreamBody {
         let input = &mut source.connection.input;
         match &mut self.stage {
             Stage::Length { left: 0 } => self.end(),
-            Stage::Chunked { decoder, ready } if *ready == 0 && !input.is_empty() => match decoder.decode(input) {
-                Ok(Chunk::NeedMore { used }) => drop(input.split_to(used)),
-                Ok(Chunk::Payload { skip, len }) => {
-                    drop(input.split_to(skip));
-                    *ready = len;
+            Stage::Chunked { decoder, ready } if *ready == 0 && !input.is_empty() => {
+                match decoder.decode(input) {
+                    Ok(Chunk::NeedMore { used }) => drop(input.split_to(used)),
+                    Ok(Chunk::Payload { skip, len }) => {
+                        drop(input.split_to(skip));
+                        *ready = len;
+                    }
+                    Ok(Chunk::End { used }) => {
+                        drop(input.split_to(used));
+                        self.end();
+                    }
+                    Err(error) => {
+                        self.fail(log::fault(Kind::InvalidBody, READING, format!("upstream sent {error}")))
+                    }
                 }
-                Ok(Chunk::End { used }) => {
-                    drop(input.split_to(used));
-                    self.end();
-                }
-                Err(error) => self.fail(log::fault(Kind::InvalidBody, READING, format!("upstream sent {error}"))),
-            },
-            Stage::Done | Stage::Broken(_) | Stage::Length { .. } | Stage::Chunked { .. } | Stage::UntilClose => {}
+            }
+            Stage::Done
+            | Stage::Broken(_)
+            | Stage::Length { .. }
+            | Stage::Chunked { .. }
+            | Stage::UntilClose => {}
         }
     }
 

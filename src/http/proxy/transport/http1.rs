@@ -1,17 +1,18 @@
 //! One exchange with one peer over HTTP/1: the request goes out, the head of an answer comes in.
 
-use ::http1::{Framing, Progress as Parsed, ResponseError, ResponseHead, ResponseParser, Version, list_has_token};
+use ::http1::{
+    Framing, Progress as Parsed, ResponseError, ResponseHead, ResponseParser, Version, list_has_token,
+};
 use bytes::Bytes;
 use config::LocationConf;
 
 use super::{ClientBody, log, send};
 use crate::{
     clock::Moment,
-    error_log::Level,
     http::{
         Fault,
         exchange::Try,
-        fault::Kind,
+        fault::{Kind, Retry},
         proxy::request::{Outgoing, Upgrade},
     },
     upstream::{Connection, retry::Progress},
@@ -42,16 +43,6 @@ pub(super) struct Lost {
     pub fault: Fault,
     /// Whether the peer may have seen the request.
     pub progress: Progress,
-    pub reason: Reason,
-}
-
-/// What a lost try says about the peer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
-    /// It failed.
-    Peer,
-    /// A kept connection was closed before the first byte of an answer, as any server may do.
-    Idle,
 }
 
 /// What is being done, for the log.
@@ -80,10 +71,16 @@ pub(super) async fn ask(
     let HeadReader { received, head, .. } = reader;
     record.bytes_received = received;
     let progress = if record.bytes_sent > 0 { Progress::Sent } else { Progress::Unsent };
-    let (sent, found) = read.map_err(|fault| {
-        let idle = connection.is_reused() && received == 0 && fault.kind == Kind::Connection;
-        Lost { fault, progress, reason: if idle { Reason::Idle } else { Reason::Peer } }
+    let (sent, found) = read.map_err(|mut fault| {
+        // Any server may close a kept connection while the next request is on its way.
+        if connection.is_reused() && received == 0 && fault.kind == Kind::Connection {
+            fault.retry = Retry::FreshConnection;
+        }
+        Lost { fault, progress }
     })?;
+    if head.version == Version::V0_9 {
+        log::note(location, outgoing, &record.address, format_args!("{}", ResponseError::NoStatusLine));
+    }
     record.header = Some(begun.elapsed());
     let reuse = match sent {
         send::Sent::Whole if persists(&head) => Reuse::Kept,
@@ -113,7 +110,7 @@ impl HeadReader<'_> {
         let mut parser = ResponseParser::new();
         for _ in 0..INTERIM_MAX {
             let Some(used) = self.parse(&mut parser, location).await? else {
-                return Ok(self.simple_answer(outgoing));
+                return Ok(self.simple_answer());
             };
             let bytes = self.connection.input.split_to(used).freeze();
             if !matches!(self.head.status, 100 | 102..=199) {
@@ -126,7 +123,11 @@ impl HeadReader<'_> {
     }
 
     /// Returns the length of the head; none where the answer has none, as in HTTP/0.9.
-    async fn parse(&mut self, parser: &mut ResponseParser, location: &LocationConf) -> Result<Option<usize>, Fault> {
+    async fn parse(
+        &mut self,
+        parser: &mut ResponseParser,
+        location: &LocationConf,
+    ) -> Result<Option<usize>, Fault> {
         let most = usize::try_from(*location.proxy.buffer_size).unwrap_or(usize::MAX);
         loop {
             let input = &self.connection.input;
@@ -157,8 +158,7 @@ impl HeadReader<'_> {
     }
 
     /// As nginx: what does not begin with a status line is the body of a 200 in HTTP/0.9.
-    fn simple_answer(&mut self, outgoing: &Outgoing) -> Found {
-        log::note(outgoing, Level::Error, format_args!("{}", ResponseError::NoStatusLine), None);
+    fn simple_answer(&mut self) -> Found {
         self.head.clear();
         self.head.version = Version::V0_9;
         self.head.status = 200;

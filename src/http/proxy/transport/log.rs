@@ -4,14 +4,15 @@
 
 use std::{borrow::Cow, fmt, io};
 
+use config::LocationConf;
+
 use crate::{
-    error_log::{self, Level},
+    error_log::{self, Level, system_words},
     http::{
         Fault,
         fault::{Kind, Retry, Side},
         proxy::request::Outgoing,
     },
-    upstream::Pick,
 };
 
 /// Makes the fault of a system call that failed, `call` being its name.
@@ -19,7 +20,7 @@ pub(super) fn broken(during: &'static str, call: &str, error: &io::Error) -> Fau
     if error.kind() == io::ErrorKind::TimedOut {
         return fault(Kind::Timeout, during, "upstream timed out (110: Connection timed out)");
     }
-    fault(Kind::Connection, during, format!("{call}() failed ({})", numbered(error)))
+    fault(Kind::Connection, during, format!("{call}() failed ({})", system_words(error)))
 }
 
 /// Makes the fault of a peer that closed the connection too early.
@@ -38,37 +39,25 @@ pub(super) fn invalid(during: &'static str, words: &str) -> Fault {
     fault(Kind::InvalidHeader, during, detail.to_owned())
 }
 
-/// Writes an error as nginx does: its number, then the system's words.
-fn numbered(error: &io::Error) -> String {
-    let text = error.to_string();
-    match error.raw_os_error() {
-        Some(number) => {
-            let words = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
-            format!("{number}: {words}")
-        }
-        None => text,
-    }
-}
-
 /// Logs a failure after which another try is made.
-pub(super) fn failed_try(outgoing: &Outgoing, pick: &Pick, fault: &Fault) {
-    note(outgoing, Level::Error, format_args!("{} while {}", fault.detail, fault.during), Some(pick));
+pub(super) fn failed_try(location: &LocationConf, outgoing: &Outgoing, peer: &str, fault: &Fault) {
+    note(location, outgoing, peer, format_args!("{fault}"));
 }
 
-/// Logs something about a request and what came of it.
-pub(super) fn note(outgoing: &Outgoing, level: Level, message: fmt::Arguments<'_>, pick: Option<&Pick>) {
+/// Logs an error, and whom it concerned.
+pub(super) fn note(location: &LocationConf, outgoing: &Outgoing, peer: &str, message: fmt::Arguments<'_>) {
     let asker = &outgoing.asker;
+    let targets = &location.log.error_log;
     let client = asker.client.map_or_else(|| "unix:".to_owned(), |client| client.to_string());
-    let server = &asker.server.first_name;
-    let request = String::from_utf8_lossy(&asker.request_line);
-    let target = String::from_utf8_lossy(outgoing.target());
-    let peer = pick.map_or("", |pick| pick.name());
     error_log::write_for(
-        None,
-        level,
+        (!targets.is_empty()).then_some(&targets[..]),
+        Level::Error,
         Some(asker.connection),
         format_args!(
-            "{message}, client: {client}, server: {server}, request: \"{request}\", upstream: \"http://{peer}{target}\""
+            "{message}, client: {client}, server: {}, request: \"{}\", upstream: \"http://{peer}{}\"",
+            asker.server.first_name,
+            asker.request_line.escape_ascii(),
+            outgoing.target().escape_ascii(),
         ),
     );
 }
@@ -81,8 +70,14 @@ mod tests {
     fn faults_read_as_nginxs() {
         let refused = io::Error::from_raw_os_error(111);
         let fault = broken("connecting to upstream", "connect", &refused);
-        assert_eq!((fault.kind, &*fault.detail), (Kind::Connection, "connect() failed (111: Connection refused)"));
+        assert_eq!(
+            (fault.kind, &*fault.detail),
+            (Kind::Connection, "connect() failed (111: Connection refused)")
+        );
         let late = broken("reading response header from upstream", "recv", &io::ErrorKind::TimedOut.into());
-        assert_eq!((late.kind, &*late.detail), (Kind::Timeout, "upstream timed out (110: Connection timed out)"));
+        assert_eq!(
+            (late.kind, &*late.detail),
+            (Kind::Timeout, "upstream timed out (110: Connection timed out)")
+        );
     }
 }

@@ -16,14 +16,14 @@ use ::http1::ResponseHead;
 use bytes::Bytes;
 use config::LocationConf;
 
+use self::{
+    body::Origin,
+    http1::{Lost, Reply},
+};
 pub use self::{
     body::UpstreamBody,
     target::target,
     tunnel::{TunnelCounts, Upgraded, tunnel},
-};
-use self::{
-    body::Origin,
-    http1::{Lost, Reason, Reply},
 };
 use super::request::Outgoing;
 use crate::{
@@ -78,6 +78,7 @@ pub async fn fetch(
     mut client_body: Option<ClientBody<'_>>,
     facts: &mut UpstreamFacts,
 ) -> Result<Incoming, Fault> {
+    facts.target = outgoing.target().to_vec();
     let mut round = Round::new(event_loop, location, group, outgoing);
     let mut pick = round.pick(facts)?;
     let mut connections = Connections::IdleFirst;
@@ -85,16 +86,16 @@ pub async fn fetch(
         let mut record = Try { address: Arc::clone(pick.name()), ..Try::default() };
         let begun = clock::moment();
         let tried = round.ask(&pick, connections, client_body.as_mut(), &mut record, begun).await;
-        let next = round.judge(tried, &pick, &mut record, begun);
+        let judged = round.judge(tried, &pick, &mut record, begun);
         facts.tries.push(record);
-        match next {
-            Next::Accept(reply) => {
+        match judged {
+            Ok(reply) => {
                 facts.head = Some(Arc::new(reply.head.fields.clone()));
                 return Ok(round.accept(reply, pick, begun));
             }
-            Next::Fail(fault) => return Err(fault),
-            Next::SamePeer => connections = Connections::FreshOnly,
-            Next::OtherPeer => {
+            Err(Refused::Finally(fault)) => return Err(fault),
+            Err(Refused::AskAgain) => connections = Connections::FreshOnly,
+            Err(Refused::AskAnother) => {
                 pick = round.pick(facts)?;
                 connections = Connections::IdleFirst;
             }
@@ -111,12 +112,14 @@ enum Connections {
     FreshOnly,
 }
 
-/// What follows a try.
-enum Next {
-    Accept(Reply),
-    Fail(Fault),
-    SamePeer,
-    OtherPeer,
+/// What follows a try whose answer, if there is one, is not passed on.
+enum Refused {
+    /// The end.
+    Finally(Fault),
+    /// The same peer over a new connection.
+    AskAgain,
+    /// Another peer.
+    AskAnother,
 }
 
 /// All tries of one request.
@@ -179,12 +182,17 @@ impl<'a> Round<'a> {
         connected.map_err(|error| Lost {
             fault: log::broken("connecting to upstream", "connect", &error),
             progress: Progress::Unsent,
-            reason: Reason::Peer,
         })
     }
 
-    /// Decides what follows a try, and reports it to the group and the log.
-    fn judge(&mut self, tried: Result<Reply, Lost>, pick: &Pick, record: &mut Try, begun: Moment) -> Next {
+    /// Decides whether an answer is passed on or what else follows a try, and reports it to the group and the log.
+    fn judge(
+        &mut self,
+        tried: Result<Reply, Lost>,
+        pick: &Pick,
+        record: &mut Try,
+        begun: Moment,
+    ) -> Result<Reply, Refused> {
         let lost = match tried {
             Ok(reply) => {
                 let status = reply.head.status;
@@ -192,40 +200,41 @@ impl<'a> Round<'a> {
                 return match self.verdict(Cause::Status(status), Progress::Sent) {
                     Verdict::GiveUp => {
                         pick.succeeded();
-                        Next::Accept(reply)
+                        Ok(reply)
                     }
-                    Verdict::NextPeer => self.pass_over(pick, Cause::Status(status)),
+                    Verdict::NextPeer => Err(self.pass_over(pick, Cause::Status(status))),
                 };
             }
             Err(lost) => lost,
         };
         record.response = Some(begun.elapsed());
-        let Some(cause) = cause(&lost.fault) else { return Next::Fail(lost.fault) };
+        let Some(cause) = cause(&lost.fault) else { return Err(Refused::Finally(lost.fault)) };
         record.status = Some(lost.fault.status());
         let rules = &self.location.proxy.next_upstream;
-        if lost.reason == Reason::Idle && retry::may_repeat(rules, lost.progress, self.outgoing.repeat()) {
-            log::failed_try(self.outgoing, pick, &lost.fault);
-            return Next::SamePeer;
+        let died_idle = lost.fault.retry == Retry::FreshConnection;
+        if died_idle && retry::may_repeat(rules, lost.progress, self.outgoing.repeat()) {
+            log::failed_try(self.location, self.outgoing, pick.name(), &lost.fault);
+            return Err(Refused::AskAgain);
         }
-        match self.verdict(cause, lost.progress) {
+        Err(match self.verdict(cause, lost.progress) {
             Verdict::NextPeer => {
-                log::failed_try(self.outgoing, pick, &lost.fault);
+                log::failed_try(self.location, self.outgoing, pick.name(), &lost.fault);
                 self.pass_over(pick, cause)
             }
             Verdict::GiveUp => {
                 pick.failed(clock::moment());
-                Next::Fail(lost.fault)
+                Refused::Finally(lost.fault)
             }
-        }
+        })
     }
 
-    fn pass_over(&mut self, pick: &Pick, cause: Cause) -> Next {
+    fn pass_over(&mut self, pick: &Pick, cause: Cause) -> Refused {
         self.tries_left -= 1;
         self.tried.add(pick);
         if retry::counts(cause) {
             pick.failed(clock::moment());
         }
-        Next::OtherPeer
+        Refused::AskAnother
     }
 
     /// Asks the rules about a failure.
@@ -290,3 +299,6 @@ fn no_live_upstreams() -> Fault {
         detail: Cow::Borrowed("no live upstreams"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,12 @@
 //! A peer may refuse a large upload with its first bytes. Both directions are watched, so that neither side waits for the
 //! other for ever: once an answer begins, the rest of the request is not sent and the connection not used again.
 
-use std::{fs::File, io::{self, IoSlice}, pin::pin, time::Duration};
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    pin::pin,
+    time::Duration,
+};
 
 use bytes::BytesMut;
 use config::LocationConf;
@@ -102,7 +107,9 @@ impl Wire<'_> {
     async fn send_file(&mut self, mut head: &[u8], slice: &FileSlice) -> io::Result<Sent> {
         let stream = self.stream;
         while !head.is_empty() {
-            let Step::Wrote(count) = self.step(stream.write_more(head)).await? else { return Ok(Sent::Partly) };
+            let Step::Wrote(count) = self.step(stream.write_more(head)).await? else {
+                return Ok(Sent::Partly);
+            };
             head = &head[count..];
         }
         let (file, mut offset, end): (&File, _, _) = (&slice.file, slice.offset, slice.offset + slice.len);
@@ -174,7 +181,9 @@ impl Wire<'_> {
             }
             Ok(Step::Answered) => Ok(Step::Answered),
             // The peer may have answered and then closed without reading on: its answer is what counts.
-            Err(error) if has_arrived(stream, input) && error.kind() != io::ErrorKind::TimedOut => Ok(Step::Answered),
+            Err(error) if has_arrived(stream, input) && error.kind() != io::ErrorKind::TimedOut => {
+                Ok(Step::Answered)
+            }
             Err(error) => Err(error),
         }
     }

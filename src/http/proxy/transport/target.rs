@@ -30,9 +30,9 @@ pub async fn target(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Gro
         return Ok(group.expect("the site keeps a group for each fixed proxy_pass"));
     };
     let text = template.expand(exchange);
-    let url = Url::parse(&text).map_err(|problem| refused(500, format!("{problem} in \"{}\"", lossy(&text))))?;
-    exchange.proxy_target =
-        Some(exchange::ProxyTarget { host: url.proxy_host(), port: url.proxy_port() });
+    let url =
+        Url::parse(&text).map_err(|problem| refused(500, format!("{problem} in \"{}\"", lossy(&text))))?;
+    exchange.proxy_target = Some(exchange::ProxyTarget { host: url.proxy_host(), port: url.proxy_port() });
     if let Some(group) = exchange.event_loop.site.group(&url.group_name()) {
         return Ok(Arc::clone(group));
     }
@@ -80,7 +80,10 @@ impl Url {
                 Some(colon) => (&rest[..colon], &rest[colon + 1..]),
                 None => (rest, &b""[..]),
             };
-            let path = str::from_utf8(path).ok().filter(|path| !path.is_empty()).ok_or("no path in the unix domain socket")?;
+            let path = str::from_utf8(path)
+                .ok()
+                .filter(|path| !path.is_empty())
+                .ok_or("no path in the unix domain socket")?;
             return Ok(Self { host: Host::Unix(path.to_owned()), uri: uri.to_vec() });
         }
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
@@ -171,10 +174,7 @@ fn lossy(text: &[u8]) -> String {
 }
 
 fn refused(status: u16, detail: String) -> Fault {
-    let (side, kind) = match status {
-        502 => (Side::Upstream, Kind::NoPeers),
-        _ => (Side::Server, Kind::System),
-    };
+    let (side, kind) = (Side::Server, Kind::Status(status));
     Fault { side, kind, during: "", retry: Retry::Never, detail: detail.into() }
 }
 
@@ -217,7 +217,11 @@ mod tests {
         ];
         for (text, host, port, group, address) in cases {
             let url = Url::parse(text.as_bytes()).expect("a URL");
-            assert_eq!((url.proxy_host(), url.proxy_port(), url.group_name()), (host.to_owned(), port.to_owned(), group.to_owned()), "{text}");
+            assert_eq!(
+                (url.proxy_host(), url.proxy_port(), url.group_name()),
+                (host.to_owned(), port.to_owned(), group.to_owned()),
+                "{text}"
+            );
             let address = address.map(|address| PeerAddress::Inet(address.parse().expect("an address")));
             assert_eq!(url.address(), address, "{text}");
         }

@@ -60,7 +60,12 @@ pub async fn tunnel(client: &Client, upgraded: Upgraded, location: &LocationConf
     TunnelCounts { to_client: down.moved, to_upstream: up.moved }
 }
 
-async fn copy(up: &mut Flow<'_>, down: &mut Flow<'_>, timer: &mut Timer, location: &LocationConf) -> io::Result<()> {
+async fn copy(
+    up: &mut Flow<'_>,
+    down: &mut Flow<'_>,
+    timer: &mut Timer,
+    location: &LocationConf,
+) -> io::Result<()> {
     while up.open || down.open {
         let timeout = patience(up, down, location);
         let step = async {

@@ -1,0 +1,153 @@
+//! Idle connections over loopback sockets.
+
+use std::sync::Arc;
+
+use config::{PeerAddress, UpstreamConf, UpstreamServer};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    task::LocalSet,
+};
+
+use super::{
+    super::{TcpKeepalive, Tried},
+    *,
+};
+
+/// One peer, and what reaches it.
+struct Bench {
+    listener: TcpListener,
+    group: Arc<Group>,
+    pool: IdlePool,
+}
+
+impl Bench {
+    async fn new(change: impl FnOnce(&mut UpstreamConf)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let server = UpstreamServer {
+            name: String::new(),
+            addresses: vec![PeerAddress::Inet(listener.local_addr().expect("an address"))],
+            weight: 1,
+            max_fails: 1,
+            fail_timeout: Duration::from_secs(10),
+            max_conns: 0,
+            backup: false,
+            down: false,
+        };
+        let mut conf = UpstreamConf {
+            name: "test".to_owned(),
+            servers: vec![server],
+            keepalive: Some(2),
+            keepalive_requests: 1000,
+            keepalive_time: Duration::from_secs(3600),
+            keepalive_timeout: Duration::from_secs(60),
+            implicit: false,
+        };
+        change(&mut conf);
+        Self { listener, group: Arc::new(Group::new(Arc::new(conf))), pool: IdlePool::default() }
+    }
+
+    fn pick(&self) -> Pick {
+        self.group.pick(&Tried::default(), clock::moment()).expect("the peer")
+    }
+
+    /// Connects, and returns both ends; ours is told apart by its number of requests.
+    async fn connect(&self, requests: u64) -> (Connection, TcpStream) {
+        let pick = self.pick();
+        let open = Connection::open(&pick, Duration::from_secs(10), TcpKeepalive::Off);
+        let (ours, theirs) = tokio::join!(open, self.listener.accept());
+        let mut ours = ours.expect("a connection");
+        ours.requests = requests;
+        (ours, theirs.expect("a connection").0)
+    }
+
+    fn take(&self) -> Option<u64> {
+        self.pool.take(&self.pick()).map(|connection| connection.requests)
+    }
+
+    /// Waits until so many connections are idle.
+    async fn until(&self, count: usize) {
+        while self.pool.len() != count {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn local(test: impl Future<Output = ()>) {
+    let limit = Duration::from_secs(20);
+    let done = LocalSet::new().run_until(async { tokio::time::timeout(limit, test).await }).await;
+    done.expect("the test ends in time");
+}
+
+#[tokio::test]
+async fn the_one_used_last_is_taken_first_and_the_oldest_goes() {
+    local(async {
+        let bench = Bench::new(|_| ()).await;
+        let mut peers = Vec::new();
+        for number in 1..=3 {
+            let (connection, peer) = bench.connect(number).await;
+            bench.pool.put(&bench.group, connection);
+            peers.push(peer);
+        }
+        assert_eq!([bench.take(), bench.take(), bench.take()], [Some(3), Some(2), None]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn limits_of_a_connection_are_kept() {
+    local(async {
+        type Change = fn(&mut UpstreamConf);
+        let cases: [(&str, Change); 4] = [
+            ("requests", |conf| conf.keepalive_requests = 5),
+            ("age", |conf| conf.keepalive_time = Duration::ZERO),
+            ("no keepalive", |conf| conf.keepalive = None),
+            ("keepalive of none", |conf| conf.keepalive = Some(0)),
+        ];
+        for (name, change) in cases {
+            let bench = Bench::new(change).await;
+            let (connection, _peer) = bench.connect(5).await;
+            // The clock is coarse: age is over zero only after a tick.
+            while connection.opened.elapsed().is_zero() {
+                tokio::task::yield_now().await;
+            }
+            bench.pool.put(&bench.group, connection);
+            assert_eq!(bench.take(), None, "{name}");
+        }
+        let bench = Bench::new(|_| ()).await;
+        let (mut connection, _peer) = bench.connect(1).await;
+        connection.input.extend_from_slice(b"x");
+        bench.pool.put(&bench.group, connection);
+        assert_eq!(bench.take(), None, "bytes that belong to no answer");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_or_speaks_while_idle_is_dropped() {
+    local(async {
+        let bench = Bench::new(|_| ()).await;
+        let (first, closing) = bench.connect(1).await;
+        let (second, mut speaking) = bench.connect(2).await;
+        bench.pool.put(&bench.group, first);
+        bench.pool.put(&bench.group, second);
+        bench.until(2).await;
+        drop(closing);
+        bench.until(1).await;
+        speaking.write_all(b"x").await.expect("room");
+        bench.until(0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_for_its_time_only() {
+    local(async {
+        let bench = Bench::new(|conf| conf.keepalive_timeout = Duration::from_millis(30)).await;
+        let (connection, _peer) = bench.connect(1).await;
+        bench.pool.put(&bench.group, connection);
+        assert_eq!(bench.pool.len(), 1);
+        bench.until(0).await;
+    })
+    .await;
+}
