@@ -9,7 +9,7 @@ use std::{borrow::Cow, io::Write, net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use cache::Meta;
 use config::{HttpVersion, LocationConf, ProxyPass, ProxyTarget, ServerConf, SetHeader, Template};
-use http1::{Method, ResponseHead, Version};
+use http1::{Chunk, ChunkLimits, ChunkedDecoder, Method, ResponseHead, Version};
 
 use super::transport::target;
 use crate::{
@@ -114,11 +114,29 @@ impl Outgoing {
 
 /// Whether the body may be passed on while it arrives.
 ///
-/// As nginx: not where it is replaced or left out, and not where a chunked one would need its length told in HTTP/1.0.
+/// As nginx: not where it is replaced, left out or here already, and not where a chunked one would need its length told in
+/// HTTP/1.0.
 pub fn may_stream(exchange: &Exchange) -> bool {
     let proxy = &exchange.location.proxy;
     let expressible = exchange.body.length().is_some() || *proxy.http_version == HttpVersion::V11;
-    proxy.set_body.is_none() && *proxy.pass_request_body && expressible
+    proxy.set_body.is_none() && *proxy.pass_request_body && expressible && !has_arrived(exchange)
+}
+
+/// Whether the whole body is in the client's input.
+fn has_arrived(exchange: &Exchange) -> bool {
+    let input = exchange.client.input.borrow();
+    if let Some(length) = exchange.body.length() {
+        return input.len() as u64 >= length;
+    }
+    let mut decoder = ChunkedDecoder::new(ChunkLimits::default());
+    let mut at = 0;
+    loop {
+        match decoder.decode(&input[at..]) {
+            Ok(Chunk::Payload { skip, len }) => at += skip + len,
+            Ok(Chunk::End { .. }) => return true,
+            Ok(Chunk::NeedMore { .. }) | Err(_) => return false,
+        }
+    }
 }
 
 /// Makes the request for an upstream. The body must have been collected, unless it is passed on as it arrives.

@@ -34,6 +34,8 @@ const POST: &str = "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nX: y\r\n
 const CHUNKED: &str =
     "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
 
+const BEGUN: &str = "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab";
+
 #[tokio::test]
 async fn fields_are_sent_in_nginxs_order() {
     let cases = [
@@ -68,8 +70,14 @@ async fn fields_are_sent_in_nginxs_order() {
         (
             "a body that is passed on as it comes keeps its framing",
             "location / { proxy_pass http://127.0.0.1:8080; proxy_http_version 1.1; proxy_request_buffering off; }",
+            BEGUN,
+            "POST /x HTTP/1.1\nHost: 127.0.0.1:8080\nConnection: close\nTransfer-Encoding: chunked\n\n<client, Chunked>",
+        ),
+        (
+            "a body that is here already has a length",
+            "location / { proxy_pass http://127.0.0.1:8080; proxy_http_version 1.1; proxy_request_buffering off; }",
             CHUNKED,
-            "POST /x HTTP/1.1\nHost: 127.0.0.1:8080\nConnection: close\nTransfer-Encoding: chunked\nX: y\n\n<client, Chunked>",
+            "POST /x HTTP/1.1\nHost: 127.0.0.1:8080\nConnection: close\nContent-Length: 3\nX: y\n\nabc",
         ),
         (
             "HTTP/1.0 has no chunks",

@@ -180,8 +180,9 @@ impl UpstreamBody {
                         drop(input.split_to(used));
                         self.end();
                     }
-                    Err(error) => {
-                        self.fail(log::fault(Kind::InvalidBody, READING, format!("upstream sent {error}")))
+                    Err(_) => {
+                        let detail = "upstream sent invalid chunked response";
+                        self.fail(log::fault(Kind::InvalidBody, READING, detail));
                     }
                 }
             }

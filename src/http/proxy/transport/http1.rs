@@ -162,7 +162,8 @@ impl HeadReader<'_> {
         self.head.clear();
         self.head.version = Version::V0_9;
         self.head.status = 200;
-        Found { bytes: Bytes::from_static(b"HTTP/1.0 200\r\n\r\n"), framing: Framing::UntilClose }
+        self.head.reason.extend_from_slice(b"OK");
+        Found { bytes: Bytes::from_static(b"HTTP/1.0 200 OK\r\n\r\n"), framing: Framing::UntilClose }
     }
 
     fn framed(&self, bytes: Bytes, outgoing: &Outgoing) -> Result<Found, Fault> {

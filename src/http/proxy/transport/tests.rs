@@ -208,7 +208,7 @@ async fn bodies_end_where_their_framing_says() {
             (
                 "bad chunks",
                 vec![vec![Read, Send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n")]],
-                failed(&format!("upstream sent invalid chunk size {reading}")),
+                failed(&format!("upstream sent invalid chunked response {reading}")),
             ),
         ];
         for (name, scripts, wanted) in cases {
