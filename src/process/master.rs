@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Read},
+    mem,
     os::fd::{AsFd, BorrowedFd},
     process::ExitCode,
     time::Duration,
@@ -54,6 +55,8 @@ pub struct Master {
     purpose: Purpose,
     pid_file: Option<PidFile>,
     upgrade: Option<Upgrade>,
+    /// Whether a reload was asked for while another was under way.
+    reload_is_due: bool,
     on_ready: Option<Box<dyn FnOnce()>>,
 }
 
@@ -109,6 +112,7 @@ impl Master {
             purpose: Purpose::Serve,
             pid_file: None,
             upgrade: None,
+            reload_is_due: false,
             on_ready: Some(on_ready),
         })
     }
@@ -125,6 +129,9 @@ impl Master {
                 self.act(received);
             }
             self.see_who_is_ready();
+            if self.next.is_none() && !self.is_ending() && mem::take(&mut self.reload_is_due) {
+                self.reload();
+            }
             self.start_due();
             self.kill_late();
         }
@@ -132,8 +139,11 @@ impl Master {
     }
 
     fn is_done(&self) -> bool {
-        let ending = matches!(self.purpose, Purpose::Quit | Purpose::Terminate(_) | Purpose::Fail(_));
-        ending && self.children.is_empty()
+        self.is_ending() && self.children.is_empty()
+    }
+
+    fn is_ending(&self) -> bool {
+        !matches!(self.purpose, Purpose::Serve | Purpose::Rest)
     }
 
     fn wait(&self) {
@@ -160,11 +170,10 @@ impl Master {
         if received.signal != Signal::SIGCHLD {
             self.note(received);
         }
-        let is_ending = !matches!(self.purpose, Purpose::Serve | Purpose::Rest);
         match received.signal {
             Signal::SIGCHLD => self.reap(),
             Signal::SIGTERM | Signal::SIGINT => self.terminate(),
-            _ if is_ending => {}
+            _ if self.is_ending() => {}
             Signal::SIGQUIT => self.quit(),
             Signal::SIGHUP => self.reload(),
             Signal::SIGUSR1 => self.reopen(),
@@ -283,8 +292,8 @@ impl Master {
 
     fn reload(&mut self) {
         if self.next.is_some() {
-            // The worker of the last reload does not accept yet; ask again when it does.
-            error_log::write(Level::Notice, format_args!("reconfiguring is under way already"));
+            // The worker of the last reload does not accept yet, but the files may have changed since.
+            self.reload_is_due = true;
             return;
         }
         error_log::write(Level::Notice, format_args!("reconfiguring"));
@@ -458,7 +467,7 @@ impl Master {
     fn close_listeners(&mut self) {
         let inherited = self.upgrade.is_some();
         for generation in [&mut self.current, &mut self.next].into_iter().flatten() {
-            let listeners = std::mem::take(&mut generation.listeners);
+            let listeners = mem::take(&mut generation.listeners);
             if !inherited {
                 listeners.unlink_except(&Listeners::default());
             }
