@@ -6,7 +6,8 @@ pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     let lower = wrong.to_ascii_lowercase();
     known
         .into_iter()
-        .filter(|word| *word != wrong)
+        // Words whose lengths differ by more are never close: this is what keeps long garbage quick.
+        .filter(|word| *word != wrong && word.len().abs_diff(wrong.len()) <= limit)
         .map(|word| (distance(lower.as_bytes(), word.as_bytes()), word))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)

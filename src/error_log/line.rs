@@ -69,7 +69,8 @@ mod tests {
     use super::*;
 
     fn text(connection: Option<u64>, message: &str) -> String {
-        String::from_utf8(Line::now(Level::Error, connection, format_args!("{message}")).as_bytes().to_vec()).unwrap()
+        String::from_utf8(Line::now(Level::Error, connection, format_args!("{message}")).as_bytes().to_vec())
+            .unwrap()
     }
 
     #[test]
@@ -84,7 +85,10 @@ mod tests {
 
     #[test]
     fn a_message_makes_no_second_line() {
-        assert!(text(None, "one\r\n2026/01/01 00:00:00 [alert] forged").ends_with("one  2026/01/01 00:00:00 [alert] forged\n"));
+        assert!(
+            text(None, "one\r\n2026/01/01 00:00:00 [alert] forged")
+                .ends_with("one  2026/01/01 00:00:00 [alert] forged\n")
+        );
     }
 
     #[test]

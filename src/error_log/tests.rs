@@ -41,7 +41,10 @@ fn lines_go_to_each_target_from_its_level_on() {
 
     let nowhere = dir.path().join("missing/error.log");
     let error = init(&[target(&nowhere, Level::Error)]).unwrap_err();
-    assert_eq!(error.to_string(), format!("open() \"{}\" failed (2: No such file or directory)", nowhere.display()));
+    assert_eq!(
+        error.to_string(),
+        format!("open() \"{}\" failed (2: No such file or directory)", nowhere.display())
+    );
     write(Level::Notice, format_args!("the log stays as it was"));
     assert!(said(&all).contains("the log stays as it was"));
 }

@@ -1,13 +1,6 @@
 //! One event loop: accepts connections and serves each as a task of its own until told to end.
 
-use std::{
-    cell::Cell,
-    fmt, io,
-    os::fd::OwnedFd,
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::Cell, fmt, io, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 
 use config::ListenAddress;
 use tokio::{
@@ -18,7 +11,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::listen::{Door, Routes, shown};
+use super::listen::{Door, Routes};
 use crate::{
     error_log::{self, Level, system_words},
     http::{
@@ -84,7 +77,6 @@ pub fn run(
 /// A listening socket and what becomes of its connections.
 struct Acceptor {
     listener: Listener,
-    address: ListenAddress,
     routes: Routes,
     event_loop: Rc<EventLoop>,
     open: Open,
@@ -102,7 +94,7 @@ impl Acceptor {
             ListenAddress::Inet(_) => Listener::Tcp(TcpListener::from_std(descriptor.into())?),
             ListenAddress::Unix(_) => Listener::Unix(UnixListener::from_std(descriptor.into())?),
         };
-        Ok(Self { listener, address: door.address, routes: door.routes, event_loop, open })
+        Ok(Self { listener, routes: door.routes, event_loop, open })
     }
 
     async fn run(self) {
@@ -136,8 +128,7 @@ impl Acceptor {
             Some(libc::EMFILE | libc::ENFILE) => (Level::Crit, ACCEPT_PAUSE),
             _ => (Level::Alert, ACCEPT_PAUSE),
         };
-        let address = shown(&self.address);
-        error_log::write(level, format_args!("accept4() on {address} failed ({})", system_words(error)));
+        error_log::write(level, format_args!("accept4() failed ({})", system_words(error)));
         sleep(pause).await;
     }
 }

@@ -245,7 +245,9 @@ fn long_flag(flags: &mut Flags, text: &str, rest: &mut Rest<'_>) -> Result<(), S
     match name {
         "--help" => flags.help = true,
         "--version" => flags.version = flags.version.or(Some(Detail::Short)),
-        "--listen" => flags.place.listen = Some(listen_address(&rest.value(name, attached, "an address")?)?),
+        "--listen" => {
+            flags.place.listen = Some(listen_address(&rest.value(name, attached, "an address")?)?)
+        }
         _ => return Err(complain("invalid option:", name, &LONG)),
     }
     Ok(())
@@ -277,8 +279,10 @@ fn split(argument: &str) -> (&str, Option<&str>) {
 
 /// Reads `ADDRESS:PORT`, or a port of this machine only.
 fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let port = || Some(SocketAddr::from(([127, 0, 0, 1], text.parse::<u16>().ok().filter(|port| *port > 0)?)));
-    let wrong = || format!("option \"--listen\" requires an address and port like 127.0.0.1:8080, not \"{text}\"");
+    let port =
+        || Some(SocketAddr::from(([127, 0, 0, 1], text.parse::<u16>().ok().filter(|port| *port > 0)?)));
+    let wrong =
+        || format!("option \"--listen\" requires an address and port like 127.0.0.1:8080, not \"{text}\"");
     text.parse().ok().or_else(port).ok_or_else(wrong)
 }
 

@@ -186,8 +186,14 @@ fn look_after(
     }
 }
 
+/// Tells that a child cannot be started.
+pub fn tell_fork_failed(role: Role, error: &io::Error) {
+    let (title, error) = (role.title(), system_words(error));
+    error_log::write(Level::Alert, format_args!("fork() failed while spawning \"{title}\" ({error})"));
+}
+
 /// Returns the caches of a configuration.
-pub fn zones(config: &Config) -> &[Arc<CachePath>] {
+fn zones(config: &Config) -> &[Arc<CachePath>] {
     config.http.as_ref().map_or(&[], |http| &http.zones)
 }
 

@@ -7,10 +7,7 @@ use std::{
 };
 
 use config::{LogSink, LogTarget};
-use nix::{
-    sys::stat::{Mode, umask},
-    unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, setsid},
-};
+use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use super::sys;
 
@@ -36,7 +33,6 @@ pub fn detach() -> io::Result<Launcher> {
         ForkResult::Child => {
             drop(reader);
             setsid()?;
-            umask(Mode::empty());
             Ok(Launcher(writer))
         }
     }
@@ -76,4 +72,3 @@ pub enum Ground {
     /// On no terminal.
     Back,
 }
-

@@ -12,11 +12,7 @@ use std::{
 
 use config::{Config, Diagnostic, HostLookup, ListenAddress, ListenConf, Loaded, Source, WorkerCount};
 
-use super::{
-    files,
-    listen::Listeners,
-    rights::Identity,
-};
+use super::{files, listen::Listeners, rights::Identity};
 use crate::{
     error_log::{self, Level},
     http::site::LOOPS_MAX,

@@ -85,9 +85,9 @@ impl ListenError {
         let port = address.port();
         match self.source.kind() {
             io::ErrorKind::AddrInUse => Some(format!("another program listens on port {port} already")),
-            io::ErrorKind::PermissionDenied => {
-                Some(format!("port {port} is open to root only: choose one from 1024, or grant CAP_NET_BIND_SERVICE"))
-            }
+            io::ErrorKind::PermissionDenied => Some(format!(
+                "port {port} is open to root only: choose one from 1024, or grant CAP_NET_BIND_SERVICE"
+            )),
             _ => None,
         }
     }
@@ -269,7 +269,8 @@ fn bind(address: &ListenAddress, options: &SocketOptions, port: Port) -> io::Res
 fn remove_stale(path: &Path) {
     use std::os::unix::fs::FileTypeExt;
     let is_socket = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
-    let refused = || UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+    let refused =
+        || UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
     if is_socket && refused() {
         // If it cannot be removed, bind() says why.
         let _ = fs::remove_file(path);

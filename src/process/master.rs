@@ -90,7 +90,13 @@ enum Purpose {
 
 impl Master {
     /// Makes the master of a first generation.
-    pub fn new(source: Source, program: super::Program, title: Title, first: Generation, on_ready: Box<dyn FnOnce()>) -> io::Result<Self> {
+    pub fn new(
+        source: Source,
+        program: super::Program,
+        title: Title,
+        first: Generation,
+        on_ready: Box<dyn FnOnce()>,
+    ) -> io::Result<Self> {
         Ok(Self {
             source,
             program,
@@ -193,7 +199,7 @@ impl Master {
         match children::start(Role::Worker, generation, title, || drop(current.take())) {
             Ok(child) => children.push(child),
             Err(error) => {
-                tell_fork_failed(Role::Worker, &error);
+                children::tell_fork_failed(Role::Worker, &error);
                 self.give_up_next();
             }
         }
@@ -206,7 +212,7 @@ impl Master {
         match children::start(role, generation, title, || drop(next.take())) {
             Ok(child) => children.push(child),
             Err(error) => {
-                tell_fork_failed(role, &error);
+                children::tell_fork_failed(role, &error);
                 let serial = generation.serial;
                 self.due.push(Due { role, serial, since: moment() });
             }
@@ -375,7 +381,10 @@ impl Master {
                 Ok(WaitStatus::Signaled(pid, by, core)) => {
                     let (name, number) = (self.name_of(pid), by as i32);
                     let core = if core { " (core dumped)" } else { "" };
-                    error_log::write(Level::Alert, format_args!("{name} {pid} exited on signal {number}{core}"));
+                    error_log::write(
+                        Level::Alert,
+                        format_args!("{name} {pid} exited on signal {number}{core}"),
+                    );
                     (pid, false)
                 }
                 Ok(WaitStatus::StillAlive) | Err(_) => return,
@@ -421,7 +430,10 @@ impl Master {
             next.listeners.unlink_except(&current.listeners);
         }
         self.restore_logs();
-        error_log::write(Level::Emerg, format_args!("the new worker process could not start, the old one serves on"));
+        error_log::write(
+            Level::Emerg,
+            format_args!("the new worker process could not start, the old one serves on"),
+        );
     }
 
     fn upgrade_has_ended(&mut self) {
@@ -429,7 +441,10 @@ impl Master {
         if let Some(file) = &mut self.pid_file
             && let Err(error) = file.step_back()
         {
-            error_log::write(Level::Alert, format_args!("rename() of the pid file failed ({})", system_words(&error)));
+            error_log::write(
+                Level::Alert,
+                format_args!("rename() of the pid file failed ({})", system_words(&error)),
+            );
         }
         if self.purpose == Purpose::Rest {
             self.purpose = Purpose::Serve;
@@ -455,7 +470,10 @@ impl Master {
         if let Some(file) = self.pid_file.take()
             && let Err(error) = file.remove()
         {
-            error_log::write(Level::Alert, format_args!("unlink() of the pid file failed ({})", system_words(&error)));
+            error_log::write(
+                Level::Alert,
+                format_args!("unlink() of the pid file failed ({})", system_words(&error)),
+            );
         }
         error_log::write(Level::Notice, format_args!("exit"));
         if matches!(self.purpose, Purpose::Fail(_)) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -467,9 +485,4 @@ fn has_spoken(pipe: &mut io::PipeReader) -> bool {
     let mut watched = [nix::poll::PollFd::new(pipe.as_fd(), nix::poll::PollFlags::POLLIN)];
     let is_readable = nix::poll::poll(&mut watched, 0_u8).is_ok_and(|count| count > 0);
     is_readable && pipe.read(&mut [0]).is_ok_and(|count| count == 1)
-}
-
-fn tell_fork_failed(role: Role, error: &io::Error) {
-    let (title, error) = (role.title(), system_words(error));
-    error_log::write(Level::Alert, format_args!("fork() failed while spawning \"{title}\" ({error})"));
 }

@@ -36,7 +36,8 @@ pub enum PidFileError {
 impl PidFile {
     /// Writes our process id.
     pub fn write(path: &Path) -> Result<Self, PidFileError> {
-        fs::write(path, format!("{}\n", process::id())).map_err(|error| PidFileError::Open(path.to_owned(), error))?;
+        fs::write(path, format!("{}\n", process::id()))
+            .map_err(|error| PidFileError::Open(path.to_owned(), error))?;
         Ok(Self { path: path.to_owned(), role: Role::Current })
     }
 
@@ -86,7 +87,9 @@ fn old_path(path: &Path) -> PathBuf {
 impl fmt::Display for PidFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Open(path, error) => write!(f, "open() \"{}\" failed ({})", path.display(), system_words(error)),
+            Self::Open(path, error) => {
+                write!(f, "open() \"{}\" failed ({})", path.display(), system_words(error))
+            }
             Self::Invalid(path, text) => write!(f, "invalid PID number \"{text}\" in \"{}\"", path.display()),
         }
     }
@@ -120,7 +123,10 @@ mod tests {
         let path = dir.path().join("pid");
         fs::write(&path, "12x\n").unwrap();
         let shown = path.display();
-        assert_eq!(read(&path).unwrap_err().to_string(), format!("invalid PID number \"12x\" in \"{shown}\""));
+        assert_eq!(
+            read(&path).unwrap_err().to_string(),
+            format!("invalid PID number \"12x\" in \"{shown}\"")
+        );
         fs::remove_file(&path).unwrap();
         let missing = format!("open() \"{shown}\" failed (2: No such file or directory)");
         assert_eq!(read(&path).unwrap_err().to_string(), missing);

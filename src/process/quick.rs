@@ -79,7 +79,8 @@ impl Quick {
         if let Some(other) = origins.iter().find(|origin| origin.path != first.path) {
             return Err(format!("all --to must have one path: \"{}\" is not \"{}\"", other.path, first.path));
         }
-        let listen = arguments.listen.unwrap_or_else(|| DEMONSTRATION_LISTEN.parse().expect("a literal address"));
+        let listen =
+            arguments.listen.unwrap_or_else(|| DEMONSTRATION_LISTEN.parse().expect("a literal address"));
         let directory = Path::new(DIRECTORY).join("proxy");
         let own_cache = directory.join("cache");
         let cache = arguments.cache.as_deref().unwrap_or(&own_cache);
@@ -150,7 +151,9 @@ impl Origin {
         match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
             "https" => {
-                return Err(format!("\"{url}\": this build cannot speak TLS to an origin yet; use its http:// address"));
+                return Err(format!(
+                    "\"{url}\": this build cannot speak TLS to an origin yet; use its http:// address"
+                ));
             }
             _ => return Err(format!("\"{url}\": an origin is http://HOST or http://HOST:PORT")),
         }
@@ -173,8 +176,15 @@ impl Origin {
     }
 }
 
-fn proxy_text(origins: &[Origin], listen: SocketAddr, directory: &Path, cache: &Path, max_size: &str) -> String {
-    let servers: String = origins.iter().map(|origin| format!("        server {};\n", origin.server)).collect();
+fn proxy_text(
+    origins: &[Origin],
+    listen: SocketAddr,
+    directory: &Path,
+    cache: &Path,
+    max_size: &str,
+) -> String {
+    let servers: String =
+        origins.iter().map(|origin| format!("        server {};\n", origin.server)).collect();
     let (host, path) = origins.first().map_or(("", ""), |origin| (&origin.host, &origin.path));
     let (user, own, cache) = (own_user(), quoted(directory), quoted(cache));
     format!(
@@ -237,7 +247,11 @@ http {{
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/~+@,".contains(&byte);
-    if text.bytes().all(is_plain) { text } else { format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")) }
+    if text.bytes().all(is_plain) {
+        text
+    } else {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    }
 }
 
 #[cfg(test)]

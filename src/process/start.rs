@@ -44,10 +44,12 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             eprint!("{}", words::version(detail));
             ExitCode::SUCCESS
         }
-        Ok(Command::Test(place, report)) => begin(&place).map_or(ExitCode::FAILURE, |plan| test(&plan, report)),
-        Ok(Command::Signal(place, request)) => {
-            begin(&place).and_then(|plan| tell(&plan, request)).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+        Ok(Command::Test(place, report)) => {
+            begin(&place).map_or(ExitCode::FAILURE, |plan| test(&plan, report))
         }
+        Ok(Command::Signal(place, request)) => begin(&place)
+            .and_then(|plan| tell(&plan, request))
+            .map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         Ok(Command::Run(place)) => {
             begin(&place).and_then(|plan| serve(plan, arguments)).unwrap_or(ExitCode::FAILURE)
         }
@@ -98,7 +100,9 @@ fn begin(place: &Place) -> Result<Plan, Refused> {
         }
     };
     if place.listen.is_some() {
-        return Err(refuse(&"--listen is for the demonstration; a configuration file says itself where it listens"));
+        return Err(refuse(
+            &"--listen is for the demonstration; a configuration file says itself where it listens",
+        ));
     }
     let prefix = place.prefix.clone().map_or_else(current_dir, Ok)?;
     if let Some(path) = &place.error_log {
@@ -221,7 +225,10 @@ fn serve(plan: Plan, arguments: Vec<OsString>) -> Result<ExitCode, Refused> {
         if ground == Ground::Back
             && let Err(error) = daemon::leave_terminal(&log)
         {
-            error_log::write(Level::Alert, format_args!("leaving the terminal failed ({})", system_words(&error)));
+            error_log::write(
+                Level::Alert,
+                format_args!("leaving the terminal failed ({})", system_words(&error)),
+            );
         }
         if let Some(launcher) = launcher {
             launcher.succeed();
@@ -231,12 +238,16 @@ fn serve(plan: Plan, arguments: Vec<OsString>) -> Result<ExitCode, Refused> {
         let master = Master::new(source, program, title, first, on_ready).map_err(|error| refuse(&error))?;
         Ok(master.run())
     } else {
-        single::run(first, on_ready)
+        single::run(first, title, on_ready)
     }
 }
 
 fn files_failed(prefix: &Path, error: &io::Error) -> String {
-    format!("writing the files of the demonstration below \"{}\" failed ({})", prefix.display(), system_words(error))
+    format!(
+        "writing the files of the demonstration below \"{}\" failed ({})",
+        prefix.display(),
+        system_words(error)
+    )
 }
 
 /// Writes panics to the log: each is a bug, and ends at most one connection.

@@ -47,7 +47,8 @@ pub fn set_tcp_option(socket: &impl AsRawFd, option: c_int, value: c_int) -> io:
     let size = libc::socklen_t::try_from(size_of::<c_int>()).expect("four bytes");
     let value: *const c_int = &value;
     // SAFETY: the kernel reads `size` bytes at `value`, which lives until the call returns.
-    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, option, value.cast(), size) };
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, option, value.cast(), size) };
     Ok(Errno::result(result).map(drop)?)
 }
 

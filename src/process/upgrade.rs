@@ -29,6 +29,10 @@ use crate::error_log::{self, Level, system_words};
 /// The variable that names inherited descriptors.
 const VARIABLE: &str = "LARDER";
 
+/// Room for the new program's title, which is written over its environment. As nginx.
+const SPARE: &str = "SPARE";
+const SPARE_BYTES: usize = 300;
+
 /// A new program that runs beside this one.
 #[derive(Debug)]
 pub struct Upgrade {
@@ -45,7 +49,11 @@ pub struct UpgradeError {
 
 impl Upgrade {
     /// Starts the program anew, with our arguments and sockets; our pid file makes way for its.
-    pub fn start(program: &Program, current: &Generation, pid_file: &mut PidFile) -> Result<Self, UpgradeError> {
+    pub fn start(
+        program: &Program,
+        current: &Generation,
+        pid_file: &mut PidFile,
+    ) -> Result<Self, UpgradeError> {
         let failed = |call| move |source| UpgradeError { call, source };
         let [name, arguments @ ..] = program.arguments() else {
             return Err(failed("execve()")(io::ErrorKind::NotFound.into()));
@@ -55,6 +63,7 @@ impl Upgrade {
         let started = keep_open(&sockets, FdFlag::empty()).and_then(|()| {
             let mut command = Command::new(name);
             command.args(arguments).env_clear().envs(environment(&current.config.main.env));
+            command.env(SPARE, "X".repeat(SPARE_BYTES));
             command.env(VARIABLE, descriptor_list(sockets.iter().copied())).spawn()
         });
         let closed = keep_open(&sockets, FdFlag::FD_CLOEXEC);

@@ -49,12 +49,18 @@ struct Loops {
 ///
 /// # Errors
 /// Something that serving needs cannot be opened.
-pub fn serve(generation: Generation, signals: &Signals, ready: impl FnOnce(), on_drain: impl FnOnce()) -> anyhow::Result<Ended> {
+pub fn serve(
+    generation: Generation,
+    signals: &Signals,
+    ready: impl FnOnce(),
+    on_drain: impl FnOnce(),
+) -> anyhow::Result<Ended> {
     let Generation { config, listeners, loops, .. } = generation;
     let site = Site::new(Arc::clone(&config))?;
     let loops = Loops::start(&config.main, &site, listeners.doors(loops)?)?;
     ready();
-    let mut watch = Watch { on_drain: Some(on_drain), draining_until: None, site: &site, config: &config.main };
+    let mut watch =
+        Watch { on_drain: Some(on_drain), draining_until: None, site: &site, config: &config.main };
     while !loops.have_ended() {
         signals.wait(&[loops.ended.as_fd()], watch.time_left());
         while let Some(received) = signals.next() {

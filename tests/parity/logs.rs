@@ -60,8 +60,14 @@ fn own() -> Vec<Case> {
         case("the second request of a connection").get("/1").get("/2").log(2),
         case("a request with a body").request("POST / HTTP/1.1", &["Content-Length: 4"], "body").log(1),
         case("a chunked answer").origin(answer(200).until_close("some bytes")).get("/proxied").log(1),
-        case("a bad request").send("nonsense\r\n\r\n").log(1),
-        case("a bad header line").send("GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n").log(1),
+        case("a bad request")
+            .send("nonsense\r\n\r\n")
+            .log(1)
+            .differs("all bytes that were read are counted", &["log: nonsense|400|"]),
+        case("a bad header line")
+            .send("GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n")
+            .log(1)
+            .differs("all bytes that were read are counted", &["log: GET / HTTP/1.1|400|"]),
         case("HTTP/0.9").send("GET /\r\n").log(1),
         case("closed without an answer").get("/closed").log(1),
         case("fields")

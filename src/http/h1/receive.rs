@@ -70,7 +70,10 @@ impl Connection {
         let received = tokio::select! {
             biased;
             received = receive => received,
-            () = self.event_loop.drain.wait() => return None,
+            () = self.event_loop.drain.wait() => {
+                // A request may be under way: it is answered, with the word that it is the last.
+                self.timer.within(idle.min(DRAIN_PATIENCE), self.client.receive()).await
+            }
         };
         matches!(received, Ok(1..)).then_some(())
     }
@@ -133,6 +136,9 @@ impl Connection {
         (exchange, fault)
     }
 }
+
+/// How long an idle connection of a worker that leaves may still begin a request.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Internal redirects that one request may take. As nginx.
 const REDIRECTS_MAX: u8 = 10;

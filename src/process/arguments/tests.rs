@@ -11,7 +11,8 @@ fn place(conf: &str) -> Place {
 
 #[test]
 fn flags_mean_what_they_mean_to_nginx() {
-    let with_prefix = Place { prefix: Some("/srv".into()), error_log: Some("e.log".into()), ..place("n.conf") };
+    let with_prefix =
+        Place { prefix: Some("/srv".into()), error_log: Some("e.log".into()), ..place("n.conf") };
     let cases = [
         ("", Command::Run(Place::default())),
         ("-c n.conf", Command::Run(place("n.conf"))),

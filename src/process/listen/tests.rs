@@ -28,7 +28,8 @@ fn any_port() -> ListenConf {
 
 #[test]
 fn exact_addresses_come_through_the_socket_for_all() {
-    let bound = |text| ListenConf { socket: SocketOptions { bind: true, ..SocketOptions::default() }, ..inet(text) };
+    let bound =
+        |text| ListenConf { socket: SocketOptions { bind: true, ..SocketOptions::default() }, ..inet(text) };
     let unix = || conf(ListenAddress::Unix("/run/x".into()), SocketOptions::default());
     let at = |text: &str| text.parse::<SocketAddr>().unwrap();
     let cases = [
@@ -39,7 +40,11 @@ fn exact_addresses_come_through_the_socket_for_all() {
             vec![(1, vec![(at("127.0.0.1:80"), 0)]), (2, vec![])],
         ),
         ("bind", vec![inet("0.0.0.0:80"), bound("127.0.0.1:80")], vec![(0, vec![]), (1, vec![])]),
-        ("families", vec![inet("0.0.0.0:80"), inet("[::1]:80"), unix()], vec![(0, vec![]), (1, vec![]), (2, vec![])]),
+        (
+            "families",
+            vec![inet("0.0.0.0:80"), inet("[::1]:80"), unix()],
+            vec![(0, vec![]), (1, vec![]), (2, vec![])],
+        ),
     ];
     for (name, conf, wanted) in cases {
         assert_eq!(plan(&conf), wanted, "{name}");
@@ -102,7 +107,10 @@ fn a_path_left_by_a_killed_program_is_taken_over_and_removed_at_the_end() {
     let again = Listeners::open(&conf, 2, &Listeners::default()).unwrap();
     drop(UnixStream::connect(&path).unwrap());
     let error = Listeners::open(&conf, 1, &Listeners::default()).unwrap_err();
-    assert_eq!(error.to_string(), format!("bind() to unix:{} failed (98: Address already in use)", path.display()));
+    assert_eq!(
+        error.to_string(),
+        format!("bind() to unix:{} failed (98: Address already in use)", path.display())
+    );
     again.unlink_except(&again);
     assert!(path.exists());
     again.unlink_except(&Listeners::default());

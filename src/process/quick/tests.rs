@@ -90,7 +90,10 @@ fn a_path_stays_and_a_directory_may_have_any_name() {
 #[test]
 fn what_cannot_be_an_origin_is_refused_with_a_reason() {
     let cases = [
-        (&["https://a"][..], "\"https://a\": this build cannot speak TLS to an origin yet; use its http:// address"),
+        (
+            &["https://a"][..],
+            "\"https://a\": this build cannot speak TLS to an origin yet; use its http:// address",
+        ),
         (&["ftp://a"], "\"ftp://a\": an origin is http://HOST or http://HOST:PORT"),
         (&["http://"], "\"http://\": an origin is http://HOST or http://HOST:PORT"),
         (&["http://a;b"], "\"http://a;b\": an origin is http://HOST or http://HOST:PORT"),
