@@ -4,6 +4,8 @@
 //! the system call first and waits only where the kernel says so. No method has a timeout: the
 //! caller combines it with a [`super::timer::Timer`].
 
+#![expect(unsafe_code, reason = "a buffer is filled by the kernel without being zeroed first")]
+
 use std::{
     fs::File,
     io::{self, IoSlice},
@@ -53,11 +55,28 @@ impl Stream {
     }
 
     /// Reads into the free capacity of `buffer`, which the caller has reserved; zero is the end.
+    ///
+    /// A read that does not fill the buffer has emptied the socket: it is taken for not readable until the kernel
+    /// says otherwise, which saves the read that would only find that out.
     pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read_buf(buffer),
-            Self::Unix(stream) => stream.try_read_buf(buffer),
-        }
+        let free = buffer.spare_capacity_mut();
+        let mut partial = None;
+        let mut receive = || {
+            let count = SockRef::from(self).recv(free)?;
+            if count == 0 || count == free.len() {
+                return Ok(count);
+            }
+            partial = Some(count);
+            Err(io::ErrorKind::WouldBlock.into())
+        };
+        let received = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, &mut receive),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, &mut receive),
+        };
+        let count = partial.map_or(received, Ok)?;
+        // SAFETY: the kernel has written `count` bytes to the start of the spare capacity.
+        unsafe { buffer.set_len(buffer.len() + count) };
+        Ok(count)
     }
 
     /// Reads once into the free capacity of `buffer`. Cancel safe.

@@ -4,13 +4,16 @@
 
 mod uri;
 
-use std::{borrow::Cow, io::Write, net::IpAddr, sync::Arc};
+use std::{borrow::Cow, io::Write, net::IpAddr, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use cache::Meta;
-use config::{HttpVersion, LocationConf, ProxyPass, ProxyTarget, ServerConf, SetHeader, Template};
+use config::{
+    HttpVersion, LocationConf, PeerAddress, ProxyPass, ProxyTarget, ServerConf, SetHeader, Template,
+};
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Method, ResponseHead, Version};
 
+use self::uri::Spelling;
 use super::transport::target;
 use crate::{
     http::{
@@ -176,11 +179,23 @@ pub fn cache_key(exchange: &Exchange, pass: &ProxyPass) -> Vec<u8> {
     }
     // As nginx where no key is written: what is asked of whom.
     let mut key = b"http://".to_vec();
-    key.extend_from_slice(proxy_host(exchange, pass).as_bytes());
+    match unix_path(pass) {
+        Some(path) => write!(key, "unix:{}:", path.display()).expect("memory takes all that is written"),
+        None => key.extend_from_slice(proxy_host(exchange, pass).as_bytes()),
+    }
     if let Ok(uri) = upstream_uri(exchange, pass) {
         key.extend_from_slice(&uri);
     }
     key
+}
+
+/// Returns the path of a socket that `proxy_pass` names itself.
+fn unix_path(pass: &ProxyPass) -> Option<&Path> {
+    let ProxyTarget::Group(group) = &pass.target else { return None };
+    match group.servers.first()?.addresses.first()? {
+        PeerAddress::Unix(path) if group.implicit => Some(path),
+        PeerAddress::Unix(_) | PeerAddress::Inet(_) => None,
+    }
 }
 
 /// Room for a head of usual size, so that it is not moved while it grows.
@@ -222,7 +237,7 @@ fn upstream_uri<'a>(exchange: &'a Exchange, pass: &ProxyPass) -> Result<Cow<'a, 
         unparsed: (exchange.uri_state == UriState::AsSent && target.first() == Some(&b'/')).then_some(target),
         path: &exchange.uri,
         args: &exchange.args,
-        spelling: uri::spelling(target, exchange.internal),
+        spelling: if exchange.internal { Spelling::Escaped } else { uri::spelling(target) },
     };
     let uri = uri::upstream(&request, replacement, pass.location_len);
     match uri.is_empty() {

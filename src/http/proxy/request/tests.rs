@@ -2,6 +2,8 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use config::Setting;
+
 use super::{
     super::transport::target,
     fixture::{exchange, pass},
@@ -156,5 +158,23 @@ async fn methods_that_must_not_be_repeated_are_known() {
         let outgoing = build(&exchange, pass(&exchange.location), Purpose::Pass).expect("a request");
         assert_eq!(outgoing.repeat(), wanted, "{method}");
         assert_eq!(outgoing.target(), b"/", "{method}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_written_key_it_is_what_is_asked_of_whom() {
+    let cases = [
+        ("/ { proxy_pass http://127.0.0.1:8080; }", "http://127.0.0.1:8080/u/a%20b?c#d"),
+        ("/u/ { proxy_pass http://127.0.0.1/v/; }", "http://127.0.0.1/v/a%20b?c"),
+        ("/ { proxy_pass http://unix:/run/x.sock; }", "http://unix:/run/x.sock:/u/a%20b?c#d"),
+        ("/ { proxy_pass http://unix:/run/x.sock:/v; }", "http://unix:/run/x.sock:/vu/a%20b?c"),
+    ];
+    for (location, wanted) in cases {
+        let mut exchange = exchange(&format!("location {location}"), "GET /u/a%20b?c#d HTTP/1.0\r\n\r\n");
+        let mut location = LocationConf::clone(&exchange.location);
+        location.cache.key = Setting::written(Template::default());
+        exchange.location = Arc::new(location);
+        let key = cache_key(&exchange, pass(&exchange.location));
+        assert_eq!(String::from_utf8_lossy(&key), wanted);
     }
 }

@@ -29,10 +29,10 @@ pub(super) enum Spelling {
     Escaped,
 }
 
-/// Tells how the path of a target was written; an internal redirect is always escaped.
-pub(super) fn spelling(target: &[u8], internal: bool) -> Spelling {
+/// Tells how the client wrote the path of a target.
+pub(super) fn spelling(target: &[u8]) -> Spelling {
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-    if internal || path.contains(&b'%') { Spelling::Escaped } else { Spelling::Plain }
+    if path.contains(&b'%') { Spelling::Escaped } else { Spelling::Plain }
 }
 
 /// Makes the URI for the upstream; `replacement` takes the place of the first `location_len` bytes of the path.
@@ -72,7 +72,7 @@ mod tests {
             unparsed: Some(target.as_bytes()),
             path: path.as_bytes(),
             args: target.split_once('?').map_or(b"", |(_, args)| args.as_bytes()),
-            spelling: spelling(target.as_bytes(), false),
+            spelling: spelling(target.as_bytes()),
         }
     }
 
@@ -98,12 +98,8 @@ mod tests {
 
     #[test]
     fn a_changed_uri_is_escaped_and_sent() {
-        let changed = RequestUri {
-            unparsed: None,
-            path: b"/50x page.html",
-            args: b"a=b",
-            spelling: spelling(b"/orig", true),
-        };
+        let changed =
+            RequestUri { unparsed: None, path: b"/50x page.html", args: b"a=b", spelling: Spelling::Escaped };
         assert_eq!(&*upstream(&changed, None, 0), b"/50x%20page.html?a=b");
     }
 }

@@ -198,7 +198,11 @@ impl UpstreamBody {
         let Some(Source { connection, .. }) = &mut self.source else { return };
         let wanted = match &self.stage {
             Stage::Length { left } if *left <= SMALL_READ_BYTES as u64 => SMALL_READ_BYTES,
-            _ => LARGE_READ_BYTES,
+            Stage::Length { .. }
+            | Stage::Chunked { .. }
+            | Stage::UntilClose
+            | Stage::Done
+            | Stage::Broken(_) => LARGE_READ_BYTES,
         };
         let Connection { stream, timer, input, .. } = connection;
         input.reserve(wanted);
@@ -217,18 +221,22 @@ impl UpstreamBody {
     fn end(&mut self) {
         self.took = Some(self.origin.begun.elapsed());
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
-        if let Stage::Chunked { decoder, .. } = stage {
-            let trailers = decoder.trailers();
-            self.trailers = (!trailers.is_empty()).then(|| Arc::new(trailers));
-        }
         let Some(Source { connection, pick, reuse }) = self.source.take() else { return };
+        let surplus = match stage {
+            Stage::Chunked { decoder, .. } => {
+                let trailers = decoder.trailers();
+                self.trailers = (!trailers.is_empty()).then(|| Arc::new(trailers));
+                "data after final chunk"
+            }
+            Stage::Done | Stage::Length { .. } | Stage::UntilClose | Stage::Broken(_) => {
+                "more data than specified in \"Content-Length\" header"
+            }
+        };
         if !connection.input.is_empty() {
+            let peer = pick.name();
             error_log::write(
                 Level::Warn,
-                format_args!(
-                    "upstream sent more data than specified in \"Content-Length\" header while reading upstream, upstream: \"{}\"",
-                    pick.name()
-                ),
+                format_args!("upstream sent {surplus} while {READING}, upstream: \"http://{peer}\""),
             );
         } else if reuse == Reuse::Kept {
             self.origin.event_loop.idle.put(pick.group(), connection);
