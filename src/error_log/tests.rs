@@ -1,3 +1,5 @@
+//! Targets, levels, reopening and the events of packages, through real files.
+
 use std::fs;
 
 use super::*;

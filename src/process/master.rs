@@ -91,6 +91,15 @@ enum Purpose {
     Fail(Moment),
 }
 
+/// How a child has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Death {
+    /// With success.
+    Done,
+    /// With a failure or by a signal.
+    Failed,
+}
+
 impl Master {
     /// Makes the master of a first generation.
     pub fn new(
@@ -381,11 +390,11 @@ impl Master {
 
     fn reap(&mut self) {
         loop {
-            let (pid, clean) = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
+            let (pid, death) = match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::Exited(pid, code)) => {
                     let name = self.name_of(pid);
                     error_log::write(Level::Notice, format_args!("{name} {pid} exited with code {code}"));
-                    (pid, code == 0)
+                    (pid, if code == 0 { Death::Done } else { Death::Failed })
                 }
                 Ok(WaitStatus::Signaled(pid, by, core)) => {
                     let (name, number) = (self.name_of(pid), by as i32);
@@ -394,14 +403,14 @@ impl Master {
                         Level::Alert,
                         format_args!("{name} {pid} exited on signal {number}{core}"),
                     );
-                    (pid, false)
+                    (pid, Death::Failed)
                 }
                 Ok(WaitStatus::StillAlive) | Err(_) => return,
                 Ok(_) => continue,
             };
             if let Some(place) = self.children.iter().position(|child| child.pid == pid) {
                 let child = self.children.remove(place);
-                self.replace(&child, clean);
+                self.replace(&child, death);
             } else if self.upgrade.as_ref().is_some_and(|upgrade| upgrade.pid() == pid) {
                 self.upgrade_has_ended();
             }
@@ -414,14 +423,14 @@ impl Master {
     }
 
     /// Starts another child in the place of one that has ended, where there should be one.
-    fn replace(&mut self, child: &Child, clean: bool) {
+    fn replace(&mut self, child: &Child, death: Death) {
         if self.purpose != Purpose::Serve || matches!(child.stage, Stage::Leaving) {
             return;
         }
         let &Child { role, serial, started: since, .. } = child;
         if self.next.as_ref().is_some_and(|next| next.serial == serial) {
             self.give_up_next();
-        } else if role == Role::CacheLoader && clean {
+        } else if role == Role::CacheLoader && death == Death::Done {
             // Its work is done.
         } else {
             self.due.push(Due { role, serial, since });

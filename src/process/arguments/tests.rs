@@ -1,3 +1,5 @@
+//! Command lines as tables.
+
 use super::*;
 
 fn read(line: &str) -> Result<Command, String> {

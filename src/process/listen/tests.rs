@@ -1,3 +1,5 @@
+//! Real sockets on loopback ports that the system chooses.
+
 use std::net::{TcpListener, TcpStream};
 
 use config::{LocationConf, LocationTable, NameTable, ServerConf, ServerCore};

@@ -1,3 +1,5 @@
+//! What quick starts amount to, read back by the language itself.
+
 use config::{Config, HostLookup, ListenAddress};
 
 use super::*;
