@@ -16,7 +16,7 @@ use crate::{
         Client, Origin, Reply, Server, Stop, answer,
         client::{End, To},
         conf::cached,
-        deadline::now,
+        deadline::{SetOnDrop, now},
         peers::Program,
         proc, wait_for, wait_until,
     },
@@ -29,8 +29,8 @@ const KILLS: usize = 50;
 const KEYS: usize = 40;
 
 const ZONE: &str = "proxy_cache_path cache levels=1:2 keys_zone=zone:1m inactive=1h use_temp_path=off;";
-const DIRECTIVES: &str =
-    "proxy_cache zone; proxy_cache_lock on; proxy_cache_lock_age 2s; proxy_cache_lock_timeout 3s;";
+const DIRECTIVES: &str = "proxy_cache zone; proxy_cache_lock on; proxy_cache_key $uri; proxy_cache_lock_age 2s; \
+     proxy_cache_lock_timeout 3s;";
 
 /// A body that shows any tear: its length and each of its bytes follow from the key.
 fn body_of(target: &str) -> Vec<u8> {
@@ -59,6 +59,7 @@ fn fifty_kills_in_mid_fill_tear_nothing() {
     let done = AtomicBool::new(false);
     let whole = AtomicUsize::new(0);
     thread::scope(|scope| {
+        let _ends = SetOnDrop(&done);
         for first in 0..4 {
             let (server, done, whole) = (&server, &done, &whole);
             scope.spawn(move || ask_until(server, first, done, whole));
@@ -68,7 +69,6 @@ fn fifty_kills_in_mid_fill_tear_nothing() {
             wait_until("fills go on after a kill", || whole.load(Ordering::Relaxed) > before + 3);
             kill_one(&server, kill);
         }
-        done.store(true, Ordering::Relaxed);
     });
     no_key_is_stuck(&server);
     let dir = server.stop_and_keep(Stop::Graceful);

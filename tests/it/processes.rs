@@ -10,7 +10,8 @@ use std::{
 use nix::sys::signal::Signal;
 
 use crate::support::{
-    Conf, Gate, Origin, Server, Stop, answer, client::To, http, location, proc, servers, wait_until,
+    Conf, Gate, Origin, Server, Stop, answer, client::To, deadline::SetOnDrop, http, location, proc, servers,
+    wait_until,
 };
 
 fn hello() -> Conf {
@@ -131,6 +132,7 @@ fn reloads_under_load_lose_no_request() {
     let answered = AtomicUsize::new(0);
     let address = server.address();
     thread::scope(|scope| {
+        let ends = SetOnDrop(&stop);
         let clients: Vec<_> = (0..8)
             .map(|number| {
                 scope.spawn({
@@ -153,7 +155,7 @@ fn reloads_under_load_lose_no_request() {
             wait_until("the next generation answers", || server.get("/").text() == word);
             wait_until("clients got on", || answered.load(Ordering::Relaxed) > before + 50);
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(ends);
         for client in clients {
             client.join().expect("no client met an error");
         }

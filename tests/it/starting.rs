@@ -122,6 +122,8 @@ fn the_configuration_of_a_proxy_can_be_printed_and_tested() {
     }
     let dir = new_dir();
     fs::write(dir.path().join("nginx.conf"), &text).unwrap();
+    // `larder proxy` makes the directory that its log and its cache are in.
+    fs::create_dir_all(dir.path().join("larder/proxy")).unwrap();
     let prefix = format!("{}/", dir.path().display());
     let tested = Command::new(&program).args(["-t", "-p", &prefix, "-c", "nginx.conf"]).output().unwrap();
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));

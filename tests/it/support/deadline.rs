@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests measure the real program, so they read the real clock")]
 
 use std::{
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -41,6 +42,15 @@ pub fn poll<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T>) -> Op
             return None;
         }
         thread::sleep(POLL);
+    }
+}
+
+/// Ends the loops of other threads when the test leaves the scope that they run in, however it does.
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
