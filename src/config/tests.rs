@@ -444,7 +444,12 @@ fn defaults_are_as_documented() {
         };
         if matches!(
             row.name,
-            "user" | "env" | "open_file_cache" | "client_body_temp_path" | "proxy_temp_path"
+            "user"
+                | "env"
+                | "open_file_cache"
+                | "client_body_temp_path"
+                | "proxy_temp_path"
+                | "proxy_cache_key"
         ) {
             continue;
         }

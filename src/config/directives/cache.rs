@@ -91,8 +91,8 @@ settings! {
     pub struct CacheConf {
         /// Stores answers in a cache.
         zone: CacheZone = CacheZone::Off, "proxy_cache" in HSL, once(ZONE), "off";
-        /// Text that an answer is stored under.
-        key: Template = default_key(),
+        /// Text that an answer is stored under. Empty where none is written: then it is the URL that is asked for, as nginx has it.
+        key: Template = Template::default(),
             "proxy_cache_key" in HSL, once(TEXT), "$scheme$proxy_host$uri$is_args$args";
         /// How long a response of each status stays fresh, where it does not say.
         valid: Vec<ValidRule> = Vec::new(), "proxy_cache_valid" in HSL, joined(VALID);
@@ -122,12 +122,6 @@ settings! {
         /// Ranges that begin beyond are passed on and not stored.
         max_range_offset: Option<u64> = None, "proxy_cache_max_range_offset" in HSL, once(OPTIONAL_SIZE);
     }
-}
-
-/// Makes the key that nginx has where none is written.
-fn default_key() -> Template {
-    Template::compile(b"$scheme$proxy_host$uri$is_args$args", crate::variable::Variable::named)
-        .expect("all its variables are known")
 }
 
 const ZONE: Reader<CacheZone> = Reader::one("zone | off", |directive, scope| {

@@ -51,8 +51,12 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
         return;
     }
     http1::write_status_line(out, response.status, response.reason.as_deref());
-    fault::write_server(out, exchange);
-    write_date(out);
+    if !is_passed_on(exchange, response, "Server") {
+        fault::write_server(out, exchange);
+    }
+    if !is_passed_on(exchange, response, "Date") {
+        write_date(out);
+    }
     each_slot(exchange, response, framing, |name, value| http1::write_field(out, name, value));
     write_connection(out, exchange, response);
     if let Some(shared) = &response.shared {
@@ -60,6 +64,12 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
     }
     http1::write_fields(out, &response.fields);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Whether the upstream's own field stands in the place of ours (`proxy_pass_header`). As nginx.
+fn is_passed_on(exchange: &Exchange, response: &Response, name: &str) -> bool {
+    let passed = &exchange.location.proxy.pass_header;
+    passed.iter().any(|passed| passed.eq_ignore_ascii_case(name)) && response.field(name).is_some()
 }
 
 /// Keeps the fields of an answer for `$sent_http_*`.

@@ -14,7 +14,7 @@ use config::{ProxyPass, Template};
 
 use super::{
     client_left, deliver,
-    fill::{Fill, FillReader, Incomplete, ReadBy, Release, Stage, Ticket},
+    fill::{Fill, FillReader, ReadBy, Release, Stage, Ticket},
     pass_on,
     request::{self, Purpose},
     stored,
@@ -65,6 +65,14 @@ pub(super) async fn serve(
     group: &Arc<Group>,
     zone: Arc<Zone>,
 ) -> Ending {
+    if !exchange.body.is_done() {
+        // As nginx: a body is read first, so that the key may name it.
+        let client = Rc::clone(&exchange.client);
+        let location = Arc::clone(&exchange.location);
+        if let Err(fault) = exchange.body.collect(&client, &location.core).await {
+            return Ending::Fail(fault);
+        }
+    }
     let key = Key::new(request::cache_key(exchange, pass));
     let digest = key.digest;
     let mut dealing = Dealing { pass, group, zone, key, digest, waited_since: clock::moment(), pause: LOOKS_AGAIN_AFTER };
@@ -139,6 +147,7 @@ impl Dealing<'_> {
         let conf = Arc::clone(&exchange.location);
         match self.zone.turn(&self.digest, *conf.cache.lock_age) {
             Turn::Mine(ticket) => Step::End(self.ask(exchange, ticket, None, CacheStatus::Miss).await),
+            Turn::Theirs(fill) if fill.has_ended() => settle(exchange, &fill).await,
             theirs if *conf.cache.lock => self.wait(exchange, theirs, CacheStatus::Miss).await,
             Turn::Theirs(_) | Turn::Elsewhere => Step::End(self.uncached(exchange, CacheStatus::Miss).await),
         }
@@ -146,9 +155,15 @@ impl Dealing<'_> {
 
     /// Asks the upstream although there may be an entry, and stores the answer over it.
     async fn bypass(&mut self, exchange: &mut Exchange) -> Ending {
-        match self.zone.turn(&self.digest, Duration::ZERO) {
-            Turn::Mine(ticket) => self.ask(exchange, ticket, None, CacheStatus::Bypass).await,
-            Turn::Theirs(_) | Turn::Elsewhere => self.uncached(exchange, CacheStatus::Bypass).await,
+        loop {
+            return match self.zone.turn(&self.digest, Duration::ZERO) {
+                Turn::Mine(ticket) => self.ask(exchange, ticket, None, CacheStatus::Bypass).await,
+                Turn::Theirs(fill) if fill.has_ended() => match settle(exchange, &fill).await {
+                    Step::End(ending) => ending,
+                    Step::LookAgain | Step::ServeStale => continue,
+                },
+                Turn::Theirs(_) | Turn::Elsewhere => self.uncached(exchange, CacheStatus::Bypass).await,
+            };
         }
     }
 
@@ -194,8 +209,9 @@ impl Dealing<'_> {
                         return Step::LookAgain;
                     }
                 }
+                let Some(reader) = FillReader::join(fill, ReadBy::Follower) else { return Step::LookAgain };
                 exchange.upstream.cache_status = Some(CacheStatus::Hit);
-                Step::End(follow(exchange, fill, incomplete, ReadBy::Follower))
+                Step::End(follow(exchange, reader))
             }
         }
     }
@@ -222,21 +238,15 @@ impl Dealing<'_> {
         status: CacheStatus,
     ) -> Ending {
         exchange.upstream.cache_status = Some(status);
-        let client = Rc::clone(&exchange.client);
-        let location = Arc::clone(&exchange.location);
-        if let Err(fault) = exchange.body.collect(&client, &location.core).await {
-            return Ending::Fail(fault);
-        }
         let order = match self.order(exchange, stale) {
             Ok(order) => order,
             Err(fault) => return Ending::Fail(fault),
         };
-        let fill = Arc::clone(ticket.fill());
         let answer = storing::start(&exchange.event_loop, order, ticket).await.unwrap_or_default();
         exchange.upstream.tries.extend(answer.facts.tries);
         exchange.upstream.head = answer.facts.head;
         match answer.outcome {
-            Ok(Outcome::Stored(incomplete)) => follow(exchange, fill, incomplete, ReadBy::Initiator),
+            Ok(Outcome::Stored(reader)) => follow(exchange, reader),
             Ok(Outcome::Refreshed(entry)) => self.hit(exchange, &entry, CacheStatus::Revalidated),
             Ok(Outcome::Through(incoming)) => deliver(exchange, *incoming),
             Ok(Outcome::Stale(entry, fault)) => {
@@ -276,11 +286,20 @@ impl Dealing<'_> {
     }
 }
 
+/// Waits until a body that is all there has its file too, then looks again: a client that has its answer finds it
+/// stored, and finds the key free.
+async fn settle(exchange: &Exchange, fill: &Fill) -> Step {
+    tokio::select! {
+        biased;
+        () = fill.over() => Step::LookAgain,
+        () = exchange.client.closed() => Step::End(Ending::Fail(client_left())),
+    }
+}
+
 /// Reads an answer while it is being stored.
-fn follow(exchange: &mut Exchange, fill: Arc<Fill>, incomplete: Arc<Incomplete>, by: ReadBy) -> Ending {
-    let mut response = stored::answer(exchange, &incomplete.entry);
-    response.content_length = incomplete.length;
-    let reader = FillReader::new(fill, incomplete, by);
+fn follow(exchange: &mut Exchange, reader: FillReader) -> Ending {
+    let mut response = stored::answer(exchange, &reader.incomplete().entry);
+    response.content_length = reader.incomplete().length;
     response.body = Body::Stream { source: Source::Fill(reader), window: None };
     Ending::Answer(response)
 }

@@ -47,6 +47,8 @@ struct State {
     tail_start: u64,
     received: u64,
     end: Option<End>,
+    /// Whether the ticket is gone: what was stored is found in the cache, and the key is free.
+    over: bool,
     /// The try that brought the answer, when all of it is there.
     last_try: Option<Try>,
     /// Positions of the readers that follow.
@@ -100,6 +102,7 @@ impl Fill {
             tail_start: 0,
             received: 0,
             end: None,
+            over: false,
             last_try: None,
             readers: Vec::new(),
         };
@@ -121,6 +124,22 @@ impl Fill {
     /// Whether it is still a question.
     pub fn is_asking(&self) -> bool {
         matches!(self.state.lock().stage, Stage::Asking)
+    }
+
+    /// Whether all of the body has come, or will not: what is left is to give the file its name.
+    pub fn has_ended(&self) -> bool {
+        self.state.lock().end.is_some()
+    }
+
+    /// Waits until the key is free again. Cancel safe.
+    pub async fn over(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.state.lock().over {
+                return;
+            }
+            changed.await;
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -168,6 +187,11 @@ impl Ticket {
 
     /// Ends the fill for those who wait: the answer is not stored.
     pub fn release(mut self, why: Release) {
+        self.turn_away(why);
+    }
+
+    /// Lets nobody else read; those who do go on.
+    pub fn turn_away(&mut self, why: Release) {
         self.unlist();
         self.fill.change(|state| state.stage = Stage::Released(why));
     }
@@ -201,13 +225,13 @@ impl Ticket {
         Some(state.received - state.tail_start)
     }
 
-    /// Waits until a reader has moved on. Cancel safe.
+    /// Waits until a reader has moved on since this was last called. Cancel safe.
     pub async fn reader_moved(&self) {
         self.fill.moved.notified().await;
     }
 
-    /// Takes the key off the table, so that the next request does not find this fill; readers go on.
-    pub fn unlist(&mut self) {
+    /// Takes the key off the table, so that the next request does not find this fill.
+    fn unlist(&mut self) {
         if std::mem::take(&mut self.listed) {
             self.table.remove(&self.digest, &self.fill);
         }
@@ -237,6 +261,7 @@ impl Drop for Ticket {
             if state.end.is_none() {
                 state.end = Some(End::Broken(given_up()));
             }
+            state.over = true;
         });
     }
 }
@@ -298,19 +323,29 @@ pub enum ReadBy {
 }
 
 impl FillReader {
-    /// Starts to read at the first byte.
-    pub fn new(fill: Arc<Fill>, incomplete: Arc<Incomplete>, by: ReadBy) -> Self {
-        let slot = {
+    /// Starts to read at the first byte; none where nobody may any more.
+    ///
+    /// Where the disk has failed, bytes are forgotten once all readers have them: the first ones are there only
+    /// for those who joined before.
+    pub fn join(fill: Arc<Fill>, by: ReadBy) -> Option<Self> {
+        let (incomplete, slot) = {
             let mut state = fill.state.lock();
+            let Stage::Storing(incomplete) = &state.stage else { return None };
+            let incomplete = Arc::clone(incomplete);
             let free = state.readers.iter().position(Option::is_none);
             let slot = free.unwrap_or_else(|| {
                 state.readers.push(None);
                 state.readers.len() - 1
             });
             state.readers[slot] = Some(0);
-            slot
+            (incomplete, slot)
         };
-        Self { fill, incomplete, position: 0, slot, by }
+        Some(Self { fill, incomplete, position: 0, slot, by })
+    }
+
+    /// What is being read.
+    pub fn incomplete(&self) -> &Arc<Incomplete> {
+        &self.incomplete
     }
 
     /// Whether a piece or the end can be had without waiting.
@@ -362,7 +397,7 @@ impl FillReader {
         self.position += piece.len();
         state.readers[self.slot] = Some(self.position);
         drop(state);
-        self.fill.moved.notify_waiters();
+        self.fill.moved.notify_one();
         Some(Ok(Some(piece)))
     }
 }
@@ -370,7 +405,7 @@ impl FillReader {
 impl Drop for FillReader {
     fn drop(&mut self) {
         self.fill.state.lock().readers[self.slot] = None;
-        self.fill.moved.notify_waiters();
+        self.fill.moved.notify_one();
     }
 }
 

@@ -18,7 +18,7 @@ pub mod zone;
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 
 use config::{CacheZone, ProxyPass};
-use http1::Method;
+use http1::{Method, Version};
 
 use self::{
     ahead::ReadAhead,
@@ -132,6 +132,11 @@ fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
     {
         body.finish(&mut exchange.upstream);
         return Ending::Fail(Fault::status_only(head.status));
+    }
+    if head.version == Version::V0_9 {
+        // As nginx: an answer without a head stays one, and only the end of the connection tells where it ends.
+        exchange.head.version = Version::V0_9;
+        exchange.keepalive = false;
     }
     let mut response = response::to_client(exchange, &head);
     if response.content_length.is_none() {

@@ -20,7 +20,7 @@ use http1::Fields;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::{
-    fill::{Incomplete, Release, TAIL_BYTES, Ticket},
+    fill::{FillReader, Incomplete, ReadBy, Release, TAIL_BYTES, Ticket},
     request::Outgoing,
     sink::{Destination, NotStored, Sink},
     transport::{self, Incoming, UpstreamBody},
@@ -89,7 +89,7 @@ pub struct Answer {
 /// An answer.
 pub enum Outcome {
     /// It is being stored, and can be read.
-    Stored(Arc<Incomplete>),
+    Stored(FillReader),
     /// The stale entry is good again.
     Refreshed(Arc<Entry>),
     /// It is not stored: the one who asked gets it.
@@ -133,10 +133,10 @@ async fn carry_out(event_loop: Rc<EventLoop>, mut order: Order, ticket: Ticket, 
     };
     let (outcome, release) = match decision {
         Decision::Store(incoming, meta) => {
-            let (incomplete, pump) = begin_to_store(order, ticket, *incoming, meta);
+            let (reader, pump) = begin_to_store(order, ticket, *incoming, meta);
             let last_try = facts.clone();
             // Whoever asked may have left; the fill goes on for those who come.
-            let _ = sender.send(Answer { outcome: Ok(Outcome::Stored(incomplete)), facts });
+            let _ = sender.send(Answer { outcome: Ok(Outcome::Stored(reader)), facts });
             return pump.run(last_try).await;
         }
         Decision::Refresh(entry, incoming) => {
@@ -274,13 +274,15 @@ impl Stale {
 }
 
 /// Makes an answer readable for all, and prepares its way to the disk.
-fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Meta) -> (Arc<Incomplete>, Pump) {
+fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Meta) -> (FillReader, Pump) {
     let Incoming { head, head_bytes, body, .. } = incoming;
     let digest =
         policy::vary::store_under(&order.key.digest, ticket.digest(), &meta.vary, &order.request_fields);
     let entry = Arc::new(Entry::arriving(meta.clone(), head));
     let incomplete = Arc::new(Incomplete { entry, length: body.length(), file: OnceLock::new() });
     ticket.publish(Arc::clone(&incomplete));
+    // Joined before the disk is asked: it may fail sooner than the one who asked is told.
+    let reader = FillReader::join(Arc::clone(ticket.fill()), ReadBy::Initiator).expect("it was published just now");
     let destination = Destination {
         zone: order.zone,
         key: order.key,
@@ -291,10 +293,10 @@ fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Me
     };
     let permit = ticket.take_permit();
     let disk = match permit {
-        Some(permit) => Disk::Idle(Box::new(Sink::new(destination, Arc::clone(&incomplete), permit))),
+        Some(permit) => Disk::Idle(Box::new(Sink::new(destination, incomplete, permit))),
         None => Disk::Failed,
     };
-    (incomplete, Pump { ticket, body, disk, pending: Vec::new(), pending_bytes: 0 })
+    (reader, Pump { ticket, body, disk, pending: Vec::new(), pending_bytes: 0 })
 }
 
 /// Moves a body from the upstream to readers and disk.
@@ -408,7 +410,7 @@ impl Pump {
         self.disk = Disk::Failed;
         self.pending.clear();
         self.pending_bytes = 0;
-        self.ticket.unlist();
+        self.ticket.turn_away(Release::LookAgain);
     }
 
     /// Writes what is left and gives the file its name.
