@@ -220,7 +220,7 @@ pub fn list_has_token(value: &[u8], token: &str) -> bool {
 #[inline]
 fn signature(name: &[u8]) -> u32 {
     let (Some(first), Some(last)) = (name.first(), name.last()) else { return 0 };
-    // Bit 5 alone tells upper from lower case; other bytes it makes equal are told apart by the full comparison.
+    // Bit 5 alone tells upper from lower case; other bytes it makes equal are told apart by comparing all.
     ((name.len() as u32) << 16) | (u32::from(first | 0x20) << 8) | u32::from(last | 0x20)
 }
 

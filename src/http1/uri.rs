@@ -35,8 +35,8 @@ pub struct Uri<'a> {
 #[error("client sent invalid request")]
 pub struct InvalidUri;
 
-/// Normalises what [`RequestHead::path_and_query`](crate::RequestHead::path_and_query) gives. A path that does not begin with a
-/// slash gets one in front.
+/// Normalises what [`RequestHead::path_and_query`](crate::RequestHead::path_and_query) gives. A path that
+/// does not begin with a slash gets one in front.
 pub fn normalize(raw: &[u8], slashes: MergeSlashes) -> Result<Uri<'_>, InvalidUri> {
     let plain = plain_len(raw);
     match raw.get(plain) {

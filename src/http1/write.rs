@@ -23,8 +23,8 @@ pub fn write_request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8], versi
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes `HTTP/1.1 status reason`. Without a reason nginx's own is taken, and as nginx a status that has none
-/// keeps the space; an empty reason, as an upstream may have sent it, is written without the space.
+/// Writes `HTTP/1.1 status reason`. Without a reason nginx's own is taken, and as nginx a status that has
+/// none keeps the space; an empty reason, as an upstream may have sent it, is written without the space.
 pub fn write_status_line(out: &mut Vec<u8>, status: u16, given: Option<&[u8]>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     write_three_digits(out, status);
