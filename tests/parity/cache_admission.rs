@@ -69,8 +69,10 @@ fn statuses() -> Vec<Case> {
         twice("no rule at all", "/unruled/a", one(200)),
         twice("no cache", "/off/a", one(200)),
         twice("no buffering, no cache", "/unbuffered/a", one(200)),
-        twice("a body that ends with the connection", "/valid/close", answer(200).until_close("one")),
-        twice("a body cut short", "/valid/short", answer(200).declared(10).bytes("short").then_close()),
+        twice("a body that ends with the connection", "/valid/close", answer(200).until_close("one"))
+            .may_differ("an answer that has come whole is sent with its length", &["< X-Cache: HIT"]),
+        twice("a body cut short", "/valid/short", answer(200).declared(10).bytes("short").then_close())
+            .may_differ("of a torn answer the last bytes may be missing", &["< X-Cache: MISS", "< | second"]),
         twice("206 is not 200", "/valid/206", answer(206).field("Content-Range", "bytes 0-2/5").body("one")),
     ]
 }

@@ -43,8 +43,19 @@ pub enum Step {
 pub struct Differs {
     /// Why.
     pub because: &'static str,
+    /// Whether it shows each time.
+    pub when: When,
     /// Lines that Larder's side has instead.
     pub larder: &'static [&'static str],
+}
+
+/// When a difference shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Each time; if it does not, the case is out of date.
+    Always,
+    /// Where bytes arrive so that it makes a difference.
+    Sometimes,
 }
 
 impl Group {
@@ -141,7 +152,13 @@ impl Case {
 
     /// Says that Larder means to differ: why, and which lines its side has.
     pub fn differs(mut self, because: &'static str, larder: &'static [&'static str]) -> Self {
-        self.differs = Some(Differs { because, larder });
+        self.differs = Some(Differs { because, when: When::Always, larder });
+        self
+    }
+
+    /// Says that Larder may differ, depending on how bytes arrive: why, and which lines its side has always.
+    pub fn may_differ(mut self, because: &'static str, larder: &'static [&'static str]) -> Self {
+        self.differs = Some(Differs { because, when: When::Sometimes, larder });
         self
     }
 
