@@ -32,12 +32,17 @@ pub enum Lease {
 #[must_use = "dropping it gives the fill up"]
 pub struct FillPermit {
     digest: Digest,
-    /// The place of the lease and what it holds; nothing where all places were taken.
+    /// The place of the lease and what it holds; nothing where all places were taken, or this process has it already.
     held: Option<(usize, u64)>,
     shared: Arc<Shared>,
 }
 
 impl FillPermit {
+    /// Makes a right that no other process knows of.
+    pub(crate) fn without_lease(shared: &Arc<Shared>, digest: &Digest) -> Self {
+        Self { digest: *digest, held: None, shared: Arc::clone(shared) }
+    }
+
     /// The digest that it is for.
     pub fn digest(&self) -> &Digest {
         &self.digest

@@ -158,9 +158,16 @@ impl Zone {
     }
 
     /// Asks to fill a key. The lease lapses after `age` (`proxy_cache_lock_age`), or with this process.
-    /// Takes no lock; reads `/proc` only where another process holds the lease.
+    /// Reads `/proc` only where another process holds the lease.
+    ///
+    /// What this process has just stored keeps its lease until its row is written; it need not wait for itself.
     pub fn lease(&self, digest: &Digest, age: Duration, now: SystemTime) -> Lease {
-        lease::take(&self.shared, digest, age, now)
+        match lease::take(&self.shared, digest, age, now) {
+            Lease::Held { .. } if self.pending.contains(digest) => {
+                Lease::Granted(FillPermit::without_lease(&self.shared, digest))
+            }
+            answer => answer,
+        }
     }
 
     /// Reserves room within `max_size`, evicting the least recently used entries where it needs to.
