@@ -72,7 +72,7 @@ fn statuses() -> Vec<Case> {
         twice("a body that ends with the connection", "/valid/close", answer(200).until_close("one"))
             .may_differ("an answer that has come whole is sent with its length", &["< X-Cache: HIT"]),
         twice("a body cut short", "/valid/short", answer(200).declared(10).bytes("short").then_close())
-            .may_differ("of a torn answer the last bytes may be missing", &["< X-Cache: MISS", "< | second"]),
+            .may_differ("of a torn answer the last bytes may be missing", &["connection: closed"]),
         twice("206 is not 200", "/valid/206", answer(206).field("Content-Range", "bytes 0-2/5").body("one")),
     ]
 }
