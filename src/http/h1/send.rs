@@ -139,6 +139,8 @@ impl Connection {
                 Ok(None) => break,
                 Err(fault) => {
                     source.finish(&mut exchange.upstream);
+                    // As nginx: what came before is the client's, and the missing end tells the rest.
+                    self.flush_out().await?;
                     return Err(Broken::Source(fault));
                 }
             };

@@ -128,7 +128,13 @@ impl Fill {
 
     /// Whether all of the body has come, or will not: what is left is to give the file its name.
     pub fn has_ended(&self) -> bool {
-        self.state.lock().end.is_some()
+        let state = self.state.lock();
+        let is_whole = || match &state.stage {
+            // A client may know it by the length before the end is noted.
+            Stage::Storing(incomplete) => incomplete.length.is_some_and(|length| state.received >= length),
+            Stage::Asking | Stage::Released(_) => false,
+        };
+        state.end.is_some() || is_whole()
     }
 
     /// Waits until the key is free again. Cancel safe.
