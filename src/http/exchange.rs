@@ -9,7 +9,11 @@ use cache::policy::CacheStatus;
 use config::{Captures, LocationConf, ServerConf};
 use http1::{Fields, Method, RequestHead};
 
-use super::{client::Client, request_body::RequestBody, site::{EventLoop, LocationState}};
+use super::{
+    client::Client,
+    request_body::RequestBody,
+    site::{EventLoop, LocationState},
+};
 use crate::clock;
 
 /// One request and its answer.

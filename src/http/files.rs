@@ -40,10 +40,10 @@ pub async fn serve(exchange: &mut Exchange) -> Ending {
     let path = file_path(exchange, &exchange.uri);
     match off_loop(move || open(&path).map_err(|error| (path, error))).await {
         Ok(Found::File(file, metadata)) if exchange.method != Method::Post => {
-            Ending::Answer(answer(exchange, file, &metadata))
+            Ending::Answer(Box::new(answer(exchange, file, &metadata)))
         }
         Ok(Found::File(..)) => fail(405),
-        Ok(Found::Directory) => Ending::Answer(fault::add_slash(exchange)),
+        Ok(Found::Directory) => Ending::Answer(Box::new(fault::add_slash(exchange))),
         Ok(Found::Other(path)) => {
             fault::report(
                 exchange,

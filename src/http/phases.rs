@@ -18,7 +18,7 @@ use crate::error_log::Level;
 /// How a phase ends a request.
 pub enum Ending {
     /// With this answer.
-    Answer(Response),
+    Answer(Box<Response>),
     /// With a fault, which `error_page` may still turn into something better.
     Fail(Fault),
     /// Not at all: the URI has changed and the phases start again.
@@ -34,7 +34,7 @@ enum Entry {
 }
 
 /// Finds the answer to a request; nothing means that the connection is closed without one.
-pub async fn respond(exchange: &mut Exchange) -> Option<Response> {
+pub async fn respond(exchange: &mut Exchange) -> Option<Box<Response>> {
     let mut entry = Entry::Server;
     loop {
         let fault = match run(exchange, entry).await {
@@ -63,10 +63,10 @@ pub async fn respond(exchange: &mut Exchange) -> Option<Response> {
         }
         entry = match fault::error_page(exchange, status) {
             None => {
-                let response = fault::plain(status, exchange);
+                let response = Box::new(fault::plain(status, exchange));
                 return Some(finish(exchange, response));
             }
-            Some(PageAction::External(response)) => return Some(finish(exchange, response)),
+            Some(PageAction::External(response)) => return Some(finish(exchange, Box::new(response))),
             Some(PageAction::Redirect { uri, args }) => {
                 exchange.redirect(uri, args);
                 Entry::Server
@@ -78,7 +78,7 @@ pub async fn respond(exchange: &mut Exchange) -> Option<Response> {
 }
 
 /// Answers a request whose head was refused: no phase runs, but error pages, filters and log apply.
-pub async fn refuse(exchange: &mut Exchange, fault: Fault) -> Option<Response> {
+pub async fn refuse(exchange: &mut Exchange, fault: Fault) -> Option<Box<Response>> {
     exchange.keepalive = false;
     let status = fault.status();
     fault::log(exchange, &fault);
@@ -91,9 +91,9 @@ pub async fn refuse(exchange: &mut Exchange, fault: Fault) -> Option<Response> {
             exchange.redirect(uri, args);
             respond(exchange).await
         }
-        Some(PageAction::External(response)) => Some(finish(exchange, response)),
+        Some(PageAction::External(response)) => Some(finish(exchange, Box::new(response))),
         Some(PageAction::Named(_)) | None => {
-            let response = fault::plain(status, exchange);
+            let response = Box::new(fault::plain(status, exchange));
             Some(finish(exchange, response))
         }
     }
@@ -145,7 +145,7 @@ fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
         }
         Some(Found::WantsSlash { location }) => {
             exchange.location = Arc::clone(location);
-            return ControlFlow::Break(Ending::Answer(fault::add_slash(exchange)));
+            return ControlFlow::Break(Ending::Answer(Box::new(fault::add_slash(exchange))));
         }
         None => exchange.location = Arc::clone(&server.defaults),
     }
@@ -189,21 +189,23 @@ async fn content(exchange: &mut Exchange) -> Ending {
 }
 
 /// Filters: what every answer goes through, whoever made it.
-fn finish(exchange: &mut Exchange, mut response: Response) -> Response {
+fn finish(exchange: &mut Exchange, mut response: Box<Response>) -> Box<Response> {
     if let Some(status) = exchange.error_status {
         response.status = status;
         response.reason = None;
     }
-    filter::apply(exchange, response)
+    filter::apply(exchange, &mut response);
+    response
 }
 
-fn too_many_redirects(exchange: &mut Exchange) -> Response {
+fn too_many_redirects(exchange: &mut Exchange) -> Box<Response> {
     let uri = String::from_utf8_lossy(&exchange.uri);
-    let what = format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"");
+    let what =
+        format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"");
     fault::report(exchange, Level::Error, what);
     exchange.error_page = ErrorPage::Taken;
     exchange.error_status = Some(500);
     exchange.keepalive = false;
-    let response = fault::plain(500, exchange);
+    let response = Box::new(fault::plain(500, exchange));
     finish(exchange, response)
 }

@@ -119,9 +119,9 @@ pub enum Source {
     /// From the upstream, as fast as the client takes it (`proxy_buffering off`).
     Upstream(Box<UpstreamBody>),
     /// From the upstream, as fast as that sends it.
-    Ahead(ReadAhead),
+    Ahead(Box<ReadAhead>),
     /// From a fill of the cache, as it grows.
-    Fill(FillReader),
+    Fill(Box<FillReader>),
 }
 
 impl Source {

@@ -8,7 +8,10 @@ use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 use anyhow::Context;
 use config::{CacheZone, Config, Content, HttpConf, LocationConf, LocationTable, ProxyPass, ProxyTarget};
 
-use super::{access_log::{AccessLogs, LocationLogs}, proxy::zone::Zone};
+use super::{
+    access_log::{AccessLogs, LocationLogs},
+    proxy::zone::Zone,
+};
 use crate::{
     net::Drain,
     upstream::{Group, IdlePool},
@@ -63,7 +66,8 @@ impl Site {
         };
         let Some(http) = &config.http else { return Ok(Arc::new(site)) };
         for path in &http.zones {
-            let zone = Zone::open(Arc::clone(path)).with_context(|| format!("cache zone \"{}\"", path.name))?;
+            let zone =
+                Zone::open(Arc::clone(path)).with_context(|| format!("cache zone \"{}\"", path.name))?;
             site.zones.insert(path.name.clone(), Arc::new(zone));
         }
         for upstream in &http.upstreams {

@@ -1,7 +1,7 @@
 //! Connections: accepting them, and moving bytes over them.
 
-pub mod file;
 pub mod drain;
+pub mod file;
 pub mod stream;
 mod tcp_info;
 pub mod timer;

@@ -149,8 +149,10 @@ impl Stream {
             Self::Tcp(stream) => stream.peek(&mut byte).await?,
             Self::Unix(_) => {
                 let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-                self.io(Interest::READABLE, || Ok(nix::sys::socket::recv(self.as_fd().as_raw_fd(), &mut byte, flags)?))
-                    .await?
+                self.io(Interest::READABLE, || {
+                    Ok(nix::sys::socket::recv(self.as_fd().as_raw_fd(), &mut byte, flags)?)
+                })
+                .await?
             }
         };
         Ok(if count == 0 { PeerSide::Closed } else { PeerSide::Sending })

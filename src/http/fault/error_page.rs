@@ -18,7 +18,6 @@ use crate::{
 };
 
 /// Where an error leads.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart as soon as it is made")]
 pub enum PageAction {
     /// An internal redirect.
     Redirect {

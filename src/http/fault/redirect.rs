@@ -19,11 +19,11 @@ pub fn returned(exchange: &mut Exchange, rule: &Return) -> Ending {
     };
     if is_redirect(rule.status) {
         exchange.error_status = exchange.error_status.map(|_| rule.status);
-        return Ending::Answer(to(exchange, rule.status, &text));
+        return Ending::Answer(Box::new(to(exchange, rule.status, &text)));
     }
     let mut response = Response::new(rule.status).with_memory(Bytes::new(), text);
     response.content_type = files::content_type(exchange);
-    Ending::Answer(response)
+    Ending::Answer(Box::new(response))
 }
 
 /// Redirects to the path in force with a slash at its end.

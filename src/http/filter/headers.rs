@@ -13,27 +13,26 @@ use super::{conditional::seconds, expires, remove_field, set_field};
 use crate::http::{Exchange, Response, response::LastModified};
 
 /// Adds the fields that the location in force asks for.
-pub(super) fn add(exchange: &Exchange, mut response: Response, now: SystemTime) -> Response {
+pub(super) fn add(exchange: &Exchange, response: &mut Response, now: SystemTime) {
     let conf = &exchange.location.headers;
     if conf.add_header.is_empty() && *conf.expires == Expires::Off {
-        return response;
+        return;
     }
     let fitting = is_fitting(response.status);
     if fitting {
         let rule = match &*conf.expires {
             Expires::Variable(template) => {
-                let text = template.expand(&Answered { exchange, response: &response });
+                let text = template.expand(&Answered { exchange, response });
                 Cow::Owned(read_rule(&text))
             }
             rule => Cow::Borrowed(rule),
         };
-        expire(&mut response, &rule, now);
+        expire(response, &rule, now);
     }
     for rule in conf.add_header.iter().filter(|rule| fitting || rule.always) {
-        let value = rule.value.expand(&Answered { exchange, response: &response });
-        add_one(&mut response, &rule.name, &value);
+        let value = rule.value.expand(&Answered { exchange, response });
+        add_one(response, &rule.name, &value);
     }
-    response
 }
 
 /// Reads what variables made of `expires`; what the directive would refuse adds nothing.

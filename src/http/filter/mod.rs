@@ -16,30 +16,35 @@ use super::{Exchange, Fault, Response, fault, response::LastModified};
 use crate::clock;
 
 /// Takes an answer through all filters.
-pub fn apply(exchange: &Exchange, response: Response) -> Response {
+pub fn apply(exchange: &Exchange, response: &mut Response) {
     let now = clock::now();
     let core = &exchange.location.core;
-    let response = match conditional::judge(&exchange.head.fields, *core.if_modified_since, &response) {
-        Verdict::Sent => response,
-        Verdict::NotModified => conditional::not_modified(response),
-        Verdict::Failed => fault::plain(412, exchange),
-    };
-    let mut response = headers::add(exchange, response, now);
+    match conditional::judge(&exchange.head.fields, *core.if_modified_since, response) {
+        Verdict::Sent => {}
+        Verdict::NotModified => *response = conditional::not_modified(taken(response)),
+        Verdict::Failed => *response = fault::plain(412, exchange),
+    }
+    headers::add(exchange, response, now);
     // As nginx: of our own answers only these tell when the content changed; an upstream's field is passed on.
     let tells_change = matches!(response.status, 200 | 206 | 304);
     response.last_modified.take_if(|modified| !tells_change && matches!(modified, LastModified::Ours(_)));
-    let mut response = match range::select(&exchange.head, *core.max_ranges, &response) {
-        Wanted::Everything => response,
+    match range::select(&exchange.head, *core.max_ranges, response) {
+        Wanted::Everything => {}
         Wanted::Whole => range::offer(response),
-        Wanted::Parts(parts) => range::cut(response, &parts),
+        Wanted::Parts(parts) => *response = range::cut(taken(response), &parts),
         // As nginx: the page of a 416 keeps the fields that it had as a 200, and gets those of a 416 too.
         Wanted::Unsatisfiable => {
-            let page = Response { fields: range::kept_fields(response), ..fault::plain(416, exchange) };
-            headers::add(exchange, page, now)
+            let fields = range::kept_fields(taken(response));
+            *response = Response { fields, ..fault::plain(416, exchange) };
+            headers::add(exchange, response, now);
         }
-    };
-    trailers::make_room(exchange, &mut response);
-    response
+    }
+    trailers::make_room(exchange, response);
+}
+
+/// Takes an answer out of its place, for a filter that makes another of it.
+fn taken(response: &mut Response) -> Response {
+    std::mem::replace(response, Response::new(response.status))
 }
 
 /// Says with which status a request refuses its answer, where the configuration has a page for that status.

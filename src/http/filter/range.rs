@@ -53,12 +53,11 @@ pub(super) fn select(head: &RequestHead, max_ranges: Option<u64>, response: &Res
 }
 
 /// Offers ranges of an answer.
-pub(super) fn offer(mut response: Response) -> Response {
+pub(super) fn offer(response: &mut Response) {
     if response.field("Accept-Ranges") != Some(b"bytes") {
-        remove_field(&mut response, "Accept-Ranges");
+        remove_field(response, "Accept-Ranges");
         response.fields.push(b"Accept-Ranges", b"bytes");
     }
-    response
 }
 
 /// Cuts an answer to the parts that [`select`] found.

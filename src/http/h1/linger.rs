@@ -8,7 +8,10 @@ use config::{CoreConf, LingeringClose};
 
 use super::Next;
 use crate::{
-    http::{Exchange, client::{Client, READ_BYTES}},
+    http::{
+        Exchange,
+        client::{Client, READ_BYTES},
+    },
     net::Timer,
 };
 

@@ -14,12 +14,7 @@ use config::LocationConf;
 use http1::{RequestHead, RequestParser};
 
 use self::receive::Received;
-use super::{
-    Exchange, access_log,
-    client::Client,
-    phases,
-    site::EventLoop,
-};
+use super::{Exchange, access_log, client::Client, phases, site::EventLoop};
 use crate::net::{Stream, Timer};
 
 /// One client connection and what is reused from request to request.

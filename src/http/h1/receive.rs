@@ -99,14 +99,14 @@ impl Connection {
     }
 
     /// Makes an exchange of a head: server block, URI, framing. What is wrong with it comes beside.
-    pub(super) fn begin(&mut self, received: Received) -> (Exchange, Option<Fault>) {
+    pub(super) fn begin(&mut self, received: Received) -> (Box<Exchange>, Option<Fault>) {
         let Received { head, head_bytes, fault, started } = received;
         let client = Rc::clone(&self.client);
         client.requests.set(client.requests.get() + 1);
         let event_loop = Rc::clone(&self.event_loop);
         let server = Arc::clone(&event_loop.site.http().listeners[client.listener].default_server);
         let location = Arc::clone(&server.defaults);
-        let mut exchange = Exchange {
+        let mut exchange = Box::new(Exchange {
             event_loop,
             client,
             method: head.method,
@@ -131,7 +131,7 @@ impl Connection {
             sent: Sent::default(),
             upstream: UpstreamFacts::default(),
             request_id: OnceCell::new(),
-        };
+        });
         let fault = fault.or_else(|| understand(&mut exchange).err());
         (exchange, fault)
     }
@@ -174,7 +174,11 @@ fn understand(exchange: &mut Exchange) -> Result<(), Fault> {
     parse_uri(exchange)?;
     let framing = http1::check_request(&exchange.head).map_err(|error| refused(&error))?;
     let expects = exchange.head.version >= Version::V1_1
-        && exchange.head.fields.get("Expect").is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
+        && exchange
+            .head
+            .fields
+            .get("Expect")
+            .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
     let expectation = if expects { Expectation::Continue } else { Expectation::None };
     exchange.body = RequestBody::new(framing, expectation);
     if exchange.method == Method::Trace {
@@ -197,8 +201,7 @@ fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
 }
 
 fn parse_uri(exchange: &mut Exchange) -> Result<(), Fault> {
-    let merge =
-        if *exchange.server.core.merge_slashes { MergeSlashes::Merged } else { MergeSlashes::Kept };
+    let merge = if *exchange.server.core.merge_slashes { MergeSlashes::Merged } else { MergeSlashes::Kept };
     let parsed = uri::normalize(exchange.head.path_and_query(), merge)
         .map_err(|error| refusal(400, format!("{error} while reading client request line")))?;
     exchange.uri = parsed.path.into_owned();

@@ -46,7 +46,7 @@ impl From<io::Error> for Broken {
 
 impl Connection {
     /// Sends an answer and says how the connection goes on.
-    pub(super) async fn send(&mut self, exchange: &mut Exchange, mut response: Response) -> Next {
+    pub(super) async fn send(&mut self, exchange: &mut Exchange, mut response: Box<Response>) -> Next {
         let body = std::mem::replace(&mut response.body, Body::Empty);
         let framing = head::frame(exchange, &mut response, &body);
         self.send_timeout = *exchange.location.core.send_timeout;
@@ -58,7 +58,9 @@ impl Connection {
             head::remember_fields(exchange, &response, framing);
         }
         let sent = match framing {
-            BodyFraming::None if !matches!(body, Body::Tunnel(_)) => self.flush_out().await.map_err(Broken::from),
+            BodyFraming::None if !matches!(body, Body::Tunnel(_)) => {
+                self.flush_out().await.map_err(Broken::from)
+            }
             _ => self.send_body(exchange, body, framing).await,
         };
         exchange.sent.bytes = exchange.sent.head_bytes + exchange.sent.body_bytes;
@@ -74,7 +76,9 @@ impl Connection {
     fn broken(&self, exchange: &mut Exchange, broken: Broken) -> Next {
         match broken {
             Broken::Client(error) => {
-                if error.kind() == io::ErrorKind::TimedOut && *exchange.location.core.reset_timedout_connection {
+                if error.kind() == io::ErrorKind::TimedOut
+                    && *exchange.location.core.reset_timedout_connection
+                {
                     // The socket goes away either way.
                     let _ = self.client.stream.reset_on_close();
                 }
@@ -85,7 +89,12 @@ impl Connection {
         Next::Drop
     }
 
-    async fn send_body(&mut self, exchange: &mut Exchange, body: Body, framing: BodyFraming) -> Result<(), Broken> {
+    async fn send_body(
+        &mut self,
+        exchange: &mut Exchange,
+        body: Body,
+        framing: BodyFraming,
+    ) -> Result<(), Broken> {
         match body {
             Body::Empty => {}
             Body::Memory(bytes) => self.send_piece(exchange, Piece::Memory(bytes), framing).await?,
@@ -153,13 +162,21 @@ impl Connection {
         Ok(())
     }
 
-    async fn send_piece(&mut self, exchange: &mut Exchange, piece: Piece, framing: BodyFraming) -> Result<(), Broken> {
+    async fn send_piece(
+        &mut self,
+        exchange: &mut Exchange,
+        piece: Piece,
+        framing: BodyFraming,
+    ) -> Result<(), Broken> {
         let len = piece.len();
         if len == 0 {
             return Ok(());
         }
         if framing == BodyFraming::Chunked {
-            http1::write_chunk_size(&mut self.out, usize::try_from(len).expect("a piece fits in memory or a file"));
+            http1::write_chunk_size(
+                &mut self.out,
+                usize::try_from(len).expect("a piece fits in memory or a file"),
+            );
         }
         match piece {
             Piece::Memory(bytes) => self.send_memory(exchange, bytes).await?,

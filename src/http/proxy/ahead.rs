@@ -148,7 +148,8 @@ impl ReadAhead {
                     kind: Kind::System,
                     during: "reading upstream",
                     retry: Retry::Never,
-                    detail: format!("temporary file in \"{}\": {error}", self.file_directory.display()).into(),
+                    detail: format!("temporary file in \"{}\": {error}", self.file_directory.display())
+                        .into(),
                 }));
             }
         }

@@ -75,7 +75,8 @@ pub(super) async fn serve(
     }
     let key = Key::new(request::cache_key(exchange, pass));
     let digest = key.digest;
-    let mut dealing = Dealing { pass, group, zone, key, digest, waited_since: clock::moment(), pause: LOOKS_AGAIN_AFTER };
+    let mut dealing =
+        Dealing { pass, group, zone, key, digest, waited_since: clock::moment(), pause: LOOKS_AGAIN_AFTER };
     if any_true(exchange, &exchange.location.cache.bypass) {
         return dealing.bypass(exchange).await;
     }
@@ -125,7 +126,9 @@ impl Dealing<'_> {
                 }
                 Step::End(self.hit(exchange, &entry, CacheStatus::Stale))
             }
-            Turn::Mine(ticket) => Step::End(self.ask(exchange, ticket, Some(stale), CacheStatus::Expired).await),
+            Turn::Mine(ticket) => {
+                Step::End(self.ask(exchange, ticket, Some(stale), CacheStatus::Expired).await)
+            }
             Turn::Theirs(_) | Turn::Elsewhere if may_serve => {
                 Step::End(self.hit(exchange, &entry, CacheStatus::Updating))
             }
@@ -137,7 +140,6 @@ impl Dealing<'_> {
     }
 
     /// Asks for what is not there, or waits for another who does.
-
     async fn absent(&mut self, exchange: &mut Exchange) -> Step {
         let min_uses = *exchange.location.cache.min_uses;
         if min_uses > 1 && u64::from(self.zone.store.count_use(&self.digest, clock::now())) < min_uses {
@@ -177,7 +179,7 @@ impl Dealing<'_> {
     fn hit(&self, exchange: &mut Exchange, entry: &Arc<Entry>, status: CacheStatus) -> Ending {
         exchange.upstream.cache_status = Some(status);
         self.zone.touch(&self.digest, entry);
-        Ending::Answer(stored::answer(exchange, entry))
+        Ending::Answer(Box::new(stored::answer(exchange, entry)))
     }
 
     /// Waits for what another request is fetching, and reads it while it arrives.
@@ -300,8 +302,8 @@ async fn settle(exchange: &Exchange, fill: &Fill) -> Step {
 fn follow(exchange: &mut Exchange, reader: FillReader) -> Ending {
     let mut response = stored::answer(exchange, &reader.incomplete().entry);
     response.content_length = reader.incomplete().length;
-    response.body = Body::Stream { source: Source::Fill(reader), window: None };
-    Ending::Answer(response)
+    response.body = Body::Stream { source: Source::Fill(Box::new(reader)), window: None };
+    Ending::Answer(Box::new(response))
 }
 
 /// Whether one of the texts is neither empty nor `0`.

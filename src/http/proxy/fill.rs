@@ -106,7 +106,12 @@ impl Fill {
             last_try: None,
             readers: Vec::new(),
         };
-        Arc::new(Self { begun: clock::moment(), state: Mutex::new(state), changed: Notify::new(), moved: Notify::new() })
+        Arc::new(Self {
+            begun: clock::moment(),
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            moved: Notify::new(),
+        })
     }
 
     /// Waits until the fill is more than a question. Cancel safe.
@@ -285,7 +290,7 @@ impl State {
     }
 
     /// Returns the newest chunk's part from `position` on, where it is in memory.
-    fn from_tail(&self, position: u64) -> Option<Bytes> {
+    fn tail_from(&self, position: u64) -> Option<Bytes> {
         let mut start = self.tail_start;
         for chunk in &self.tail {
             let end = start + chunk.len() as u64;
@@ -391,7 +396,7 @@ impl FillReader {
                 End::Broken(fault) => Err(fault.clone()),
             });
         }
-        let piece = match state.from_tail(self.position) {
+        let piece = match state.tail_from(self.position) {
             Some(bytes) => Piece::Memory(bytes),
             None => {
                 let (file, body_start) =

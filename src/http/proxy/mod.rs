@@ -147,11 +147,11 @@ fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
         None => {
             let buffers = buffering.unwrap_or(*exchange.location.proxy.buffering);
             let source = match buffers {
-                true => Source::Ahead(ReadAhead::new(body, &exchange.location.proxy)),
+                true => Source::Ahead(Box::new(ReadAhead::new(body, &exchange.location.proxy))),
                 false => Source::Upstream(Box::new(body)),
             };
             Body::Stream { source, window: None }
         }
     };
-    Ending::Answer(response)
+    Ending::Answer(Box::new(response))
 }

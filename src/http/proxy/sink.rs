@@ -3,7 +3,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use cache::{Digest, FillPermit, Key, Meta, NoRoom, Room, StoreError, TempFile, format::{FormatError, Prefix}};
+use cache::{
+    Digest, FillPermit, Key, Meta, NoRoom, Room, StoreError, TempFile,
+    format::{FormatError, Prefix},
+};
 use thiserror::Error;
 
 use super::{
@@ -62,7 +65,19 @@ pub(super) struct Destination {
 impl Sink {
     pub(super) fn new(destination: Destination, incomplete: Arc<Incomplete>, permit: FillPermit) -> Self {
         let Destination { zone, key, digest, meta, head, temp_dir } = destination;
-        Self { zone, key, digest, meta, head, temp_dir, incomplete, permit, room: None, temp: None, written: 0 }
+        Self {
+            zone,
+            key,
+            digest,
+            meta,
+            head,
+            temp_dir,
+            incomplete,
+            permit,
+            room: None,
+            temp: None,
+            written: 0,
+        }
     }
 
     /// Writes chunks, and returns up to which byte of the body the file can be read.
@@ -99,7 +114,13 @@ impl Sink {
         let body_start = u64::from(meta.body_start);
         let committed = zone.store.commit(permit, &digest, temp, room, clock::now())?;
         let body = body.map_or_else(
-            || StoredBody::File(FileSlice { file: Arc::clone(&committed.file), offset: body_start, len: written }),
+            || {
+                StoredBody::File(FileSlice {
+                    file: Arc::clone(&committed.file),
+                    offset: body_start,
+                    len: written,
+                })
+            },
             StoredBody::Memory,
         );
         let entry = Entry::committed(&incomplete.entry, meta, body, &committed);

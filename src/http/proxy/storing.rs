@@ -119,7 +119,12 @@ pub fn start(event_loop: &Rc<EventLoop>, order: Order, ticket: Ticket) -> onesho
     receiver
 }
 
-async fn carry_out(event_loop: Rc<EventLoop>, mut order: Order, ticket: Ticket, sender: oneshot::Sender<Answer>) {
+async fn carry_out(
+    event_loop: Rc<EventLoop>,
+    mut order: Order,
+    ticket: Ticket,
+    sender: oneshot::Sender<Answer>,
+) {
     let mut facts = UpstreamFacts::default();
     let outgoing = &mut order.outgoing;
     let fetched =
@@ -216,7 +221,8 @@ async fn refresh(order: &Order, ticket: &Ticket, entry: Arc<Entry>, incoming: &I
     let (fields, head) = (&incoming.head.fields, &entry.head);
     let ignored = &location.proxy.ignore_headers;
     let now = clock::now();
-    let Some(terms) = policy::renew(fields, &head.fields, head.status, ignored, &location.cache.valid, now) else {
+    let Some(terms) = policy::renew(fields, &head.fields, head.status, ignored, &location.cache.valid, now)
+    else {
         return entry;
     };
     let mut meta = entry.meta.clone();
@@ -282,7 +288,8 @@ fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Me
     let incomplete = Arc::new(Incomplete { entry, length: body.length(), file: OnceLock::new() });
     ticket.publish(Arc::clone(&incomplete));
     // Joined before the disk is asked: it may fail sooner than the one who asked is told.
-    let reader = FillReader::join(Arc::clone(ticket.fill()), ReadBy::Initiator).expect("it was published just now");
+    let reader =
+        FillReader::join(Arc::clone(ticket.fill()), ReadBy::Initiator).expect("it was published just now");
     let destination = Destination {
         zone: order.zone,
         key: order.key,

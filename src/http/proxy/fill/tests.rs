@@ -50,7 +50,8 @@ async fn read_all(reader: &mut FillReader) -> Result<Vec<u8>, Fault> {
             Piece::Memory(bytes) => all.extend_from_slice(&bytes),
             Piece::File(slice) => {
                 let mut part = vec![0; usize::try_from(slice.len).expect("short")];
-                std::os::unix::fs::FileExt::read_exact_at(&*slice.file, &mut part, slice.offset).expect("in the file");
+                std::os::unix::fs::FileExt::read_exact_at(&*slice.file, &mut part, slice.offset)
+                    .expect("in the file");
                 all.extend_from_slice(&part);
             }
         }
@@ -104,7 +105,8 @@ fn readers_get_everything_from_memory_and_file() {
         let ticket = ticket(&table, HOUR).expect("nobody else is at it");
         let incomplete = incomplete();
         ticket.publish(Arc::clone(&incomplete));
-        let mut early = FillReader::join(Arc::clone(ticket.fill()), ReadBy::Initiator).expect("it is being stored");
+        let mut early =
+            FillReader::join(Arc::clone(ticket.fill()), ReadBy::Initiator).expect("it is being stored");
         ticket.append(Bytes::from_static(b"one "));
         ticket.append(Bytes::from_static(b"two "));
         let Ok(Some(Piece::Memory(first))) = early.next().await else { panic!("it is in memory") };
@@ -117,7 +119,8 @@ fn readers_get_everything_from_memory_and_file() {
         ticket.append(Bytes::from_static(b"three"));
         ticket.complete(None);
 
-        let mut late = FillReader::join(Arc::clone(ticket.fill()), ReadBy::Follower).expect("it is being stored");
+        let mut late =
+            FillReader::join(Arc::clone(ticket.fill()), ReadBy::Follower).expect("it is being stored");
         assert_eq!(read_all(&mut early).await.expect("whole"), b"two three");
         assert_eq!(read_all(&mut late).await.expect("whole"), b"one two three");
         drop(ticket);
@@ -132,7 +135,8 @@ fn a_body_that_breaks_is_never_taken_for_whole() {
         let ticket = ticket(&table, HOUR).expect("nobody else is at it");
         let incomplete = incomplete();
         ticket.publish(Arc::clone(&incomplete));
-        let mut reader = FillReader::join(Arc::clone(ticket.fill()), ReadBy::Follower).expect("it is being stored");
+        let mut reader =
+            FillReader::join(Arc::clone(ticket.fill()), ReadBy::Follower).expect("it is being stored");
         ticket.append(Bytes::from_static(b"half"));
         drop(ticket);
         assert!(read_all(&mut reader).await.is_err());
@@ -147,7 +151,8 @@ fn what_the_slowest_reader_has_not_read_is_kept() {
         let incomplete = incomplete();
         ticket.publish(Arc::clone(&incomplete));
         assert_eq!(ticket.unread(), None, "nobody reads");
-        let mut fast = FillReader::join(Arc::clone(ticket.fill()), ReadBy::Initiator).expect("it is being stored");
+        let mut fast =
+            FillReader::join(Arc::clone(ticket.fill()), ReadBy::Initiator).expect("it is being stored");
         let slow = FillReader::join(Arc::clone(ticket.fill()), ReadBy::Follower).expect("it is being stored");
         ticket.append(Bytes::from_static(b"12345"));
         assert!(fast.next().await.is_ok());
