@@ -129,6 +129,7 @@ impl Dealing<'_> {
             Turn::Mine(ticket) => {
                 Step::End(self.ask(exchange, ticket, Some(stale), CacheStatus::Expired).await)
             }
+            Turn::Theirs(fill) if fill.has_ended() => settle(exchange, &fill).await,
             Turn::Theirs(_) | Turn::Elsewhere if may_serve => {
                 Step::End(self.hit(exchange, &entry, CacheStatus::Updating))
             }
