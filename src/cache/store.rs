@@ -162,8 +162,10 @@ impl Zone {
     ///
     /// What this process has just stored keeps its lease until its row is written; it need not wait for itself.
     pub fn lease(&self, digest: &Digest, age: Duration, now: SystemTime) -> Lease {
+        // Asked first: once the row is written, the lease is given up before the row counts as no longer on its way.
+        let is_ours = self.pending.contains(digest);
         match lease::take(&self.shared, digest, age, now) {
-            Lease::Held { .. } if self.pending.contains(digest) => {
+            Lease::Held { .. } if is_ours => {
                 Lease::Granted(FillPermit::without_lease(&self.shared, digest))
             }
             answer => answer,

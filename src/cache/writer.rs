@@ -163,12 +163,14 @@ impl Writer {
             self.report("could not write the index", error);
             after.doomed.extend(changes.iter().filter_map(inserted));
         }
-        for digest in changes.iter().filter_map(inserted) {
+        let settled: Vec<Digest> = changes.iter().filter_map(inserted).collect();
+        // Rooms and permits end here, when the rows that stand for them are visible; a lease that is still held
+        // without a row on its way is then another's.
+        drop(changes);
+        for digest in settled {
             self.pending.committed(&digest);
         }
         self.finish(after);
-        // Rooms and permits end here, when the rows that stand for them are visible.
-        drop(changes);
     }
 
     fn commit_rows(&self, changes: &[Change], after: &mut Aftermath) -> heed::Result<()> {
