@@ -169,7 +169,7 @@ settings! {
         /// Where bodies are put that do not fit in memory.
         client_body_temp_path: TempPath = TempPath { path: PathBuf::from("client_body_temp"), levels: Vec::new() },
             "client_body_temp_path" in HSL, once(TEMP_PATH), "client_body_temp";
-        /// Puts bodies into files.
+        /// Puts bodies into files; a warning tells that it has no effect.
         client_body_in_file_only: BodyInFile = BodyInFile::Off,
             "client_body_in_file_only" in HSL, once(BODY_IN_FILE), "off";
         /// How long a client may take nothing.
@@ -183,7 +183,7 @@ settings! {
         keepalive_requests: u64 = 1000, "keepalive_requests" in HSL, once(NUMBER), "1000";
         /// Longest life of a connection.
         keepalive_time: Duration = Duration::from_secs(3600), "keepalive_time" in HSL, once(TIME), "1h";
-        /// Browsers whose connections are not kept.
+        /// Browsers whose connections are not kept; a warning tells that it has no effect.
         keepalive_disable: KeepaliveDisable = KeepaliveDisable { msie6: true, safari: false, none: false },
             "keepalive_disable" in HSL, joined(KEEPALIVE_DISABLE), "msie6";
         /// Reads what a client still sends before closing.
@@ -201,11 +201,11 @@ settings! {
         reset_timedout_connection: bool = false, "reset_timedout_connection" in HSL, once(FLAG), "off";
         /// Sends small packets at once.
         tcp_nodelay: bool = true, "tcp_nodelay" in HSL, once(FLAG), "on";
-        /// Sends full packets where files are sent.
+        /// Sends a head together with the file behind it, which happens anyway.
         tcp_nopush: bool = false, "tcp_nopush" in HSL, once(FLAG), "off";
         /// Lets the kernel send files.
         sendfile: bool = false, "sendfile" in HSL, once(FLAG), "off";
-        /// Bytes of a file sent at a time.
+        /// Bytes of a file sent at a time; a warning tells that it has no effect.
         sendfile_max_chunk: u64 = 2 << 20, "sendfile_max_chunk" in HSL, once(SIZE), "2m";
         /// What is shown for errors.
         error_page: Vec<ErrorPage> = Vec::new(), "error_page" in HSL, each(ERROR_PAGE);
@@ -226,7 +226,7 @@ settings! {
         port_in_redirect: bool = true, "port_in_redirect" in HSL, once(FLAG), "on";
         /// Logs files that are not there.
         log_not_found: bool = true, "log_not_found" in HSL, once(FLAG), "on";
-        /// Logs subrequests.
+        /// Logs subrequests; a warning tells that it has no effect.
         log_subrequest: bool = false, "log_subrequest" in HSL, once(FLAG), "off";
     }
 }

@@ -110,7 +110,7 @@ const OPEN_FILE_CACHE: Reader<Words> =
     });
 
 /// Directives whose wish is not met, with the value that wishes for nothing, and why.
-const WITHOUT_EFFECT: [(&str, &str, &str); 12] = [
+const WITHOUT_EFFECT: [(&str, &str, &str); 20] = [
     ("use", "epoll", "events always come from epoll"),
     (
         "open_file_cache",
@@ -127,6 +127,14 @@ const WITHOUT_EFFECT: [(&str, &str, &str); 12] = [
     ("msie_padding", "off", "error pages are alike for all browsers"),
     ("msie_refresh", "off", "redirects are alike for all browsers"),
     ("timer_resolution", "", "times are always exact"),
+    ("multi_accept", "on", "an event loop always accepts all connections that wait"),
+    ("keepalive_disable", "none", "connections are kept alike for all browsers"),
+    ("client_body_in_file_only", "off", "bodies are in memory, or in files without a name"),
+    ("log_subrequest", "off", "there are no subrequests"),
+    ("sendfile_max_chunk", "2m", "2m of a file are sent at a time"),
+    ("proxy_busy_buffers_size", "8k", "proxy_buffers alone limit what waits for a client"),
+    ("proxy_temp_file_write_size", "8k", "what waits for a temporary file is written at once"),
+    ("proxy_cache_max_range_offset", "", "ranges are always cut out of whole answers"),
 ];
 
 /// Warns of a directive that has no effect.
