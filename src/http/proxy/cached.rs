@@ -150,6 +150,10 @@ impl Dealing<'_> {
         match self.zone.turn(&self.digest, *conf.cache.lock_age) {
             Turn::Mine(ticket) => Step::End(self.ask(exchange, ticket, None, CacheStatus::Miss).await),
             theirs if *conf.cache.lock => self.wait(exchange, theirs, CacheStatus::Miss).await,
+            // Nobody has to wait for an answer that is arriving already.
+            Turn::Theirs(fill) if !fill.is_asking() => {
+                self.wait(exchange, Turn::Theirs(fill), CacheStatus::Miss).await
+            }
             Turn::Theirs(_) | Turn::Elsewhere => Step::End(self.uncached(exchange, CacheStatus::Miss).await),
         }
     }
