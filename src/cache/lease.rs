@@ -47,6 +47,15 @@ impl FillPermit {
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
+
+    /// Lets the next fill of the key begin: all of this one's answer is there, and only its file is still to be written.
+    pub fn give_up_lease(&mut self) {
+        if let Some((place, bits)) = self.held.take() {
+            // It may have lapsed and belong to another by now: then it is not ours to give up.
+            let _ =
+                self.shared.leases()[place].compare_exchange(bits, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+    }
 }
 
 impl std::fmt::Debug for FillPermit {
@@ -57,11 +66,7 @@ impl std::fmt::Debug for FillPermit {
 
 impl Drop for FillPermit {
     fn drop(&mut self) {
-        if let Some((place, bits)) = self.held {
-            // It may have lapsed and belong to another by now: then it is not ours to give up.
-            let _ =
-                self.shared.leases()[place].compare_exchange(bits, 0, Ordering::AcqRel, Ordering::Relaxed);
-        }
+        self.give_up_lease();
     }
 }
 

@@ -42,6 +42,8 @@ struct Dealing<'a> {
     waited_since: Moment,
     /// How long to wait for another process before looking again.
     pause: Duration,
+    /// Whether an absent entry was looked for again at our turn.
+    looked_twice: bool,
 }
 
 /// First and longest pause between two looks at what another process fills.
@@ -75,8 +77,16 @@ pub(super) async fn serve(
     }
     let key = Key::new(request::cache_key(exchange, pass));
     let digest = key.digest;
-    let mut dealing =
-        Dealing { pass, group, zone, key, digest, waited_since: clock::moment(), pause: LOOKS_AGAIN_AFTER };
+    let mut dealing = Dealing {
+        pass,
+        group,
+        zone,
+        key,
+        digest,
+        waited_since: clock::moment(),
+        pause: LOOKS_AGAIN_AFTER,
+        looked_twice: false,
+    };
     if any_true(exchange, &exchange.location.cache.bypass) {
         return dealing.bypass(exchange).await;
     }
@@ -148,6 +158,12 @@ impl Dealing<'_> {
         }
         let conf = Arc::clone(&exchange.location);
         match self.zone.turn(&self.digest, *conf.cache.lock_age) {
+            // Another may have filled it between our look and our turn.
+            Turn::Mine(_)
+                if !std::mem::replace(&mut self.looked_twice, true) && self.zone.knows(&self.digest) =>
+            {
+                Step::LookAgain
+            }
             Turn::Mine(ticket) => Step::End(self.ask(exchange, ticket, None, CacheStatus::Miss).await),
             theirs if *conf.cache.lock => self.wait(exchange, theirs, CacheStatus::Miss).await,
             // Nobody has to wait for an answer that is arriving already.

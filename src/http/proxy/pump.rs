@@ -164,7 +164,7 @@ impl Pump {
         }
     }
 
-    async fn store(mut self, sink: Box<Sink>, facts: UpstreamFacts) {
+    async fn store(mut self, mut sink: Box<Sink>, facts: UpstreamFacts) {
         let chunks = std::mem::take(&mut self.pending);
         match sink.show(&chunks) {
             Some(shown) => {

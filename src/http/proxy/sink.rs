@@ -12,7 +12,7 @@ use tokio::task::JoinError;
 
 use super::{
     fill::Incomplete,
-    zone::{Entry, StoredBody, Zone},
+    zone::{Entry, StoredBody, StoredFile, Zone},
 };
 use crate::{clock, http::response::FileSlice};
 
@@ -119,7 +119,7 @@ impl Sink {
     }
 
     /// Lets everyone find a small body that is whole, before there is a file of it.
-    pub(super) fn show(&self, chunks: &[Bytes]) -> Option<Shown> {
+    pub(super) fn show(&mut self, chunks: &[Bytes]) -> Option<Shown> {
         let len: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         if self.temp.is_some() || len > MEMORY_BYTES {
             return None;
@@ -128,6 +128,7 @@ impl Sink {
         let body = StoredBody::Memory(Bytes::from(chunks.concat()));
         let entry = Arc::new(Entry::shown(&self.incomplete.entry, self.meta.clone(), body));
         self.zone.replace(self.digest, Arc::clone(&entry));
+        self.permit.give_up_lease();
         Some(Shown { entry, zone: Arc::clone(&self.zone), digest: self.digest })
     }
 
@@ -142,20 +143,23 @@ impl Sink {
         };
         let Self { zone, digest, meta, incomplete, permit, room, temp, written, .. } = self;
         let (temp, room) = (temp.expect("it was written"), room.expect("it was reserved"));
+        let starts = (meta.header_start, meta.body_start);
         let body_start = u64::from(meta.body_start);
         let committed = zone.store.commit(permit, &digest, temp, room, clock::now())?;
-        let body = body.map_or_else(
-            || {
-                StoredBody::File(FileSlice {
-                    file: Arc::clone(&committed.file),
-                    offset: body_start,
-                    len: written,
-                })
-            },
-            StoredBody::Memory,
-        );
-        let entry = Arc::new(Entry::committed(&incomplete.entry, meta, body, &committed));
-        zone.settle(digest, shown, entry);
+        if let Some(shown) = shown {
+            shown.has_file(StoredFile { identity: committed.identity, starts });
+            return Ok(());
+        }
+        let in_file = || {
+            StoredBody::File(FileSlice {
+                file: Arc::clone(&committed.file),
+                offset: body_start,
+                len: written,
+            })
+        };
+        let body = body.map_or_else(in_file, StoredBody::Memory);
+        let entry = Entry::committed(&incomplete.entry, meta, body, &committed);
+        zone.replace(digest, Arc::new(entry));
         Ok(())
     }
 

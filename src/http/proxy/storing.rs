@@ -24,7 +24,7 @@ use super::{
     request::Outgoing,
     sink::{Destination, Sink},
     transport::{self, Incoming},
-    zone::{Entry, Zone},
+    zone::{Entry, StoredFile, Zone},
 };
 use crate::{
     clock,
@@ -224,16 +224,22 @@ async fn refresh(order: &Order, ticket: &Ticket, entry: Arc<Entry>, incoming: &I
     let mut meta = entry.meta.clone();
     meta.set_terms(&terms);
     meta.date = now;
-    let (zone, key, digest) = (Arc::clone(&order.zone), order.key.clone(), *ticket.digest());
-    let Some(identity) = entry.identity() else { return entry };
-    let written = meta.clone();
+    let digest = *ticket.digest();
+    let Some(file) = entry.file() else {
+        // Its file is still being written, with the old times: those in memory count.
+        let entry = Arc::new(entry.renewed(meta, None, 0));
+        order.zone.replace(digest, Arc::clone(&entry));
+        return entry;
+    };
+    (meta.header_start, meta.body_start) = file.starts;
+    let (zone, key, written) = (Arc::clone(&order.zone), order.key.clone(), meta.clone());
     let work = move || {
-        zone.store.update_meta(&key, &Renewed { digest: &digest, identity: &identity, meta: &written })
+        zone.store.update_meta(&key, &Renewed { digest: &digest, identity: &file.identity, meta: &written })
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(Some(identity))) => {
             let generation = order.zone.store.generation(&digest);
-            let entry = Arc::new(entry.renewed(meta, identity, generation));
+            let entry = Arc::new(entry.renewed(meta, Some(StoredFile { identity, ..file }), generation));
             order.zone.replace(digest, Arc::clone(&entry));
             entry
         }

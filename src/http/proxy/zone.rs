@@ -50,14 +50,23 @@ pub struct Entry {
     pub body: StoredBody,
     /// The head for clients, by the location that it was made for.
     pub cooked: OnceLock<(usize, Cooked)>,
-    /// What tells its file from another under the same name; none while it has no file.
-    identity: Option<Identity>,
+    /// What is known of its file; nothing while that is still being written.
+    file: Arc<OnceLock<StoredFile>>,
     /// The store's generation when it was last found to be good.
     generation: AtomicU64,
     /// When its file was last looked at, in milliseconds of the monotonic clock.
     looked_ms: AtomicU64,
     /// When a use of it was last recorded; zero for never.
     touched_ms: AtomicU64,
+}
+
+/// What is known of an entry's file.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredFile {
+    /// What tells it from another under the same name.
+    pub identity: Identity,
+    /// Where its header lines and its body start.
+    pub starts: (u16, u16),
 }
 
 /// Where the body of an entry is.
@@ -131,7 +140,7 @@ impl Zone {
 
     /// Whether the store still has what the entry was made of.
     fn is_current(&self, digest: &Digest, entry: &Entry) -> bool {
-        let Some(identity) = &entry.identity else { return true };
+        let Some(StoredFile { identity, .. }) = entry.file.get() else { return true };
         let generation = self.store.generation(digest);
         let now_ms = monotonic_ms();
         let same = entry.generation.load(Ordering::Relaxed) == generation;
@@ -161,13 +170,9 @@ impl Zone {
         self.entries.insert(digest, entry);
     }
 
-    /// Puts a stored entry in its place, unless another has taken the one of what was shown of it.
-    pub fn settle(&self, digest: Digest, shown: Option<&Arc<Entry>>, entry: Arc<Entry>) {
-        let overtaken =
-            || self.entries.peek(&digest).zip(shown).is_some_and(|(now, shown)| !Arc::ptr_eq(&now, shown));
-        if !overtaken() {
-            self.entries.insert(digest, entry);
-        }
+    /// Whether an entry is in memory, good or not.
+    pub fn knows(&self, digest: &Digest) -> bool {
+        self.entries.peek(digest).is_some()
     }
 
     /// Forgets an entry, unless another has taken its place.
@@ -247,11 +252,14 @@ impl Entry {
             }),
         };
         Some(Self {
+            file: known(StoredFile {
+                identity: stored.identity,
+                starts: (stored.meta.header_start, stored.meta.body_start),
+            }),
             meta: stored.meta,
             head: Arc::new(head),
             body,
             cooked: OnceLock::new(),
-            identity: Some(stored.identity),
             generation: stored.generation.into(),
             looked_ms: monotonic_ms().into(),
             touched_ms: AtomicU64::new(0),
@@ -265,7 +273,7 @@ impl Entry {
             head,
             body: StoredBody::Arriving,
             cooked: OnceLock::new(),
-            identity: None,
+            file: Arc::default(),
             generation: AtomicU64::new(0),
             looked_ms: AtomicU64::new(0),
             touched_ms: AtomicU64::new(0),
@@ -279,40 +287,41 @@ impl Entry {
 
     /// Makes the entry of an answer that has just been stored.
     pub fn committed(arriving: &Self, meta: Meta, body: StoredBody, committed: &Committed) -> Self {
+        let starts = (meta.header_start, meta.body_start);
         Self {
-            meta,
-            head: Arc::clone(&arriving.head),
             body,
-            cooked: OnceLock::new(),
-            identity: Some(committed.identity),
+            file: known(StoredFile { identity: committed.identity, starts }),
             generation: committed.generation.into(),
             looked_ms: monotonic_ms().into(),
-            touched_ms: AtomicU64::new(0),
+            ..Self::arriving(meta, Arc::clone(&arriving.head))
         }
     }
 
-    /// Makes the same entry with other times, after a validation.
-    pub fn renewed(&self, meta: Meta, identity: Identity, generation: u64) -> Self {
+    /// Makes the same entry with other times, after a validation; `file` where the file has them too.
+    pub fn renewed(&self, meta: Meta, file: Option<StoredFile>, generation: u64) -> Self {
         let body = match &self.body {
             StoredBody::Memory(bytes) => StoredBody::Memory(bytes.clone()),
             StoredBody::File(slice) => StoredBody::File(slice.clone()),
             StoredBody::Arriving => StoredBody::Arriving,
         };
         Self {
-            meta,
-            head: Arc::clone(&self.head),
             body,
-            cooked: OnceLock::new(),
-            identity: Some(identity),
+            file: file.map_or_else(|| Arc::clone(&self.file), known),
             generation: generation.into(),
             looked_ms: monotonic_ms().into(),
-            touched_ms: AtomicU64::new(0),
+            ..Self::arriving(meta, Arc::clone(&self.head))
         }
     }
 
-    /// Returns what its file is known by; none while it has no file.
-    pub fn identity(&self) -> Option<Identity> {
-        self.identity
+    /// Returns what is known of its file; nothing while that is still being written.
+    pub fn file(&self) -> Option<StoredFile> {
+        self.file.get().copied()
+    }
+
+    /// Notes that its file has been written.
+    pub fn has_file(&self, file: StoredFile) {
+        // Written once: an entry is shown once.
+        let _ = self.file.set(file);
     }
 
     /// Returns the body as it is sent.
@@ -332,6 +341,10 @@ impl Entry {
             StoredBody::Arriving => 0,
         }
     }
+}
+
+fn known(file: StoredFile) -> Arc<OnceLock<StoredFile>> {
+    Arc::new(OnceLock::from(file))
 }
 
 fn monotonic_ms() -> u64 {
