@@ -7,7 +7,7 @@
 use std::{borrow::Cow, io, io::Write, path::Path, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use config::CoreConf;
+use config::{BodyInFile, CoreConf};
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Framing};
 
 use super::{
@@ -215,7 +215,10 @@ impl RequestBody {
 
     async fn read_whole(&mut self, client: &Client, core: &CoreConf) -> Result<Collected, Fault> {
         let limits = BodyLimits::of(core);
-        let memory_bytes = usize::try_from(*core.client_body_buffer_size).unwrap_or(usize::MAX);
+        let memory_bytes = match *core.client_body_in_file_only {
+            BodyInFile::Off => usize::try_from(*core.client_body_buffer_size).unwrap_or(usize::MAX),
+            BodyInFile::Clean => 0,
+        };
         let mut memory = BytesMut::new();
         let mut spool: Option<Spool> = None;
         while let Some(bytes) = self.next(client, limits).await? {

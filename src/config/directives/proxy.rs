@@ -144,11 +144,11 @@ settings! {
         buffer_size: u64 = 4096, "proxy_buffer_size" in HSL, once(SIZE), "4k";
         /// Memory for the body of an answer.
         buffers: Buffers = Buffers { count: 8, size: 4096 }, "proxy_buffers" in HSL, once(BUFFERS), "8 4k";
-        /// How much of it may be on its way to the client.
+        /// How much of it may be on its way to the client; a warning tells that it has no effect.
         busy_buffers_size: u64 = 8192, "proxy_busy_buffers_size" in HSL, once(SIZE), "8k";
         /// Most bytes put into a temporary file; 0 uses none.
         max_temp_file_size: u64 = 1 << 30, "proxy_max_temp_file_size" in HSL, once(SIZE), "1024m";
-        /// Bytes written to it at a time.
+        /// Bytes written to it at a time; a warning tells that it has no effect.
         temp_file_write_size: u64 = 8192, "proxy_temp_file_write_size" in HSL, once(SIZE), "8k";
         /// Where temporary files are.
         temp_path: TempPath = TempPath { path: PathBuf::from("proxy_temp"), levels: Vec::new() },

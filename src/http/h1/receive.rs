@@ -148,14 +148,14 @@ fn head_rules(server: &ServerConf) -> HeadRules {
     HeadRules {
         invalid_names: if *core.ignore_invalid_headers { InvalidNames::Ignored } else { InvalidNames::Kept },
         underscores: if *core.underscores_in_headers { Underscores::Valid } else { Underscores::Invalid },
-        first_buffer_bytes: bytes(*core.client_header_buffer_size),
-        max_line_bytes: bytes(core.large_client_header_buffers.size),
+        first_buffer_bytes: limit(*core.client_header_buffer_size),
+        max_line_bytes: limit(core.large_client_header_buffers.size),
         max_large_buffers: core.large_client_header_buffers.count,
-        ..HeadRules::default()
-    }
+        max_fields: limit(*core.max_headers),
+            }
 }
 
-fn bytes(size: u64) -> usize {
+fn limit(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }
 

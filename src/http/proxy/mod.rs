@@ -7,6 +7,7 @@
 pub mod ahead;
 mod cached;
 pub mod fill;
+mod range_offset;
 pub mod request;
 pub mod response;
 mod sink;
