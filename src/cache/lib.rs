@@ -4,7 +4,7 @@
 //! an argument everywhere. The files are the truth; the index can be thrown away at any time.
 //!
 //! - [`Zone`] is one `proxy_cache_path`: find, begin, commit, remove, and what manager and loader need;
-//! - [`format`] is the layout of a file; [`policy`] decides what is stored and what may be served, without I/O.
+//! - [`mod@format`] is the layout of a file; [`policy`] decides what is stored and what may be served, without I/O.
 
 pub mod format;
 mod index;

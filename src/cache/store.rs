@@ -165,9 +165,7 @@ impl Zone {
         // Asked first: once the row is written, the lease is given up before the row counts as no longer on its way.
         let is_ours = self.pending.contains(digest);
         match lease::take(&self.shared, digest, age, now) {
-            Lease::Held { .. } if is_ours => {
-                Lease::Granted(FillPermit::without_lease(&self.shared, digest))
-            }
+            Lease::Held { .. } if is_ours => Lease::Granted(FillPermit::without_lease(&self.shared, digest)),
             answer => answer,
         }
     }

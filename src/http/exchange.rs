@@ -7,7 +7,7 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 
 use cache::policy::CacheStatus;
 use config::{Captures, LocationConf, ServerConf};
-use http1::{Fields, Method, RequestHead};
+use http1::{Fields, Method, RequestHead, ResponseHead};
 
 use super::{
     client::Client,
@@ -122,7 +122,7 @@ pub struct UpstreamFacts {
     /// What the cache did.
     pub cache_status: Option<CacheStatus>,
     /// Head of the last upstream answer, for `$upstream_http_*`; the stored one on a hit.
-    pub head: Option<Arc<Fields>>,
+    pub head: Option<Arc<ResponseHead>>,
     /// Trailers of the last upstream answer.
     pub trailers: Option<Arc<Fields>>,
 }

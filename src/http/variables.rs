@@ -183,7 +183,7 @@ impl Sink<'_> {
             U::ConnectTime => self.list(&facts.tries, ListItem::ConnectTime),
             U::Cookie(name) => self.some(upstream::set_cookie(facts, name)),
             U::HeaderTime => self.list(&facts.tries, ListItem::HeaderTime),
-            U::Http(name) => facts.head.as_ref().is_some_and(|head| self.fields(head, name)),
+            U::Http(name) => facts.head.as_ref().is_some_and(|head| self.fields(&head.fields, name)),
             U::ResponseLength => self.list(&facts.tries, ListItem::ResponseLength),
             U::ResponseTime => self.list(&facts.tries, ListItem::ResponseTime),
             U::Status => self.list(&facts.tries, ListItem::Status),

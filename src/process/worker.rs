@@ -218,10 +218,9 @@ mod tests {
 
     #[test]
     fn loops_keep_to_their_processors() {
-        let main = |affinity| {
-            let mut main = MainConf::default();
-            main.worker_cpu_affinity = config::Setting::written(affinity);
-            main
+        let main = |affinity| MainConf {
+            worker_cpu_affinity: config::Setting::written(affinity),
+            ..MainConf::default()
         };
         let mask = vec![false, true, false, true];
         let auto = main(Some(Affinity::Auto(Some(mask.clone()))));

@@ -4,13 +4,13 @@
 
 mod support;
 
-#[path = "../parity/mod.rs"]
-mod parity;
 mod caching;
 mod command_line;
 mod crashes;
 mod docs;
 mod examples;
+#[path = "../parity/mod.rs"]
+mod parity;
 mod processes;
 mod proxying;
 mod readme;

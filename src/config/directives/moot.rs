@@ -44,7 +44,7 @@ settings! {
         /// No lock file is needed.
         lock_file: Option<std::path::PathBuf> = None,
             "lock_file" in M, once(OPTIONAL_PATH), "logs/nginx.lock";
-        /// All connections that wait are accepted at once.
+        /// All connections that wait are accepted at once; a warning tells where that is not wanted.
         multi_accept: bool = false, "multi_accept" in E, once(FLAG), "off";
         /// A head leaves together with the beginning of its file, so that packets are full.
         tcp_nopush: bool = false, "tcp_nopush" in HSL, once(FLAG), "off";
@@ -116,7 +116,7 @@ const OPEN_FILE_CACHE: Reader<Words> =
     });
 
 /// Directives whose wish is not met, with the value that wishes for nothing, and why.
-const WITHOUT_EFFECT: [(&str, &str, &str); 15] = [
+const WITHOUT_EFFECT: [(&str, &str, &str); 16] = [
     ("use", "epoll", "events always come from epoll"),
     (
         "open_file_cache",
@@ -130,8 +130,9 @@ const WITHOUT_EFFECT: [(&str, &str, &str); 15] = [
     ("postpone_output", "0", "small pieces are sent together as long as more is ready, and not held back"),
     ("send_lowat", "0", "the kernel decides when a socket can be written"),
     ("client_body_in_single_buffer", "off", "a body in memory is in one piece anyway"),
-    ("proxy_busy_buffers_size", "", "what has arrived is sent as soon as the client takes it"),
-    ("proxy_temp_file_write_size", "", "what does not fit in memory is written piece by piece as it arrives"),
+    ("multi_accept", "on", "an event loop always accepts all connections that wait"),
+    ("proxy_busy_buffers_size", "8k", "what has arrived is sent as soon as the client takes it"),
+    ("proxy_temp_file_write_size", "8k", "what does not fit in memory is written piece by piece as it arrives"),
     ("log_subrequest", "off", "no request makes subrequests"),
     ("msie_padding", "off", "error pages are alike for all browsers"),
     ("msie_refresh", "off", "redirects are alike for all browsers"),

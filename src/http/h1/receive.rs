@@ -148,14 +148,14 @@ fn head_rules(server: &ServerConf) -> HeadRules {
     HeadRules {
         invalid_names: if *core.ignore_invalid_headers { InvalidNames::Ignored } else { InvalidNames::Kept },
         underscores: if *core.underscores_in_headers { Underscores::Valid } else { Underscores::Invalid },
-        first_buffer_bytes: limit(*core.client_header_buffer_size),
-        max_line_bytes: limit(core.large_client_header_buffers.size),
+        first_buffer_bytes: saturated(*core.client_header_buffer_size),
+        max_line_bytes: saturated(core.large_client_header_buffers.size),
         max_large_buffers: core.large_client_header_buffers.count,
-        max_fields: limit(*core.max_headers),
-            }
+        max_fields: saturated(*core.max_headers),
+    }
 }
 
-fn limit(size: u64) -> usize {
+fn saturated(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
 }
 

@@ -14,8 +14,8 @@ use config::{ProxyPass, Template};
 
 use super::{
     client_left, deliver,
-    fill::{Fill, FillReader, ReadBy, Release, Stage, Ticket},
-    pass_on, range_offset,
+    fill::{FillReader, ReadBy, Release, Stage, Ticket},
+    intercept, pass_on, range_offset,
     request::{self, Purpose},
     stored,
     storing::{self, Order, Outcome, Stale, Storing},
@@ -137,7 +137,6 @@ impl Dealing<'_> {
             Turn::Mine(ticket) => {
                 Step::End(self.ask(exchange, ticket, Some(stale), CacheStatus::Expired).await)
             }
-            Turn::Theirs(fill) if fill.has_ended() => settle(exchange, &fill).await,
             Turn::Theirs(_) | Turn::Elsewhere if may_serve => {
                 Step::End(self.hit(exchange, &entry, CacheStatus::Updating))
             }
@@ -161,23 +160,20 @@ impl Dealing<'_> {
         let conf = Arc::clone(&exchange.location);
         match self.zone.turn(&self.digest, *conf.cache.lock_age) {
             Turn::Mine(ticket) => Step::End(self.ask(exchange, ticket, None, CacheStatus::Miss).await),
-            Turn::Theirs(fill) if fill.has_ended() => settle(exchange, &fill).await,
             theirs if *conf.cache.lock => self.wait(exchange, theirs, CacheStatus::Miss).await,
+            // Nobody has to wait for an answer that is arriving already.
+            Turn::Theirs(fill) if !fill.is_asking() => {
+                self.wait(exchange, Turn::Theirs(fill), CacheStatus::Miss).await
+            }
             Turn::Theirs(_) | Turn::Elsewhere => Step::End(self.uncached(exchange, CacheStatus::Miss).await),
         }
     }
 
     /// Asks the upstream although there may be an entry, and stores the answer over it.
     async fn bypass(&mut self, exchange: &mut Exchange) -> Ending {
-        loop {
-            return match self.zone.turn(&self.digest, Duration::ZERO) {
-                Turn::Mine(ticket) => self.ask(exchange, ticket, None, CacheStatus::Bypass).await,
-                Turn::Theirs(fill) if fill.has_ended() => match settle(exchange, &fill).await {
-                    Step::End(ending) => ending,
-                    Step::LookAgain | Step::ServeStale => continue,
-                },
-                Turn::Theirs(_) | Turn::Elsewhere => self.uncached(exchange, CacheStatus::Bypass).await,
-            };
+        match self.zone.turn(&self.digest, Duration::ZERO) {
+            Turn::Mine(ticket) => self.ask(exchange, ticket, None, CacheStatus::Bypass).await,
+            Turn::Theirs(_) | Turn::Elsewhere => self.uncached(exchange, CacheStatus::Bypass).await,
         }
     }
 
@@ -190,7 +186,11 @@ impl Dealing<'_> {
     /// Serves an entry.
     fn hit(&self, exchange: &mut Exchange, entry: &Arc<Entry>, status: CacheStatus) -> Ending {
         exchange.upstream.cache_status = Some(status);
+        exchange.upstream.head = Some(Arc::clone(&entry.head));
         self.zone.touch(&self.digest, entry);
+        if let Some(ending) = intercept(exchange, entry.head.status) {
+            return ending;
+        }
         Ending::Answer(Box::new(stored::answer(exchange, entry)))
     }
 
@@ -300,20 +300,17 @@ impl Dealing<'_> {
     }
 }
 
-/// Waits until a body that is all there has its file too, then looks again: a client that has its answer finds it
-/// stored, and finds the key free.
-async fn settle(exchange: &Exchange, fill: &Fill) -> Step {
-    tokio::select! {
-        biased;
-        () = fill.over() => Step::LookAgain,
-        () = exchange.client.closed() => Step::End(Ending::Fail(client_left())),
-    }
-}
-
 /// Reads an answer while it is being stored.
 fn follow(exchange: &mut Exchange, reader: FillReader) -> Ending {
-    let mut response = stored::answer(exchange, &reader.incomplete().entry);
-    response.content_length = reader.incomplete().length;
+    let entry = &reader.incomplete().entry;
+    exchange.upstream.head = Some(Arc::clone(&entry.head));
+    if let Some(ending) = intercept(exchange, entry.head.status) {
+        return ending;
+    }
+    let mut response = stored::head(exchange, entry);
+    if !stored::keeps_length(exchange) {
+        response.content_length = reader.incomplete().length;
+    }
     response.body = Body::Stream { source: Source::Fill(Box::new(reader)), window: None };
     Ending::Answer(Box::new(response))
 }

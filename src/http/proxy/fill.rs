@@ -47,8 +47,6 @@ struct State {
     tail_start: u64,
     received: u64,
     end: Option<End>,
-    /// Whether the ticket is gone: what was stored is found in the cache, and the key is free.
-    over: bool,
     /// The try that brought the answer, when all of it is there.
     last_try: Option<Try>,
     /// Positions of the readers that follow.
@@ -102,7 +100,6 @@ impl Fill {
             tail_start: 0,
             received: 0,
             end: None,
-            over: false,
             last_try: None,
             readers: Vec::new(),
         };
@@ -129,28 +126,6 @@ impl Fill {
     /// Whether it is still a question.
     pub fn is_asking(&self) -> bool {
         matches!(self.state.lock().stage, Stage::Asking)
-    }
-
-    /// Whether all of the body has come, or will not: what is left is to give the file its name.
-    pub fn has_ended(&self) -> bool {
-        let state = self.state.lock();
-        let is_whole = || match &state.stage {
-            // A client may know it by the length before the end is noted.
-            Stage::Storing(incomplete) => incomplete.length.is_some_and(|length| state.received >= length),
-            Stage::Asking | Stage::Released(_) => false,
-        };
-        state.end.is_some() || is_whole()
-    }
-
-    /// Waits until the key is free again. Cancel safe.
-    pub async fn over(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.state.lock().over {
-                return;
-            }
-            changed.await;
-        }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -242,7 +217,7 @@ impl Ticket {
     }
 
     /// Takes the key off the table, so that the next request does not find this fill.
-    fn unlist(&mut self) {
+    pub(super) fn unlist(&mut self) {
         if std::mem::take(&mut self.listed) {
             self.table.remove(&self.digest, &self.fill);
         }
@@ -272,7 +247,6 @@ impl Drop for Ticket {
             if state.end.is_none() {
                 state.end = Some(End::Broken(given_up()));
             }
-            state.over = true;
         });
     }
 }

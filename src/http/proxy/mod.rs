@@ -7,6 +7,7 @@
 pub mod ahead;
 mod cached;
 pub mod fill;
+mod pump;
 mod range_offset;
 pub mod request;
 pub mod response;
@@ -124,15 +125,19 @@ fn client_left() -> Fault {
     }
 }
 
+/// Has `error_page` answer instead, where it has a page for the status (`proxy_intercept_errors`).
+fn intercept(exchange: &Exchange, status: u16) -> Option<Ending> {
+    let intercepts =
+        *exchange.location.proxy.intercept_errors && status >= 300 && fault::has_error_page(exchange, status);
+    intercepts.then(|| Ending::Fail(Fault::status_only(status)))
+}
+
 /// Turns an upstream's answer into the client's.
 fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
     let Incoming { head, body, upgraded, buffering, .. } = incoming;
-    if *exchange.location.proxy.intercept_errors
-        && head.status >= 300
-        && fault::has_error_page(exchange, head.status)
-    {
+    if let Some(ending) = intercept(exchange, head.status) {
         body.finish(&mut exchange.upstream);
-        return Ending::Fail(Fault::status_only(head.status));
+        return ending;
     }
     if head.version == Version::V0_9 {
         // As nginx: an answer without a head stays one, and only the end of the connection tells where it ends.

@@ -8,6 +8,7 @@ use cache::{
     format::{FormatError, Prefix},
 };
 use thiserror::Error;
+use tokio::task::JoinError;
 
 use super::{
     fill::Incomplete,
@@ -47,9 +48,26 @@ pub(super) enum NotStored {
     /// The disk failed or is full.
     #[error("writing a temporary file failed ({0})")]
     Write(#[from] std::io::Error),
+    /// The thread that wrote is gone.
+    #[error("writing a cache file: {0}")]
+    Died(JoinError),
     /// The file could not take its name.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// An entry that can be found before it is stored.
+pub(super) struct Shown {
+    pub(super) entry: Arc<Entry>,
+    zone: Arc<Zone>,
+    digest: Digest,
+}
+
+impl Shown {
+    /// Takes it back: it could not be stored.
+    pub(super) fn withdraw(self) {
+        self.zone.withdraw(&self.digest, &self.entry);
+    }
 }
 
 /// What a sink is made of.
@@ -100,8 +118,21 @@ impl Sink {
         Ok(self.written)
     }
 
+    /// Lets everyone find a small body that is whole, before there is a file of it.
+    pub(super) fn show(&self, chunks: &[Bytes]) -> Option<Shown> {
+        let len: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        if self.temp.is_some() || len > MEMORY_BYTES {
+            return None;
+        }
+        // A chunk may be a small part of a large read buffer: what is kept gets memory of its own.
+        let body = StoredBody::Memory(Bytes::from(chunks.concat()));
+        let entry = Arc::new(Entry::shown(&self.incomplete.entry, self.meta.clone(), body));
+        self.zone.replace(self.digest, Arc::clone(&entry));
+        Some(Shown { entry, zone: Arc::clone(&self.zone), digest: self.digest })
+    }
+
     /// Writes the last chunks and gives the file its name: from then on everyone finds it.
-    pub(super) fn commit(mut self, chunks: &[Bytes]) -> Result<(), NotStored> {
+    pub(super) fn commit(mut self, chunks: &[Bytes], shown: Option<&Arc<Entry>>) -> Result<(), NotStored> {
         let body = match self.temp {
             None => self.write_small(chunks)?,
             Some(_) => {
@@ -123,8 +154,8 @@ impl Sink {
             },
             StoredBody::Memory,
         );
-        let entry = Entry::committed(&incomplete.entry, meta, body, &committed);
-        zone.replace(digest, Arc::new(entry));
+        let entry = Arc::new(Entry::committed(&incomplete.entry, meta, body, &committed));
+        zone.settle(digest, shown, entry);
         Ok(())
     }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http1::ResponseHead;
+use http1::{Method, ResponseHead};
 
 use super::{response, zone::Entry};
 use crate::http::{
@@ -18,6 +18,7 @@ pub struct Cooked {
     status: u16,
     reason: Option<Bytes>,
     content_type: Option<Bytes>,
+    content_length: Option<u64>,
     last_modified: Option<LastModified>,
     ranges: Ranges,
     fields: Arc<SharedFields>,
@@ -26,12 +27,20 @@ pub struct Cooked {
 /// Makes the answer of an entry, its body included where that is stored whole.
 pub fn answer(exchange: &Exchange, entry: &Entry) -> Response {
     let mut response = head(exchange, entry);
-    response.content_length = Some(entry.body_len());
+    if !keeps_length(exchange) {
+        response.content_length = Some(entry.body_len());
+    }
     response.body = entry.body();
     response
 }
 
-fn head(exchange: &Exchange, entry: &Entry) -> Response {
+/// Whether the length is what the upstream said: the answer to a HEAD that was passed on as it was has no body of that length.
+pub fn keeps_length(exchange: &Exchange) -> bool {
+    exchange.method == Method::Head && !*exchange.location.cache.convert_head
+}
+
+/// Makes the answer of an entry without its body.
+pub fn head(exchange: &Exchange, entry: &Entry) -> Response {
     if depends_on_request(&entry.head) {
         return allow_ranges(response::to_client(exchange, &entry.head));
     }
@@ -66,6 +75,7 @@ impl Cooked {
             status: response.status,
             reason: response.reason,
             content_type: response.content_type,
+            content_length: response.content_length,
             last_modified: response.last_modified,
             ranges: response.ranges,
             fields: Arc::new(SharedFields { fields: response.fields, lines }),
@@ -76,6 +86,7 @@ impl Cooked {
         let mut response = Response::new(self.status);
         response.reason.clone_from(&self.reason);
         response.content_type.clone_from(&self.content_type);
+        response.content_length = self.content_length;
         response.last_modified = self.last_modified;
         response.ranges = self.ranges;
         response.shared = Some(Arc::clone(&self.fields));

@@ -10,25 +10,24 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bytes::Bytes;
 use cache::{
     Digest, Key, Meta, Renewed,
     policy::{self, Admission},
 };
 use config::LocationConf;
 use http1::Fields;
-use tokio::{sync::oneshot, task::JoinHandle};
+use tokio::sync::oneshot;
 
 use super::{
-    fill::{FillReader, Incomplete, ReadBy, Release, TAIL_BYTES, Ticket},
+    fill::{FillReader, Incomplete, ReadBy, Release, Ticket},
+    pump::{Disk, Pump, not_stored},
     request::Outgoing,
-    sink::{Destination, NotStored, Sink},
-    transport::{self, Incoming, UpstreamBody},
+    sink::{Destination, Sink},
+    transport::{self, Incoming},
     zone::{Entry, Zone},
 };
 use crate::{
     clock,
-    error_log::{self, Level},
     http::{
         Fault,
         exchange::UpstreamFacts,
@@ -37,9 +36,6 @@ use crate::{
     },
     upstream::Group,
 };
-
-/// Bytes that are gathered before the disk is bothered; smaller bodies are written at once when they are whole.
-const BATCH_BYTES: u64 = 64 << 10;
 
 /// What is to be asked, and what is to be done with the answer.
 pub struct Order {
@@ -175,7 +171,7 @@ fn decide(order: &mut Order, incoming: Incoming) -> Decision {
         if status == 304 && *location.cache.revalidate {
             return Decision::Refresh(stale.entry, incoming);
         }
-        if stale.covers_status(location, status) {
+        if Stale::covers_status(location, status) {
             return Decision::ServeStale(stale.entry, None);
         }
     }
@@ -253,13 +249,15 @@ async fn refresh(order: &Order, ticket: &Ticket, entry: Arc<Entry>, incoming: &I
 
 impl Stale {
     /// Whether it may be served instead of an answer with that status.
-    fn covers_status(&self, location: &LocationConf, status: u16) -> bool {
+    ///
+    /// As nginx: `stale-if-error` is for the errors of asking, not for an answer that tells of one.
+    fn covers_status(location: &LocationConf, status: u16) -> bool {
         let use_stale = &*location.cache.use_stale;
         match status {
-            500 => use_stale.http_500 || self.on_error,
-            502 => use_stale.http_502 || self.on_error,
-            503 => use_stale.http_503 || self.on_error,
-            504 => use_stale.http_504 || self.on_error,
+            500 => use_stale.http_500,
+            502 => use_stale.http_502,
+            503 => use_stale.http_503,
+            504 => use_stale.http_504,
             403 => use_stale.http_403,
             404 => use_stale.http_404,
             429 => use_stale.http_429,
@@ -298,158 +296,10 @@ fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Me
         head: head_bytes,
         temp_dir: order.location.proxy.temp_path.path.clone(),
     };
-    let permit = ticket.take_permit();
-    let disk = match permit {
+    let length = incomplete.length;
+    let disk = match ticket.take_permit() {
         Some(permit) => Disk::Idle(Box::new(Sink::new(destination, incomplete, permit))),
         None => Disk::Failed,
     };
-    (reader, Pump { ticket, body, disk, pending: Vec::new(), pending_bytes: 0 })
-}
-
-/// Moves a body from the upstream to readers and disk.
-struct Pump {
-    ticket: Ticket,
-    body: UpstreamBody,
-    disk: Disk,
-    /// Chunks that the disk has not been given yet.
-    pending: Vec<Bytes>,
-    pending_bytes: u64,
-}
-
-/// What the disk is doing.
-enum Disk {
-    /// It waits for more.
-    Idle(Box<Sink>),
-    /// It writes.
-    Busy(JoinHandle<(Box<Sink>, Result<u64, NotStored>)>),
-    /// It has given up; the answer goes on without it.
-    Failed,
-}
-
-/// What woke a pump.
-enum Event {
-    Chunk(Result<Option<Bytes>, Fault>),
-    Written(Result<(Box<Sink>, Result<u64, NotStored>), tokio::task::JoinError>),
-    Moved,
-}
-
-impl Pump {
-    async fn run(mut self, mut facts: UpstreamFacts) {
-        loop {
-            let reads = self.may_read();
-            if matches!(self.disk, Disk::Failed) && self.ticket.unread().is_none() {
-                // Neither disk nor reader: there is nothing to fetch for.
-                return;
-            }
-            let event = tokio::select! {
-                biased;
-                written = writing(&mut self.disk) => Event::Written(written),
-                chunk = self.body.next(), if reads => Event::Chunk(chunk),
-                () = self.ticket.reader_moved(), if matches!(self.disk, Disk::Failed) => Event::Moved,
-            };
-            match event {
-                Event::Chunk(Ok(Some(bytes))) => self.take(bytes),
-                Event::Chunk(Ok(None)) => {
-                    self.body.finish(&mut facts);
-                    self.ticket.complete(facts.tries.pop());
-                    return self.commit().await;
-                }
-                Event::Chunk(Err(fault)) => return self.ticket.fail(fault),
-                Event::Written(written) => self.written(written),
-                Event::Moved => {}
-            }
-        }
-    }
-
-    /// Whether memory allows to take more from the upstream.
-    fn may_read(&self) -> bool {
-        match &self.disk {
-            Disk::Idle(_) | Disk::Busy(_) => self.pending_bytes < TAIL_BYTES,
-            Disk::Failed => self.ticket.unread().is_some_and(|unread| unread < TAIL_BYTES),
-        }
-    }
-
-    fn take(&mut self, bytes: Bytes) {
-        self.ticket.append(bytes.clone());
-        if matches!(self.disk, Disk::Failed) {
-            return;
-        }
-        self.pending_bytes += bytes.len() as u64;
-        self.pending.push(bytes);
-        if self.pending_bytes >= BATCH_BYTES {
-            self.write();
-        }
-    }
-
-    /// Gives the disk what is pending, if it waits for more.
-    fn write(&mut self) {
-        match std::mem::replace(&mut self.disk, Disk::Failed) {
-            Disk::Idle(mut sink) => {
-                let chunks = std::mem::take(&mut self.pending);
-                self.pending_bytes = 0;
-                let work = move || {
-                    let done = sink.write(&chunks);
-                    (sink, done)
-                };
-                self.disk = Disk::Busy(tokio::task::spawn_blocking(work));
-            }
-            other => self.disk = other,
-        }
-    }
-
-    fn written(&mut self, written: Result<(Box<Sink>, Result<u64, NotStored>), tokio::task::JoinError>) {
-        match written {
-            Ok((sink, Ok(position))) => {
-                self.disk = Disk::Idle(sink);
-                self.ticket.trim(position);
-                if self.pending_bytes >= BATCH_BYTES {
-                    self.write();
-                }
-            }
-            Ok((_, Err(error))) => self.give_up_disk(&error),
-            Err(error) => self.give_up_disk(&error),
-        }
-    }
-
-    /// The answer goes on to those who read it, and nobody new finds it.
-    fn give_up_disk(&mut self, error: &dyn std::fmt::Display) {
-        not_stored(error);
-        self.disk = Disk::Failed;
-        self.pending.clear();
-        self.pending_bytes = 0;
-        self.ticket.turn_away(Release::LookAgain);
-    }
-
-    /// Writes what is left and gives the file its name.
-    async fn commit(mut self) {
-        if let Disk::Busy(_) = self.disk {
-            let written = writing(&mut self.disk).await;
-            self.disk = Disk::Failed;
-            match written {
-                Ok((sink, Ok(_))) => self.disk = Disk::Idle(sink),
-                Ok((_, Err(error))) => self.give_up_disk(&error),
-                Err(error) => self.give_up_disk(&error),
-            }
-        }
-        let Disk::Idle(sink) = self.disk else { return };
-        let chunks = self.pending;
-        let committed = tokio::task::spawn_blocking(move || sink.commit(&chunks)).await;
-        match committed {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => not_stored(&error),
-            Err(error) => not_stored(&error),
-        }
-    }
-}
-
-/// Waits for the disk, for ever where it has nothing to do. Cancel safe.
-async fn writing(disk: &mut Disk) -> Result<(Box<Sink>, Result<u64, NotStored>), tokio::task::JoinError> {
-    match disk {
-        Disk::Busy(job) => job.await,
-        Disk::Idle(_) | Disk::Failed => std::future::pending().await,
-    }
-}
-
-fn not_stored(error: &dyn std::fmt::Display) {
-    error_log::write(Level::Crit, format_args!("response is not cached: {error}"));
+    (reader, Pump::new(ticket, body, length, disk))
 }

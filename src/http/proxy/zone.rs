@@ -45,7 +45,7 @@ pub struct Entry {
     /// What the file's header says.
     pub meta: Meta,
     /// The answer's head as the upstream sent it.
-    pub head: ResponseHead,
+    pub head: Arc<ResponseHead>,
     /// Its body.
     pub body: StoredBody,
     /// The head for clients, by the location that it was made for.
@@ -161,9 +161,18 @@ impl Zone {
         self.entries.insert(digest, entry);
     }
 
-    /// Forgets an entry that has been replaced on disk.
-    pub fn forget(&self, digest: &Digest) {
-        self.entries.remove(digest);
+    /// Puts a stored entry in its place, unless another has taken the one of what was shown of it.
+    pub fn settle(&self, digest: Digest, shown: Option<&Arc<Entry>>, entry: Arc<Entry>) {
+        let overtaken =
+            || self.entries.peek(&digest).zip(shown).is_some_and(|(now, shown)| !Arc::ptr_eq(&now, shown));
+        if !overtaken() {
+            self.entries.insert(digest, entry);
+        }
+    }
+
+    /// Forgets an entry, unless another has taken its place.
+    pub fn withdraw(&self, digest: &Digest, entry: &Arc<Entry>) {
+        self.entries.remove_if(digest, |now| Arc::ptr_eq(now, entry));
     }
 
     /// Decides whose turn it is to fill a key: in this worker first, then among all processes.
@@ -239,7 +248,7 @@ impl Entry {
         };
         Some(Self {
             meta: stored.meta,
-            head,
+            head: Arc::new(head),
             body,
             cooked: OnceLock::new(),
             identity: Some(stored.identity),
@@ -250,7 +259,7 @@ impl Entry {
     }
 
     /// Makes the entry of an answer whose body is still arriving.
-    pub fn arriving(meta: Meta, head: ResponseHead) -> Self {
+    pub fn arriving(meta: Meta, head: Arc<ResponseHead>) -> Self {
         Self {
             meta,
             head,
@@ -263,11 +272,16 @@ impl Entry {
         }
     }
 
+    /// Makes the entry of an answer that is whole, and about to be stored.
+    pub fn shown(arriving: &Self, meta: Meta, body: StoredBody) -> Self {
+        Self { body, ..Self::arriving(meta, Arc::clone(&arriving.head)) }
+    }
+
     /// Makes the entry of an answer that has just been stored.
     pub fn committed(arriving: &Self, meta: Meta, body: StoredBody, committed: &Committed) -> Self {
         Self {
             meta,
-            head: arriving.head.clone(),
+            head: Arc::clone(&arriving.head),
             body,
             cooked: OnceLock::new(),
             identity: Some(committed.identity),
@@ -286,7 +300,7 @@ impl Entry {
         };
         Self {
             meta,
-            head: self.head.clone(),
+            head: Arc::clone(&self.head),
             body,
             cooked: OnceLock::new(),
             identity: Some(identity),

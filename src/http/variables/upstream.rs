@@ -64,7 +64,7 @@ fn write_number(out: &mut Vec<u8>, number: u64) {
 
 /// Returns the value of a cookie that the upstream sets.
 pub(super) fn set_cookie<'a>(facts: &'a UpstreamFacts, name: &str) -> Option<&'a [u8]> {
-    facts.head.as_ref()?.all("Set-Cookie").find_map(|line| pair(line, name))
+    facts.head.as_ref()?.fields.all("Set-Cookie").find_map(|line| pair(line, name))
 }
 
 /// Returns a field of the stored answer, where one was found.
@@ -72,7 +72,7 @@ pub(super) fn cached_field<'a>(facts: &'a UpstreamFacts, name: &str) -> Option<&
     if !came_from_cache(facts.cache_status?) {
         return None;
     }
-    facts.head.as_ref()?.get(name)
+    facts.head.as_ref()?.fields.get(name)
 }
 
 /// Returns how old the stored answer is by its field Date.
@@ -96,7 +96,7 @@ mod tests {
         time::{Duration, UNIX_EPOCH},
     };
 
-    use http1::Fields;
+    use http1::ResponseHead;
 
     use super::*;
 
@@ -144,7 +144,8 @@ mod tests {
             ("Set-Cookie", "a=1; Path=/"),
             ("Set-Cookie", "b=2"),
         ];
-        let head: Fields = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        let mut head = ResponseHead::new();
+        head.fields = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
         let mut facts = UpstreamFacts { head: Some(Arc::new(head)), ..UpstreamFacts::default() };
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000_007);
         assert_eq!((cache_age_s(&facts, now), cached_field(&facts, "ETag")), (None, None));

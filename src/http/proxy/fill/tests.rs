@@ -28,7 +28,7 @@ fn meta() -> Meta {
 }
 
 fn incomplete() -> Arc<Incomplete> {
-    let entry = Arc::new(Entry::arriving(meta(), ResponseHead::new()));
+    let entry = Arc::new(Entry::arriving(meta(), Arc::new(ResponseHead::new())));
     Arc::new(Incomplete { entry, length: None, file: OnceLock::new() })
 }
 

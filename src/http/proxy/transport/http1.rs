@@ -1,5 +1,7 @@
 //! One exchange with one peer over HTTP/1: the request goes out, the head of an answer comes in.
 
+use std::sync::Arc;
+
 use ::http1::{
     Framing, Progress as Parsed, ResponseError, ResponseHead, ResponseParser, Version, list_has_token,
 };
@@ -21,7 +23,7 @@ use crate::{
 /// The head of an answer, and where its body comes from.
 pub(super) struct Reply {
     pub connection: Connection,
-    pub head: ResponseHead,
+    pub head: Arc<ResponseHead>,
     /// The head as received.
     pub head_bytes: Bytes,
     pub framing: Framing,
@@ -86,6 +88,7 @@ pub(super) async fn ask(
         send::Sent::Whole if persists(&head) => Reuse::Kept,
         send::Sent::Whole | send::Sent::Partly => Reuse::Closed,
     };
+    let head = Arc::new(head);
     Ok(Reply { connection, head, head_bytes: found.bytes, framing: found.framing, reuse, received })
 }
 

@@ -45,7 +45,7 @@ use crate::{
 /// An upstream's answer: its head, and the body as it comes.
 pub struct Incoming {
     /// The head.
-    pub head: ResponseHead,
+    pub head: Arc<ResponseHead>,
     /// The head's bytes as received, for the file of a cache.
     pub head_bytes: Bytes,
     /// The body.
@@ -90,7 +90,7 @@ pub async fn fetch(
         facts.tries.push(record);
         match judged {
             Ok(reply) => {
-                facts.head = Some(Arc::new(reply.head.fields.clone()));
+                facts.head = Some(Arc::clone(&reply.head));
                 return Ok(round.accept(reply, pick, begun));
             }
             Err(Refused::Finally(fault)) => return Err(fault),
