@@ -292,3 +292,31 @@ fn system(path: &Path, error: &io::Error) -> Fault {
         detail: format!("temporary file in \"{}\": {error}", path.display()).into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use config::Setting;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::net::Stream;
+
+    async fn collected(in_file: BodyInFile) -> Collected {
+        let directory = tempfile::tempdir().unwrap();
+        let (_peer, socket) = UnixStream::pair().unwrap();
+        let client = Client::new(Stream::Unix(socket), 1, 0);
+        client.input.borrow_mut().extend_from_slice(b"hello");
+        let mut core =
+            CoreConf { client_body_in_file_only: Setting::written(in_file), ..CoreConf::default() };
+        core.client_body_temp_path
+            .default_to(config::TempPath { path: directory.path().into(), levels: vec![] });
+        let mut body = RequestBody::new(Framing::Length(5), Expectation::None);
+        body.collect(&client, &core).await.unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_in_a_file_only_where_that_is_asked_for() {
+        assert!(matches!(collected(BodyInFile::Off).await, Collected::Memory(bytes) if bytes == "hello"));
+        assert!(matches!(collected(BodyInFile::Clean).await, Collected::File(slice) if slice.len == 5));
+    }
+}
