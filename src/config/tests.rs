@@ -137,6 +137,7 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
     let location = |text: &str| format!("events {{}}\nhttp {{ server {{ location / {{ {text} }} }} }}");
     let cases = [
         (location("return foo;"), "invalid return code \"foo\""),
+        (location("client_body_in_file_only on;"), "\"client_body_in_file_only on\" is not supported yet"),
         (location("return 200 $nothing;"), "unknown \"nothing\" variable"),
         (location("return 200 $ssl_protocol;"), "variable \"ssl_protocol\" is not supported yet"),
         (
@@ -422,6 +423,19 @@ fn what_has_no_effect_is_told() {
     assert!(lines[0].starts_with("[warn] \"use\" directive has no effect here"), "{lines:?}");
     assert!(lines[1].starts_with("[warn] \"open_file_cache\" directive has no effect here"), "{lines:?}");
     assert_eq!(lines.len(), 2);
+}
+
+#[test]
+fn a_wish_that_is_met_is_no_reason_to_warn() {
+    for (text, wanted) in [
+        (
+            "events { multi_accept on; } http { tcp_nopush on; log_subrequest off; proxy_busy_buffers_size 8k; }",
+            0,
+        ),
+        ("events { multi_accept off; } http { log_subrequest on; proxy_busy_buffers_size 12k; }", 3),
+    ] {
+        assert_eq!(first_lines(&loaded(text).warnings).len(), wanted, "{text}");
+    }
 }
 
 /// Loads a text with each row's default written out, and without it: the tree must be the same.

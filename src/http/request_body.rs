@@ -7,7 +7,7 @@
 use std::{borrow::Cow, io, io::Write, path::Path, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use config::CoreConf;
+use config::{BodyInFile, CoreConf};
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Framing};
 
 use super::{
@@ -215,7 +215,10 @@ impl RequestBody {
 
     async fn read_whole(&mut self, client: &Client, core: &CoreConf) -> Result<Collected, Fault> {
         let limits = BodyLimits::of(core);
-        let memory_bytes = usize::try_from(*core.client_body_buffer_size).unwrap_or(usize::MAX);
+        let memory_bytes = match *core.client_body_in_file_only {
+            BodyInFile::Off => usize::try_from(*core.client_body_buffer_size).unwrap_or(usize::MAX),
+            BodyInFile::Clean => 0,
+        };
         let mut memory = BytesMut::new();
         let mut spool: Option<Spool> = None;
         while let Some(bytes) = self.next(client, limits).await? {
@@ -287,5 +290,33 @@ fn system(path: &Path, error: &io::Error) -> Fault {
         during: "writing client request body",
         retry: Retry::Never,
         detail: format!("temporary file in \"{}\": {error}", path.display()).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use config::Setting;
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::net::Stream;
+
+    async fn collected(in_file: BodyInFile) -> Collected {
+        let directory = tempfile::tempdir().unwrap();
+        let (_peer, socket) = UnixStream::pair().unwrap();
+        let client = Client::new(Stream::Unix(socket), 1, 0);
+        client.input.borrow_mut().extend_from_slice(b"hello");
+        let mut core =
+            CoreConf { client_body_in_file_only: Setting::written(in_file), ..CoreConf::default() };
+        core.client_body_temp_path
+            .default_to(config::TempPath { path: directory.path().into(), levels: vec![] });
+        let mut body = RequestBody::new(Framing::Length(5), Expectation::None);
+        body.collect(&client, &core).await.unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_in_a_file_only_where_that_is_asked_for() {
+        assert!(matches!(collected(BodyInFile::Off).await, Collected::Memory(bytes) if bytes == "hello"));
+        assert!(matches!(collected(BodyInFile::Clean).await, Collected::File(slice) if slice.len == 5));
     }
 }

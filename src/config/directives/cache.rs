@@ -119,7 +119,7 @@ settings! {
         revalidate: bool = false, "proxy_cache_revalidate" in HSL, once(FLAG), "off";
         /// Asks with GET for what a client asks with HEAD.
         convert_head: bool = true, "proxy_cache_convert_head" in HSL, once(FLAG), "on";
-        /// Ranges that begin beyond are passed on and not stored; a warning tells that it has no effect.
+        /// Ranges that begin beyond are passed on and not stored.
         max_range_offset: Option<u64> = None, "proxy_cache_max_range_offset" in HSL, once(OPTIONAL_SIZE);
     }
 }

@@ -119,9 +119,7 @@ pub enum IfModifiedSince {
 pub enum BodyInFile {
     /// Only what does not fit in memory.
     Off,
-    /// Always, and the file stays.
-    On,
-    /// Always.
+    /// All.
     Clean,
 }
 
@@ -141,7 +139,7 @@ flags! {
         msie6 = "msie6",
         /// Safari on macOS.
         safari = "safari",
-        /// None of the others counts.
+        /// No browser.
         none = "none",
     }
 }
@@ -169,7 +167,7 @@ settings! {
         /// Where bodies are put that do not fit in memory.
         client_body_temp_path: TempPath = TempPath { path: PathBuf::from("client_body_temp"), levels: Vec::new() },
             "client_body_temp_path" in HSL, once(TEMP_PATH), "client_body_temp";
-        /// Puts bodies into files; a warning tells that it has no effect.
+        /// Puts bodies into files that are gone after the request, also where they would fit in memory. `on`, which keeps the files, is not supported yet.
         client_body_in_file_only: BodyInFile = BodyInFile::Off,
             "client_body_in_file_only" in HSL, once(BODY_IN_FILE), "off";
         /// How long a client may take nothing.
@@ -183,7 +181,7 @@ settings! {
         keepalive_requests: u64 = 1000, "keepalive_requests" in HSL, once(NUMBER), "1000";
         /// Longest life of a connection.
         keepalive_time: Duration = Duration::from_secs(3600), "keepalive_time" in HSL, once(TIME), "1h";
-        /// Browsers whose connections are not kept; a warning tells that it has no effect.
+        /// Browsers whose connections are not kept.
         keepalive_disable: KeepaliveDisable = KeepaliveDisable { msie6: true, safari: false, none: false },
             "keepalive_disable" in HSL, joined(KEEPALIVE_DISABLE), "msie6";
         /// Reads what a client still sends before closing.
@@ -201,11 +199,9 @@ settings! {
         reset_timedout_connection: bool = false, "reset_timedout_connection" in HSL, once(FLAG), "off";
         /// Sends small packets at once.
         tcp_nodelay: bool = true, "tcp_nodelay" in HSL, once(FLAG), "on";
-        /// Sends a head together with the file behind it, which happens anyway.
-        tcp_nopush: bool = false, "tcp_nopush" in HSL, once(FLAG), "off";
         /// Lets the kernel send files.
         sendfile: bool = false, "sendfile" in HSL, once(FLAG), "off";
-        /// Bytes of a file sent at a time; a warning tells that it has no effect.
+        /// Most bytes of a file sent before it is another connection's turn; 0 is no limit.
         sendfile_max_chunk: u64 = 2 << 20, "sendfile_max_chunk" in HSL, once(SIZE), "2m";
         /// What is shown for errors.
         error_page: Vec<ErrorPage> = Vec::new(), "error_page" in HSL, each(ERROR_PAGE);
@@ -226,8 +222,6 @@ settings! {
         port_in_redirect: bool = true, "port_in_redirect" in HSL, once(FLAG), "on";
         /// Logs files that are not there.
         log_not_found: bool = true, "log_not_found" in HSL, once(FLAG), "on";
-        /// Logs subrequests; a warning tells that it has no effect.
-        log_subrequest: bool = false, "log_subrequest" in HSL, once(FLAG), "off";
     }
 }
 
@@ -319,8 +313,11 @@ fn buffers(directive: &Directive) -> Result<Buffers, Problem> {
     if size == 0 { Err(invalid(1)) } else { Ok(Buffers { count, size }) }
 }
 
-const BODY_IN_FILE: Reader<BodyInFile> = Reader::one("on | clean | off", |directive, _| {
-    choice(directive, 0, &[("off", BodyInFile::Off), ("on", BodyInFile::On), ("clean", BodyInFile::Clean)])
+const BODY_IN_FILE: Reader<BodyInFile> = Reader::one("clean | off", |directive, _| {
+    if directive.bytes(0).eq_ignore_ascii_case(b"on") {
+        return Err(directive.fail(0, "\"client_body_in_file_only on\" is not supported yet"));
+    }
+    choice(directive, 0, &[("off", BodyInFile::Off), ("clean", BodyInFile::Clean)])
 });
 
 const KEEPALIVE_TIMEOUT: Reader<KeepaliveTimeout> =

@@ -2,7 +2,7 @@
 
 use crate::{
     settings::{E, Reader, settings},
-    values::{FLAG, parse_number},
+    values::parse_number,
 };
 
 settings! {
@@ -10,8 +10,6 @@ settings! {
     pub struct EventsConf {
         /// Connections that one event loop may have open, those to upstreams included.
         worker_connections: usize = 512, "worker_connections" in E, once(CONNECTIONS), "512";
-        /// Accepts all waiting connections at once, which happens anyway; a warning tells where it is off.
-        multi_accept: bool = false, "multi_accept" in E, once(FLAG), "off";
     }
 }
 

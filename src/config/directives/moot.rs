@@ -44,6 +44,10 @@ settings! {
         /// No lock file is needed.
         lock_file: Option<std::path::PathBuf> = None,
             "lock_file" in M, once(OPTIONAL_PATH), "logs/nginx.lock";
+        /// All connections that wait are accepted at once; a warning tells where that is not wanted.
+        multi_accept: bool = false, "multi_accept" in E, once(FLAG), "off";
+        /// A head leaves together with the beginning of its file, so that packets are full.
+        tcp_nopush: bool = false, "tcp_nopush" in HSL, once(FLAG), "off";
         /// Events come from epoll; another method is warned about.
         event_method: Words = (), "use" in E, once(EVENT_METHOD), "epoll";
         /// Caches open files; a warning tells that it has no effect.
@@ -78,6 +82,8 @@ settings! {
         msie_padding: bool = true, "msie_padding" in HSL, once(FLAG), "on";
         /// Redirects old browsers by pages; a warning tells that it has no effect.
         msie_refresh: bool = false, "msie_refresh" in HSL, once(FLAG), "off";
+        /// Logs subrequests; a warning tells that it has no effect.
+        log_subrequest: bool = false, "log_subrequest" in HSL, once(FLAG), "off";
         /// Reads the clock less often; a warning tells that it has no effect.
         timer_resolution: Duration = Duration::ZERO, "timer_resolution" in M, once(TIME);
     }
@@ -110,7 +116,7 @@ const OPEN_FILE_CACHE: Reader<Words> =
     });
 
 /// Directives whose wish is not met, with the value that wishes for nothing, and why.
-const WITHOUT_EFFECT: [(&str, &str, &str); 20] = [
+const WITHOUT_EFFECT: [(&str, &str, &str); 16] = [
     ("use", "epoll", "events always come from epoll"),
     (
         "open_file_cache",
@@ -121,20 +127,20 @@ const WITHOUT_EFFECT: [(&str, &str, &str); 20] = [
     ("aio", "off", "files are read by threads of their own"),
     ("read_ahead", "0", "the kernel decides how far it reads ahead"),
     ("output_buffers", "", "memory for files is not settable"),
-    ("postpone_output", "0", "what is ready is sent at once"),
+    ("postpone_output", "0", "small pieces are sent together as long as more is ready, and not held back"),
     ("send_lowat", "0", "the kernel decides when a socket can be written"),
     ("client_body_in_single_buffer", "off", "a body in memory is in one piece anyway"),
+    ("multi_accept", "on", "an event loop always accepts all connections that wait"),
+    ("proxy_busy_buffers_size", "8k", "what has arrived is sent as soon as the client takes it"),
+    (
+        "proxy_temp_file_write_size",
+        "8k",
+        "what does not fit in memory is written piece by piece as it arrives",
+    ),
+    ("log_subrequest", "off", "no request makes subrequests"),
     ("msie_padding", "off", "error pages are alike for all browsers"),
     ("msie_refresh", "off", "redirects are alike for all browsers"),
-    ("timer_resolution", "", "times are always exact"),
-    ("multi_accept", "on", "an event loop always accepts all connections that wait"),
-    ("keepalive_disable", "none", "connections are kept alike for all browsers"),
-    ("client_body_in_file_only", "off", "bodies are in memory, or in files without a name"),
-    ("log_subrequest", "off", "there are no subrequests"),
-    ("sendfile_max_chunk", "2m", "2m of a file are sent at a time"),
-    ("proxy_busy_buffers_size", "8k", "proxy_buffers alone limit what waits for a client"),
-    ("proxy_temp_file_write_size", "8k", "what waits for a temporary file is written at once"),
-    ("proxy_cache_max_range_offset", "", "ranges are always cut out of whole answers"),
+    ("timer_resolution", "", "the time is read whenever it is asked for, to some milliseconds"),
 ];
 
 /// Warns of a directive that has no effect.

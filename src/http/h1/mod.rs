@@ -4,6 +4,7 @@
 //! A connection never outlives a broken framing: whatever cannot be understood ends it after the answer.
 
 mod head;
+mod keepalive;
 mod linger;
 mod receive;
 mod send;
@@ -14,7 +15,7 @@ use config::LocationConf;
 use http1::{RequestHead, RequestParser};
 
 use self::receive::Received;
-use super::{Exchange, access_log, client::Client, phases, site::EventLoop};
+use super::{access_log, client::Client, phases, site::EventLoop};
 use crate::net::{Stream, Timer};
 
 /// One client connection and what is reused from request to request.
@@ -88,7 +89,7 @@ impl Connection {
         let mut next = match response {
             None => Next::Drop,
             Some(response) => {
-                decide_keepalive(&mut exchange);
+                keepalive::decide(&mut exchange);
                 self.send(&mut exchange, response).await
             }
         };
@@ -103,17 +104,4 @@ impl Connection {
         self.head = exchange.head;
         (next, exchange.location)
     }
-}
-
-/// As nginx: the location may end a connection that the client would keep.
-fn decide_keepalive(exchange: &mut Exchange) {
-    if !exchange.keepalive {
-        return;
-    }
-    let core = &exchange.location.core;
-    let client = &exchange.client;
-    exchange.keepalive = !core.keepalive_timeout.idle.is_zero()
-        && client.requests.get() < *core.keepalive_requests
-        && client.opened.elapsed() <= *core.keepalive_time
-        && !exchange.event_loop.drain.is_draining();
 }

@@ -216,19 +216,29 @@ impl Connection {
         self.flush_more().await?;
         let FileSlice { file, mut offset, len } = slice;
         let end = offset + len;
+        let turn_bytes = match *exchange.location.core.sendfile_max_chunk {
+            0 => u64::MAX,
+            most => most,
+        };
         let mut warm_to = offset;
+        let mut turn_left = turn_bytes;
         while offset < end {
+            if turn_left == 0 {
+                tokio::task::yield_now().await;
+                turn_left = turn_bytes;
+            }
             if offset >= warm_to {
                 warm_to = end.min(offset + WARM_FILE_BYTES);
                 file::warm(&file, offset, warm_to - offset).await?;
             }
-            let send = self.client.stream.send_file(&file, offset, warm_to - offset);
+            let send = self.client.stream.send_file(&file, offset, turn_left.min(warm_to - offset));
             let count = self.timer.within(timeout, send).await? as u64;
             if count == 0 {
                 // Somebody cut the file: the client must not take this for the end.
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             offset += count;
+            turn_left -= count;
             exchange.sent.body_bytes += count;
         }
         Ok(())

@@ -15,7 +15,7 @@ use config::{ProxyPass, Template};
 use super::{
     client_left, deliver,
     fill::{FillReader, ReadBy, Release, Stage, Ticket},
-    intercept, pass_on,
+    intercept, pass_on, range_offset,
     request::{self, Purpose},
     stored,
     storing::{self, Order, Outcome, Stale, Storing},
@@ -126,6 +126,10 @@ impl Dealing<'_> {
         };
         let conf = Arc::clone(&exchange.location);
         let may_serve = while_updating || conf.cache.use_stale.updating;
+        let is_beyond = range_offset::is_beyond(exchange);
+        if is_beyond && !may_serve {
+            return Step::End(self.uncached(exchange, CacheStatus::Expired).await);
+        }
         let stale = Stale { entry: Arc::clone(&entry), on_error };
         match self.zone.turn(&self.digest, *conf.cache.lock_age) {
             Turn::Mine(ticket) if may_serve && *conf.cache.background_update => {
@@ -135,6 +139,10 @@ impl Dealing<'_> {
                     Err(fault) => fault::log(exchange, &fault),
                 }
                 Step::End(self.hit(exchange, &entry, CacheStatus::Stale))
+            }
+            Turn::Mine(ticket) if is_beyond => {
+                drop(ticket);
+                Step::End(self.uncached(exchange, CacheStatus::Expired).await)
             }
             Turn::Mine(ticket) => {
                 Step::End(self.ask(exchange, ticket, Some(stale), CacheStatus::Expired).await)
@@ -155,6 +163,9 @@ impl Dealing<'_> {
         if min_uses > 1 && u64::from(self.zone.store.count_use(&self.digest, clock::now())) < min_uses {
             exchange.upstream.cache_status = Some(CacheStatus::Scarce);
             return Step::End(pass_on(exchange, self.pass, self.group).await);
+        }
+        if range_offset::is_beyond(exchange) {
+            return Step::End(self.uncached(exchange, CacheStatus::Miss).await);
         }
         let conf = Arc::clone(&exchange.location);
         match self.zone.turn(&self.digest, *conf.cache.lock_age) {

@@ -8,6 +8,7 @@ pub mod ahead;
 mod cached;
 pub mod fill;
 mod pump;
+mod range_offset;
 pub mod request;
 pub mod response;
 mod sink;
