@@ -96,23 +96,31 @@ impl<'a> Scope<'a> {
 
     /// Compiles a part of an argument.
     pub fn compile(&self, directive: &Directive, number: usize, text: &[u8]) -> Result<Template, Problem> {
-        Template::compile(text, |name| self.variable(name)).map_err(|error| {
-            let help = match &error {
-                InvalidTemplate::Unknown(name) => {
-                    let mut known: Vec<&str> = self.captures.iter().map(String::as_str).collect();
-                    known.extend(Variable::names().map(|name: &str| name));
-                    did_you_mean(name, known)
-                }
-                _ => None,
-            };
-            let message = match &error {
-                InvalidTemplate::Unknown(name) if is_later(name) => {
-                    format!("variable \"{name}\" is not supported yet")
-                }
-                _ => error.to_string(),
-            };
-            directive.fail(number, message).with_help_if(help)
-        })
+        self.compile_template(text).map_err(|error| self.invalid_template(directive, number, &error))
+    }
+
+    /// Compiles a text, and leaves it to the caller to say what is wrong with it.
+    pub fn compile_template(&self, text: &[u8]) -> Result<Template, InvalidTemplate> {
+        Template::compile(text, |name| self.variable(name))
+    }
+
+    /// Says what is wrong with an argument that has variables.
+    pub fn invalid_template(&self, directive: &Directive, number: usize, error: &InvalidTemplate) -> Problem {
+        let help = match error {
+            InvalidTemplate::Unknown(name) => {
+                let mut known: Vec<&str> = self.captures.iter().map(String::as_str).collect();
+                known.extend(Variable::names().map(|name: &str| name));
+                did_you_mean(name, known)
+            }
+            _ => None,
+        };
+        let message = match error {
+            InvalidTemplate::Unknown(name) if is_later(name) => {
+                format!("variable \"{name}\" is not supported yet")
+            }
+            _ => error.to_string(),
+        };
+        directive.fail(number, message).with_help_if(help)
     }
 
     fn variable(&self, name: &str) -> Option<Variable> {

@@ -33,9 +33,9 @@ pub trait VariableSource {
 /// Why a text cannot be compiled, in nginx's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTemplate {
-    /// A `$` without a name.
+    /// A `$` without a name: the text from there on.
     #[error("invalid variable name")]
-    NoName,
+    NoName(String),
     /// A `${` without its `}`.
     #[error("the closing bracket in \"{0}\" variable is missing")]
     NoBracket(String),
@@ -51,12 +51,13 @@ impl Template {
         let mut rest = text;
         while let Some(dollar) = memchr::memchr(b'$', rest) {
             push_text(&mut parts, &rest[..dollar]);
-            let (name, behind) = variable_name(&rest[dollar + 1..])?;
+            let from_dollar = &rest[dollar..];
+            let (name, behind) = variable_name(&from_dollar[1..])?;
             rest = behind;
             // As nginx: one digit only, so that `$10` is `$1` and a zero.
             parts.push(match name.as_bytes() {
                 [digit @ b'1'..=b'9'] => Part::Capture(usize::from(digit - b'0')),
-                [] => return Err(InvalidTemplate::NoName),
+                [] => return Err(InvalidTemplate::NoName(String::from_utf8_lossy(from_dollar).into_owned())),
                 _ => Part::Variable(find(name).ok_or_else(|| InvalidTemplate::Unknown(name.to_owned()))?),
             });
         }

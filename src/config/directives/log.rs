@@ -8,7 +8,7 @@ use crate::{
     settings::{HSL, Join, Reader, settings},
     source::Problem,
     suggest::did_you_mean,
-    template::Template,
+    template::{InvalidTemplate, Template},
     values::{Precision, accepted, parse_size, parse_time},
 };
 
@@ -184,9 +184,17 @@ pub fn log_format(directive: &Directive, scope: &Scope<'_>) -> Result<LogFormat,
     };
     let mut parts = Vec::new();
     for number in 1 + usize::from(escape.is_some())..directive.args.len() {
-        parts.extend_from_slice(scope.template(directive, number)?.parts());
+        parts.extend_from_slice(format_text(directive, number, scope)?.parts());
     }
     Ok(LogFormat { name, escape: mode, template: Template::from_parts(parts) })
+}
+
+fn format_text(directive: &Directive, number: usize, scope: &Scope<'_>) -> Result<Template, Problem> {
+    scope.compile_template(directive.bytes(number)).map_err(|error| match error {
+        // As nginx, which has other words for it here than elsewhere.
+        InvalidTemplate::NoName(rest) => directive.fail(number, format!("invalid parameter \"{rest}\"")),
+        error => scope.invalid_template(directive, number, &error),
+    })
 }
 
 /// Reads `error_log`.
