@@ -18,6 +18,9 @@ use self::receive::Received;
 use super::{access_log, client::Client, phases, site::EventLoop};
 use crate::net::{Stream, Timer};
 
+/// Status of a client that was too slow; as nginx, only the log shows it.
+const TIMED_OUT: u16 = 408;
+
 /// One client connection and what is reused from request to request.
 struct Connection {
     event_loop: Rc<EventLoop>,
@@ -26,6 +29,8 @@ struct Connection {
     parser: RequestParser,
     head: RequestHead,
     out: Vec<u8>,
+    /// Bytes of the answer at hand that the socket has taken.
+    sent_bytes: u64,
     send_timeout: Duration,
 }
 
@@ -58,6 +63,7 @@ pub async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: usize) {
         parser: RequestParser::new(),
         head: RequestHead::new(),
         out: Vec::new(),
+        sent_bytes: 0,
         send_timeout: Duration::ZERO,
     };
     connection.run().await;
@@ -87,7 +93,13 @@ impl Connection {
             Some(fault) => phases::refuse(&mut exchange, fault).await,
         };
         let mut next = match response {
-            None => Next::Drop,
+            None => {
+                if exchange.sent.status == TIMED_OUT && *exchange.location.core.reset_timedout_connection {
+                    // The socket goes away either way.
+                    let _ = self.client.stream.reset_on_close();
+                }
+                Next::Drop
+            }
             Some(response) => {
                 keepalive::decide(&mut exchange);
                 self.send(&mut exchange, response).await

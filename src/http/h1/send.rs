@@ -51,6 +51,7 @@ impl Connection {
         let framing = head::frame(exchange, &mut response, &body);
         self.send_timeout = *exchange.location.core.send_timeout;
         self.out.clear();
+        self.sent_bytes = 0;
         head::write(&mut self.out, exchange, &response, framing);
         exchange.sent.status = response.status;
         exchange.sent.head_bytes = self.out.len() as u64;
@@ -63,7 +64,8 @@ impl Connection {
             }
             _ => self.send_body(exchange, body, framing).await,
         };
-        exchange.sent.bytes = exchange.sent.head_bytes + exchange.sent.body_bytes;
+        exchange.sent.bytes = self.sent_bytes;
+        exchange.sent.body_bytes = self.sent_bytes.saturating_sub(exchange.sent.head_bytes);
         match sent {
             Ok(()) => {
                 exchange.sent.complete = true;
@@ -109,7 +111,7 @@ impl Connection {
                 exchange.keepalive = false;
                 self.flush_out().await?;
                 let counts = transport::tunnel(&self.client, *upgraded, &exchange.location).await;
-                exchange.sent.body_bytes += counts.to_client;
+                self.sent_bytes += counts.to_client;
                 return Ok(());
             }
         }
@@ -179,9 +181,9 @@ impl Connection {
             );
         }
         match piece {
-            Piece::Memory(bytes) => self.send_memory(exchange, bytes).await?,
+            Piece::Memory(bytes) => self.send_memory(bytes).await?,
             Piece::File(slice) if *exchange.location.core.sendfile => self.send_file(exchange, slice).await?,
-            Piece::File(slice) => self.copy_file(exchange, slice).await?,
+            Piece::File(slice) => self.copy_file(slice).await?,
         }
         if framing == BodyFraming::Chunked {
             self.out.extend_from_slice(http1::CHUNK_END);
@@ -189,9 +191,8 @@ impl Connection {
         Ok(())
     }
 
-    async fn send_memory(&mut self, exchange: &mut Exchange, bytes: Bytes) -> io::Result<()> {
+    async fn send_memory(&mut self, bytes: Bytes) -> io::Result<()> {
         let timeout = self.send_timeout;
-        exchange.sent.body_bytes += bytes.len() as u64;
         if bytes.len() <= COPY_BYTES {
             self.out.extend_from_slice(&bytes);
             if self.out.len() >= COPY_BYTES {
@@ -203,6 +204,7 @@ impl Connection {
         while !head.is_empty() || !body.is_empty() {
             let slices = [io::IoSlice::new(head), io::IoSlice::new(body)];
             let count = self.timer.within(timeout, self.client.stream.write_vectored(&slices)).await?;
+            self.sent_bytes += count as u64;
             let of_head = count.min(head.len());
             head = &head[of_head..];
             body = &body[count - of_head..];
@@ -211,7 +213,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn send_file(&mut self, exchange: &mut Exchange, slice: FileSlice) -> io::Result<()> {
+    async fn send_file(&mut self, exchange: &Exchange, slice: FileSlice) -> io::Result<()> {
         let timeout = self.send_timeout;
         self.flush_more().await?;
         let FileSlice { file, mut offset, len } = slice;
@@ -239,12 +241,12 @@ impl Connection {
             }
             offset += count;
             turn_left -= count;
-            exchange.sent.body_bytes += count;
+            self.sent_bytes += count;
         }
         Ok(())
     }
 
-    async fn copy_file(&mut self, exchange: &mut Exchange, slice: FileSlice) -> io::Result<()> {
+    async fn copy_file(&mut self, slice: FileSlice) -> io::Result<()> {
         let FileSlice { file, mut offset, len } = slice;
         let end = offset + len;
         while offset < end {
@@ -253,7 +255,7 @@ impl Connection {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             offset += bytes.len() as u64;
-            self.send_memory(exchange, bytes).await?;
+            self.send_memory(bytes).await?;
         }
         Ok(())
     }
@@ -264,6 +266,7 @@ impl Connection {
         let mut left: &[u8] = &self.out;
         while !left.is_empty() {
             let count = self.timer.within(timeout, self.client.stream.write_more(left)).await?;
+            self.sent_bytes += count as u64;
             left = &left[count..];
         }
         self.out.clear();
@@ -276,6 +279,7 @@ impl Connection {
         let mut left: &[u8] = &self.out;
         while !left.is_empty() {
             let count = self.timer.within(timeout, self.client.stream.write(left)).await?;
+            self.sent_bytes += count as u64;
             left = &left[count..];
         }
         self.out.clear();
