@@ -62,10 +62,21 @@ pub struct Exchange {
     pub sent: Sent,
     /// What the log will want to know about upstreams and cache.
     pub upstream: UpstreamFacts,
+    /// What earlier steps want in the answer, whoever makes it.
+    pub kept: KeptFields,
     /// Whether the connection may be used again after this exchange.
     pub keepalive: bool,
     /// Random text of `$request_id`, made on first use.
     pub request_id: std::cell::OnceCell<String>,
+}
+
+/// Fields that outlive an internal redirect.
+#[derive(Debug, Default)]
+pub struct KeptFields {
+    /// Where a redirect leads, though an `error_page` make the answer to it.
+    pub location: Option<Vec<u8>>,
+    /// Fields of the upstream whose X-Accel-Redirect is followed.
+    pub fields: Fields,
 }
 
 /// How [`Exchange::uri`] relates to the request line.
@@ -104,7 +115,7 @@ pub struct Sent {
     pub fields: Fields,
     /// Bytes of the head on the wire.
     pub head_bytes: u64,
-    /// Bytes of the body on the wire, without chunk framing (`$body_bytes_sent`).
+    /// Bytes of the body on the wire, with its framing (`$body_bytes_sent`).
     pub body_bytes: u64,
     /// Bytes on the wire in all (`$bytes_sent`).
     pub bytes: u64,
@@ -115,8 +126,10 @@ pub struct Sent {
 /// Facts about the tries with upstreams, for `$upstream_*`.
 #[derive(Debug, Default, Clone)]
 pub struct UpstreamFacts {
-    /// One item per try, and per internal redirect a boundary.
+    /// One item per try.
     pub tries: Vec<Try>,
+    /// How many tries there were at each internal redirect: lists have ` : ` there.
+    pub redirected_after: Vec<usize>,
     /// Target of the last request sent, for the error log.
     pub target: Vec<u8>,
     /// What the cache did.
@@ -146,8 +159,6 @@ pub struct Try {
     pub bytes_received: u64,
     /// All bytes sent.
     pub bytes_sent: u64,
-    /// Whether this is the first try after an internal redirect (` : ` in lists).
-    pub after_redirect: bool,
 }
 
 impl Exchange {
@@ -168,6 +179,17 @@ impl Exchange {
         self.uri = uri;
         self.args = args;
         self.uri_state = UriState::Changed;
+        self.enter_internally();
+    }
+
+    /// Goes on in a named location, with the path as it is.
+    pub fn enter(&mut self, location: Arc<LocationConf>) {
+        self.location = location;
+        self.enter_internally();
+    }
+
+    fn enter_internally(&mut self) {
         self.internal = true;
+        self.upstream.redirected_after.push(self.upstream.tries.len());
     }
 }

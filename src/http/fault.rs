@@ -12,9 +12,9 @@ mod error_page;
 mod page;
 mod redirect;
 
-pub use error_page::{PageAction, error_page, has_error_page};
+pub use error_page::{PageAction, error_page, has_error_page, named_location};
 pub use page::{plain, write_server};
-pub use redirect::{absolute, add_slash, returned};
+pub use redirect::{absolute, add_slash, locate, returned};
 
 /// A failure while serving.
 #[derive(Debug, Clone)]

@@ -43,7 +43,7 @@ pub async fn serve(exchange: &mut Exchange) -> Ending {
             Ending::Answer(Box::new(answer(exchange, file, &metadata)))
         }
         Ok(Found::File(..)) => fail(405),
-        Ok(Found::Directory) => Ending::Answer(Box::new(fault::add_slash(exchange))),
+        Ok(Found::Directory) => fault::add_slash(exchange),
         Ok(Found::Other(path)) => {
             fault::report(
                 exchange,
@@ -57,7 +57,12 @@ pub async fn serve(exchange: &mut Exchange) -> Ending {
 }
 
 /// Returns the type of an answer to the path in force, by its extension.
+///
+/// As nginx: an upstream that had this location answer may have named the type.
 pub fn content_type(exchange: &Exchange) -> Option<Bytes> {
+    if let Some(kept) = exchange.kept.fields.get("Content-Type") {
+        return Some(Bytes::copy_from_slice(kept));
+    }
     let core = &exchange.location.core;
     let by_extension = path::extension(&exchange.uri).and_then(|extension| core.types.get(extension));
     let media_type = match by_extension {

@@ -5,6 +5,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
+use bytes::Bytes;
 use config::{Content, Found, LocationConf, RewriteOp};
 
 use super::{
@@ -23,6 +24,8 @@ pub enum Ending {
     Fail(Fault),
     /// Not at all: the URI has changed and the phases start again.
     Restart,
+    /// Not at all: the phases go on in a named location.
+    Named(Arc<LocationConf>),
 }
 
 /// Where the phases begin.
@@ -37,44 +40,46 @@ enum Entry {
 pub async fn respond(exchange: &mut Exchange) -> Option<Box<Response>> {
     let mut entry = Entry::Server;
     loop {
-        let fault = match run(exchange, entry).await {
+        entry = match run(exchange, entry).await {
             Ending::Answer(response) => match filter::refusal(exchange, &response) {
                 None => return Some(finish(exchange, response)),
-                Some(fault) => fault,
+                Some(fault) => match fail(exchange, &fault) {
+                    ControlFlow::Continue(entry) => entry,
+                    ControlFlow::Break(response) => return response,
+                },
             },
-            Ending::Restart => {
-                if exchange.redirects_left == 0 {
-                    return Some(too_many_redirects(exchange));
-                }
-                exchange.redirects_left -= 1;
-                entry = Entry::Server;
-                continue;
-            }
-            Ending::Fail(fault) => fault,
+            Ending::Fail(fault) => match fail(exchange, &fault) {
+                ControlFlow::Continue(entry) => entry,
+                ControlFlow::Break(response) => return response,
+            },
+            Ending::Restart => Entry::Server,
+            Ending::Named(location) => Entry::Named(location),
         };
-        fault::log(exchange, &fault);
-        let status = fault.status();
-        if fault::closes_silently(status) {
-            exchange.sent.status = status;
-            return None;
-        }
         if exchange.redirects_left == 0 {
             return Some(too_many_redirects(exchange));
         }
-        entry = match fault::error_page(exchange, status) {
-            None => {
-                let response = Box::new(fault::plain(status, exchange));
-                return Some(finish(exchange, response));
-            }
-            Some(PageAction::External(response)) => return Some(finish(exchange, Box::new(response))),
-            Some(PageAction::Redirect { uri, args }) => {
-                exchange.redirect(uri, args);
-                Entry::Server
-            }
-            Some(PageAction::Named(location)) => Entry::Named(location),
-        };
         exchange.redirects_left -= 1;
     }
+}
+
+/// Finds where a fault leads: to an answer, to a connection that ends without one, or back into the phases.
+fn fail(exchange: &mut Exchange, fault: &Fault) -> ControlFlow<Option<Box<Response>>, Entry> {
+    fault::log(exchange, fault);
+    let status = fault.status();
+    if fault::closes_silently(status) {
+        exchange.sent.status = status;
+        return ControlFlow::Break(None);
+    }
+    let response = match fault::error_page(exchange, status) {
+        None => fault::plain(status, exchange),
+        Some(PageAction::External(response)) => response,
+        Some(PageAction::Redirect { uri, args }) => {
+            exchange.redirect(uri, args);
+            return ControlFlow::Continue(Entry::Server);
+        }
+        Some(PageAction::Named(location)) => return ControlFlow::Continue(Entry::Named(location)),
+    };
+    ControlFlow::Break(Some(finish(exchange, Box::new(response))))
 }
 
 /// Answers a request whose head was refused: no phase runs, but error pages, filters and log apply.
@@ -112,13 +117,9 @@ fn before_content(exchange: &mut Exchange, entry: Entry) -> ControlFlow<Ending> 
             server_rewrite(exchange)?;
             find_location(exchange)?;
         }
-        Entry::Named(location) => {
-            exchange.location = location;
-            exchange.internal = true;
-        }
+        Entry::Named(location) => exchange.enter(location),
     }
-    location_rewrite(exchange)?;
-    body_size(exchange)
+    location_rewrite(exchange)
 }
 
 /// Server rewrite: `return` at server level.
@@ -133,9 +134,11 @@ fn server_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
     }
 }
 
-/// Location: the longest prefix, the first regular expression; `internal`; the redirect that adds a slash.
+/// Location: the longest prefix, the first regular expression; `internal`; the size of the body; the redirect
+/// that adds a slash.
 fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
     let server = Arc::clone(&exchange.server);
+    let mut wants_slash = false;
     match server.locations.find(&exchange.uri) {
         Some(Found::Location { location, captures }) => {
             exchange.location = Arc::clone(location);
@@ -145,14 +148,18 @@ fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
         }
         Some(Found::WantsSlash { location }) => {
             exchange.location = Arc::clone(location);
-            return ControlFlow::Break(Ending::Answer(Box::new(fault::add_slash(exchange))));
+            wants_slash = true;
         }
         None => exchange.location = Arc::clone(&server.defaults),
     }
     if exchange.location.internal && !exchange.internal {
         return ControlFlow::Break(Ending::Fail(Fault::status_only(404)));
     }
-    ControlFlow::Continue(())
+    body_size(exchange)?;
+    match wants_slash {
+        true => ControlFlow::Break(fault::add_slash(exchange)),
+        false => ControlFlow::Continue(()),
+    }
 }
 
 /// Rewrite: `return` in a location.
@@ -194,8 +201,26 @@ fn finish(exchange: &mut Exchange, mut response: Box<Response>) -> Box<Response>
         response.status = status;
         response.reason = None;
     }
+    keep(exchange, &mut response);
     filter::apply(exchange, &mut response);
     response
+}
+
+/// Puts into an answer what earlier steps want in it.
+fn keep(exchange: &mut Exchange, response: &mut Response) {
+    fault::locate(exchange, response);
+    let mut kept = std::mem::take(&mut exchange.kept.fields);
+    if kept.is_empty() {
+        return;
+    }
+    if response.content_type.is_none() {
+        response.content_type = kept.get("Content-Type").map(Bytes::copy_from_slice);
+    }
+    kept.remove("Content-Type");
+    for (name, value) in response.fields.iter() {
+        kept.push(name, value);
+    }
+    response.fields = kept;
 }
 
 fn too_many_redirects(exchange: &mut Exchange) -> Box<Response> {

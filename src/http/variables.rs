@@ -7,7 +7,7 @@ use std::{io::Write, net::IpAddr, os::unix::ffi::OsStrExt, path::Path, sync::Onc
 use config::{Content, UpstreamVariable, Variable, VariableSource};
 use http1::{Fields, Method};
 
-use super::{Exchange, exchange::Try, files, request_body::Collected};
+use super::{Exchange, exchange::UpstreamFacts, files, request_body::Collected};
 use crate::{clock, net::tcp_info};
 
 mod request;
@@ -173,26 +173,26 @@ impl Sink<'_> {
         use UpstreamVariable as U;
         let facts = &exchange.upstream;
         match variable {
-            U::Addr => self.list(&facts.tries, ListItem::Address),
-            U::BytesReceived => self.list(&facts.tries, ListItem::BytesReceived),
-            U::BytesSent => self.list(&facts.tries, ListItem::BytesSent),
+            U::Addr => self.list(facts, ListItem::Address),
+            U::BytesReceived => self.list(facts, ListItem::BytesReceived),
+            U::BytesSent => self.list(facts, ListItem::BytesSent),
             U::CacheAge => self.some_number(upstream::cache_age_s(facts, clock::now())),
             U::CacheEtag => self.some(upstream::cached_field(facts, "ETag")),
             U::CacheLastModified => self.some(upstream::cached_field(facts, "Last-Modified")),
             U::CacheStatus => self.some(facts.cache_status.map(|status| status.as_str().as_bytes())),
-            U::ConnectTime => self.list(&facts.tries, ListItem::ConnectTime),
+            U::ConnectTime => self.list(facts, ListItem::ConnectTime),
             U::Cookie(name) => self.some(upstream::set_cookie(facts, name)),
-            U::HeaderTime => self.list(&facts.tries, ListItem::HeaderTime),
+            U::HeaderTime => self.list(facts, ListItem::HeaderTime),
             U::Http(name) => facts.head.as_ref().is_some_and(|head| self.fields(&head.fields, name)),
-            U::ResponseLength => self.list(&facts.tries, ListItem::ResponseLength),
-            U::ResponseTime => self.list(&facts.tries, ListItem::ResponseTime),
-            U::Status => self.list(&facts.tries, ListItem::Status),
+            U::ResponseLength => self.list(facts, ListItem::ResponseLength),
+            U::ResponseTime => self.list(facts, ListItem::ResponseTime),
+            U::Status => self.list(facts, ListItem::Status),
             U::Trailer(name) => facts.trailers.as_ref().is_some_and(|trailers| self.fields(trailers, name)),
         }
     }
 
-    fn list(&mut self, tries: &[Try], item: ListItem) -> bool {
-        upstream::write_list(self.0, tries, item)
+    fn list(&mut self, facts: &UpstreamFacts, item: ListItem) -> bool {
+        upstream::write_list(self.0, facts, item)
     }
 }
 

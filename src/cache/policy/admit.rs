@@ -31,6 +31,8 @@ pub enum Refusal {
     BadAge,
     /// `X-Accel-Expires` is zero.
     AccelZero,
+    /// `X-Accel-Redirect` has another location answer: the body is nobody's.
+    AccelRedirect,
     /// `Expires` is past, or no date.
     Expired,
     /// It sets a cookie.
@@ -51,6 +53,9 @@ pub fn admit(
     rules: &[ValidRule],
     now: SystemTime,
 ) -> Admission {
+    if !ignored.x_accel_redirect && head.contains("x-accel-redirect") {
+        return Admission::Refused(Refusal::AccelRedirect);
+    }
     if !ignored.set_cookie && head.contains("set-cookie") {
         return Admission::Refused(Refusal::SetCookie);
     }

@@ -9,13 +9,11 @@ use config::{ErrorPage as Rule, ErrorTarget, LocationConf, Overwrite};
 use http1::Method;
 
 use super::{
+    Fault, Kind, Retry, Side, log,
     page::{plain, shown_status},
-    redirect, report,
+    redirect,
 };
-use crate::{
-    error_log::Level,
-    http::{Exchange, Response, exchange::ErrorPage},
-};
+use crate::http::{Exchange, Response, exchange::ErrorPage};
 
 /// Where an error leads.
 pub enum PageAction {
@@ -51,6 +49,21 @@ pub fn error_page(exchange: &mut Exchange, status: u16) -> Option<PageAction> {
 /// Says whether the location in force has an error page for a status (`proxy_intercept_errors`).
 pub fn has_error_page(exchange: &Exchange, status: u16) -> bool {
     rule_for(&exchange.location, status).is_some()
+}
+
+/// Finds a named location of the server in force, given without its `@`.
+///
+/// # Errors
+/// There is none of that name.
+pub fn named_location(exchange: &Exchange, name: &[u8]) -> Result<Arc<LocationConf>, Fault> {
+    let found = std::str::from_utf8(name).ok().and_then(|name| exchange.server.locations.named(name));
+    found.cloned().ok_or_else(|| Fault {
+        side: Side::Server,
+        kind: Kind::Status(500),
+        during: "",
+        retry: Retry::Never,
+        detail: format!("could not find named location \"@{}\"", name.escape_ascii()).into(),
+    })
 }
 
 fn rule_for(location: &LocationConf, status: u16) -> Option<&Rule> {
@@ -102,15 +115,11 @@ fn split_args(target: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn named(exchange: &mut Exchange, name: &[u8]) -> PageAction {
-    let found = std::str::from_utf8(name).ok().and_then(|name| exchange.server.locations.named(name));
-    if let Some(location) = found {
-        return PageAction::Named(Arc::clone(location));
-    }
-    report(
-        exchange,
-        Level::Error,
-        format_args!("could not find named location \"@{}\"", name.escape_ascii()),
-    );
+    let fault = match named_location(exchange, name) {
+        Ok(location) => return PageAction::Named(location),
+        Err(fault) => fault,
+    };
+    log(exchange, &fault);
     exchange.error_status = Some(500);
     exchange.keepalive = false;
     PageAction::External(plain(500, exchange))
@@ -122,7 +131,8 @@ fn external(exchange: &mut Exchange, overwrite: Overwrite, url: &[u8]) -> PageAc
         Overwrite::Fixed(_) | Overwrite::Keep | Overwrite::Target => 302,
     };
     exchange.error_status = Some(status);
-    PageAction::External(redirect::to(exchange, status, url))
+    exchange.kept.location = Some(url.to_vec());
+    PageAction::External(plain(status, exchange))
 }
 
 #[cfg(test)]

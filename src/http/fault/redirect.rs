@@ -4,13 +4,12 @@ use bytes::Bytes;
 use config::{Return, ReturnWith, Template};
 use http1::EscapeKind;
 
-use super::{Fault, page::plain};
+use super::Fault;
 use crate::http::{Exchange, Response, files, phases::Ending};
 
 /// Answers as a `return` says.
 ///
-/// As nginx: an error without text goes the way of errors, `error_page` included; a redirect shows the
-/// status of this rule also where it answers for an error.
+/// As nginx: a redirect and an error without text go the way of errors, `error_page` included.
 pub fn returned(exchange: &mut Exchange, rule: &Return) -> Ending {
     let text = match &rule.with {
         ReturnWith::Page if rule.status >= 400 => return Ending::Fail(Fault::status_only(rule.status)),
@@ -18,8 +17,7 @@ pub fn returned(exchange: &mut Exchange, rule: &Return) -> Ending {
         ReturnWith::Text(template) | ReturnWith::Location(template) => Template::expand(template, exchange),
     };
     if is_redirect(rule.status) {
-        exchange.error_status = exchange.error_status.map(|_| rule.status);
-        return Ending::Answer(Box::new(to(exchange, rule.status, &text)));
+        return to(exchange, rule.status, text);
     }
     let mut response = Response::new(rule.status).with_memory(Bytes::new(), text);
     response.content_type = files::content_type(exchange);
@@ -27,7 +25,7 @@ pub fn returned(exchange: &mut Exchange, rule: &Return) -> Ending {
 }
 
 /// Redirects to the path in force with a slash at its end.
-pub fn add_slash(exchange: &mut Exchange) -> Response {
+pub fn add_slash(exchange: &mut Exchange) -> Ending {
     let mut location = Vec::with_capacity(exchange.uri.len() + exchange.args.len() + 2);
     location.extend_from_slice(&http1::escape_uri(&exchange.uri, EscapeKind::Uri));
     location.push(b'/');
@@ -35,22 +33,25 @@ pub fn add_slash(exchange: &mut Exchange) -> Response {
         location.push(b'?');
         location.extend_from_slice(&exchange.args);
     }
-    exchange.error_status = exchange.error_status.map(|_| 301);
-    to(exchange, 301, &location)
+    to(exchange, 301, location)
 }
 
-/// Makes a redirect with its page.
+fn to(exchange: &mut Exchange, status: u16, location: Vec<u8>) -> Ending {
+    exchange.kept.location = Some(location);
+    Ending::Fail(Fault::status_only(status))
+}
+
+/// Puts into an answer where it redirects to.
 ///
 /// As nginx: a path has the place among the fields that absolute redirects have; all else stands where other
 /// fields do.
-pub(super) fn to(exchange: &Exchange, status: u16, location: &[u8]) -> Response {
-    let mut response = plain(status, exchange);
+pub fn locate(exchange: &mut Exchange, response: &mut Response) {
+    let Some(location) = exchange.kept.location.take() else { return };
     if location.starts_with(b"/") && *exchange.location.core.absolute_redirect {
-        response.location = Some(location.to_vec());
+        response.location = Some(location);
     } else {
-        response.fields.push(b"Location", location);
+        response.fields.push(b"Location", &location);
     }
-    response
 }
 
 /// Statuses that nginx sends with Location.

@@ -14,7 +14,7 @@ use crate::{
     error_log::{self, Level},
     http::{
         Exchange, Fault,
-        exchange::{ErrorPage, Sent, UpstreamFacts, UriState},
+        exchange::{ErrorPage, KeptFields, Sent, UpstreamFacts, UriState},
         fault::{Kind, Retry, Side},
         request_body::{Expectation, RequestBody},
         route,
@@ -130,6 +130,7 @@ impl Connection {
             proxy_target: None,
             sent: Sent::default(),
             upstream: UpstreamFacts::default(),
+            kept: KeptFields::default(),
             request_id: OnceCell::new(),
         });
         let fault = fault.or_else(|| understand(&mut exchange).err());
@@ -196,6 +197,8 @@ fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
         exchange.location = Arc::clone(&server.defaults);
         exchange.server = Arc::clone(server);
     }
+    // As nginx: `$1` is the last match's, which the name's is until a location's comes.
+    exchange.captures = captures.clone();
     exchange.server_captures = captures;
     Ok(())
 }

@@ -2,8 +2,10 @@
 //!
 //! `cached.rs` decides whether a stored answer will do and whose turn it is to ask for a new one; `fill.rs`
 //! holds what is arriving for all who wait, `storing.rs` puts it into the cache; `request.rs` and `response.rs` translate heads;
-//! `transport/` talks to one peer after another; `ahead.rs` reads ahead of slow clients.
+//! `transport/` talks to one peer after another; `ahead.rs` reads ahead of slow clients;
+//! `accel_redirect.rs` lets another location answer where the upstream says so.
 
+mod accel_redirect;
 pub mod ahead;
 mod cached;
 pub mod fill;
@@ -136,6 +138,11 @@ fn intercept(exchange: &Exchange, status: u16) -> Option<Ending> {
 fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
     let Incoming { head, body, upgraded, buffering, .. } = incoming;
     if let Some(ending) = intercept(exchange, head.status) {
+        body.finish(&mut exchange.upstream);
+        return ending;
+    }
+    let location = Arc::clone(&exchange.location);
+    if let Some(ending) = accel_redirect::follow(exchange, &head, &location.proxy.ignore_headers) {
         body.finish(&mut exchange.upstream);
         return ending;
     }

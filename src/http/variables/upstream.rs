@@ -24,14 +24,14 @@ pub(super) enum ListItem {
 }
 
 /// Appends a list; false where nothing was tried. What is not known of a try is `-`.
-pub(super) fn write_list(out: &mut Vec<u8>, tries: &[Try], item: ListItem) -> bool {
-    for (index, one) in tries.iter().enumerate() {
+pub(super) fn write_list(out: &mut Vec<u8>, facts: &UpstreamFacts, item: ListItem) -> bool {
+    for (index, one) in facts.tries.iter().enumerate() {
         if index > 0 {
-            out.extend_from_slice(if one.after_redirect { b" : " } else { b", " });
+            out.extend_from_slice(if facts.redirected_after.contains(&index) { b" : " } else { b", " });
         }
         write_item(out, one, item);
     }
-    !tries.is_empty()
+    !facts.tries.is_empty()
 }
 
 fn write_item(out: &mut Vec<u8>, one: &Try, item: ListItem) {
@@ -100,7 +100,7 @@ mod tests {
 
     use super::*;
 
-    fn tries() -> Vec<Try> {
+    fn tried() -> UpstreamFacts {
         let failed = Try { address: Arc::from("127.0.0.1:1"), ..Try::default() };
         let answered = Try {
             address: Arc::from("unix:/s"),
@@ -111,10 +111,9 @@ mod tests {
             response_length: 5,
             bytes_received: 100,
             bytes_sent: 50,
-            after_redirect: false,
         };
-        let again = Try { after_redirect: true, ..answered.clone() };
-        vec![failed, answered, again]
+        let tries = vec![failed, answered.clone(), answered];
+        UpstreamFacts { tries, redirected_after: vec![0, 2, 2, 3], ..UpstreamFacts::default() }
     }
 
     #[test]
@@ -130,10 +129,10 @@ mod tests {
             (ListItem::BytesSent, "0, 50 : 50"),
         ] {
             let mut out = Vec::new();
-            assert!(write_list(&mut out, &tries(), item));
+            assert!(write_list(&mut out, &tried(), item));
             assert_eq!(String::from_utf8(out).unwrap(), wanted, "{item:?}");
         }
-        assert!(!write_list(&mut Vec::new(), &[], ListItem::Address));
+        assert!(!write_list(&mut Vec::new(), &UpstreamFacts::default(), ListItem::Address));
     }
 
     #[test]

@@ -163,11 +163,14 @@ fn admission() {
     let rules = [ValidRule { status: ValidStatus::Any, time: Duration::from_secs(10) }];
     let none = IgnoreHeaders::default();
     let ignored = IgnoreHeaders { set_cookie: true, vary: true, ..none };
+    let redirect = IgnoreHeaders { x_accel_redirect: true, ..none };
     let cases = [
         ("plain", "A: b", none, Ok("")),
         ("vary", "Vary: A\nVary: B", none, Ok("A, B")),
         ("cookie", "Set-Cookie: a=b", none, Err(Refusal::SetCookie)),
         ("cookie, ignored", "Set-Cookie: a=b", ignored, Ok("")),
+        ("another location", "X-Accel-Redirect: /a", none, Err(Refusal::AccelRedirect)),
+        ("another location, ignored", "X-Accel-Redirect: /a", redirect, Ok("")),
         ("star", "Vary: *", none, Err(Refusal::VaryStar)),
         ("star, ignored", "Vary: *", ignored, Ok("")),
         ("private", "Cache-Control: private", none, Err(Refusal::CacheControl)),

@@ -11,7 +11,7 @@ use crate::{
     http::{
         Exchange,
         client::Client,
-        exchange::{ErrorPage, Sent, UpstreamFacts, UriState},
+        exchange::{ErrorPage, KeptFields, Sent, UpstreamFacts, UriState},
         request_body::{Expectation, RequestBody},
         site::{EventLoop, Site},
     },
@@ -83,6 +83,7 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
         proxy_target: None,
         sent: Sent::default(),
         upstream: UpstreamFacts::default(),
+        kept: KeptFields::default(),
         request_id: OnceCell::new(),
     }
 }

@@ -1,0 +1,97 @@
+//! X-Accel-Redirect: an upstream has another location answer in its place.
+//!
+//! As nginx: a few fields of the upstream's answer go along, its body and its status do not.
+
+use config::IgnoreHeaders;
+use http1::{Method, ResponseHead};
+
+use crate::http::{
+    Exchange, Fault,
+    fault::{self, Kind, Retry, Side},
+    phases::Ending,
+};
+
+/// Fields that go along; Content-Type does too, in its own place.
+const KEPT: [&str; 5] = ["Set-Cookie", "Content-Disposition", "Cache-Control", "Expires", "Accept-Ranges"];
+
+/// Goes where an upstream's head says; nothing where it says nothing, or is not to be listened to.
+pub(super) fn follow(
+    exchange: &mut Exchange,
+    head: &ResponseHead,
+    ignored: &IgnoreHeaders,
+) -> Option<Ending> {
+    let target = head.fields.get("X-Accel-Redirect").filter(|_| !ignored.x_accel_redirect)?;
+    keep_fields(exchange, head);
+    if let Some(name) = target.strip_prefix(b"@") {
+        return Some(match fault::named_location(exchange, name) {
+            Ok(location) => Ending::Named(location),
+            Err(fault) => Ending::Fail(fault),
+        });
+    }
+    let Some((path, args)) = split(target) else { return Some(Ending::Fail(unsafe_uri(target))) };
+    if exchange.method != Method::Head {
+        exchange.method = Method::Get;
+    }
+    exchange.redirect(path, args);
+    Some(Ending::Restart)
+}
+
+fn keep_fields(exchange: &mut Exchange, head: &ResponseHead) {
+    let kept = &mut exchange.kept.fields;
+    for (name, value) in head.fields.iter() {
+        if name.eq_ignore_ascii_case(b"Content-Type") {
+            kept.set("Content-Type", value);
+        } else if KEPT.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name)) {
+            kept.push(name, value);
+        }
+    }
+}
+
+/// Splits a target into decoded path and arguments; nothing where the path leads out of what is served.
+fn split(target: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (raw, args) = match memchr::memchr(b'?', target) {
+        Some(mark) => (&target[..mark], &target[mark + 1..]),
+        None => (target, &b""[..]),
+    };
+    let path = http1::unescape(raw);
+    let leads_out = |path: &[u8]| path.split(|byte| *byte == b'/').any(|step| step == b"..");
+    if raw.is_empty() || raw.contains(&0) || leads_out(raw) || leads_out(&path) {
+        return None;
+    }
+    Some((path.into_owned(), args.to_vec()))
+}
+
+fn unsafe_uri(target: &[u8]) -> Fault {
+    Fault {
+        side: Side::Upstream,
+        kind: Kind::Status(404),
+        during: "",
+        retry: Retry::Never,
+        detail: format!("unsafe URI \"{}\" was detected", String::from_utf8_lossy(target)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_decoded_and_kept_inside() {
+        for (target, wanted) in [
+            ("/a", Some(("/a", ""))),
+            ("/a%20b?c%20d", Some(("/a b", "c%20d"))),
+            ("/a?../..", Some(("/a", "../.."))),
+            ("/a..b/..c", Some(("/a..b/..c", ""))),
+            ("", None),
+            ("?a", None),
+            ("../a", None),
+            ("/a/../b", None),
+            ("/a/..", None),
+            ("/a/%2e%2e/b", None),
+            ("/a\0", None),
+        ] {
+            let wanted = wanted.map(|(path, args)| (path.as_bytes().to_vec(), args.as_bytes().to_vec()));
+            assert_eq!(split(target.as_bytes()), wanted, "{target}");
+        }
+    }
+}
