@@ -175,6 +175,11 @@ impl Zone {
         self.entries.peek(digest).is_some()
     }
 
+    /// Whether another entry has taken the place of this one in memory.
+    pub fn has_another(&self, digest: &Digest, entry: &Arc<Entry>) -> bool {
+        self.entries.peek(digest).is_some_and(|now| !Arc::ptr_eq(&now, entry))
+    }
+
     /// Forgets an entry, unless another has taken its place.
     pub fn withdraw(&self, digest: &Digest, entry: &Arc<Entry>) {
         self.entries.remove_if(digest, |now| Arc::ptr_eq(now, entry));
