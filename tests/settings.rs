@@ -49,8 +49,8 @@ fn every_setting_is_read_somewhere() {
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).expect("the project can be read") {
+        let path = entry.expect("the project can be read").path();
         if path.is_dir() {
             found.extend(files_below(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {

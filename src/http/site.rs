@@ -7,6 +7,7 @@ use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 
 use anyhow::Context;
 use config::{CacheZone, Config, Content, HttpConf, LocationConf, LocationTable, ProxyPass, ProxyTarget};
+use tokio::sync::Notify;
 
 use super::{
     access_log::{AccessLogs, LocationLogs},
@@ -46,6 +47,8 @@ pub struct EventLoop {
     pub idle: IdlePool,
     /// Tells when the worker is asked to finish.
     pub drain: Drain,
+    /// Fills of caches that run on this loop, with or without a client.
+    pub fills: Tasks,
     /// Number of this loop, from zero.
     pub index: usize,
     next_serial: Cell<u64>,
@@ -126,7 +129,14 @@ impl Site {
 impl EventLoop {
     /// Sets up one event loop of a worker.
     pub fn new(site: Arc<Site>, index: usize, drain: Drain) -> Rc<Self> {
-        Rc::new(Self { site, idle: IdlePool::default(), drain, index, next_serial: Cell::new(1) })
+        Rc::new(Self {
+            site,
+            idle: IdlePool::default(),
+            drain,
+            fills: Tasks::default(),
+            index,
+            next_serial: Cell::new(1),
+        })
     }
 
     /// Returns the number of the next connection; numbers of different loops never meet.
@@ -134,6 +144,36 @@ impl EventLoop {
         let serial = self.next_serial.get();
         self.next_serial.set(serial + 1);
         serial * LOOPS_MAX + self.index as u64
+    }
+}
+
+/// Tasks that somebody waits for before the loop ends.
+#[derive(Clone, Default)]
+pub struct Tasks(Rc<(Cell<usize>, Notify)>);
+
+/// One of [`Tasks`], counted until it is dropped.
+pub struct Task(Tasks);
+
+impl Tasks {
+    /// Counts a task in.
+    pub fn begin(&self) -> Task {
+        self.0.0.set(self.0.0.get() + 1);
+        Task(self.clone())
+    }
+
+    /// Waits until none is left. Cancel safe.
+    pub async fn done(&self) {
+        while self.0.0.get() > 0 {
+            self.0.1.notified().await;
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        let (count, changed) = &*self.0.0;
+        count.set(count.get() - 1);
+        changed.notify_one();
     }
 }
 

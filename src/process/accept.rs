@@ -65,8 +65,13 @@ pub fn run(
         }
         if order == Order::Drain {
             drain.begin();
+            let finished = async {
+                open.none_left().await;
+                // A background update has no client: its answer is stored all the same.
+                event_loop.fills.done().await;
+            };
             tokio::select! {
-                () = open.none_left() => {}
+                () = finished => {}
                 _ = orders.wait_for(|order| *order == Order::Stop) => {}
             }
         }

@@ -132,6 +132,8 @@ impl Dealing<'_> {
         }
         let stale = Stale { entry: Arc::clone(&entry), on_error };
         match self.zone.turn(&self.digest, *conf.cache.lock_age) {
+            // Another may have updated it between our look and our turn.
+            Turn::Mine(_) if self.zone.has_another(&self.digest, &entry) => Step::LookAgain,
             Turn::Mine(ticket) if may_serve && *conf.cache.background_update => {
                 match self.order(exchange, Some(stale)) {
                     // Nobody waits for the answer: the task goes on by itself.

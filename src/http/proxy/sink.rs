@@ -134,6 +134,8 @@ impl Sink {
 
     /// Writes the last chunks and gives the file its name: from then on everyone finds it.
     pub(super) fn commit(mut self, chunks: &[Bytes], shown: Option<&Arc<Entry>>) -> Result<(), NotStored> {
+        let zone = Arc::clone(&self.zone);
+        let _order = zone.in_order(&self.digest);
         let body = match self.temp {
             None => self.write_small(chunks)?,
             Some(_) => {
@@ -141,7 +143,7 @@ impl Sink {
                 None
             }
         };
-        let Self { zone, digest, meta, incomplete, permit, room, temp, written, .. } = self;
+        let Self { digest, meta, incomplete, permit, room, temp, written, .. } = self;
         let (temp, room) = (temp.expect("it was written"), room.expect("it was reserved"));
         let starts = (meta.header_start, meta.body_start);
         let body_start = u64::from(meta.body_start);

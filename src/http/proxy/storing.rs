@@ -111,7 +111,12 @@ impl Default for Answer {
 /// Begins to carry out an order; it goes on whether or not anyone waits for the answer.
 pub fn start(event_loop: &Rc<EventLoop>, order: Order, ticket: Ticket) -> oneshot::Receiver<Answer> {
     let (sender, receiver) = oneshot::channel();
-    tokio::task::spawn_local(carry_out(Rc::clone(event_loop), order, ticket, sender));
+    let counted = event_loop.fills.begin();
+    let work = carry_out(Rc::clone(event_loop), order, ticket, sender);
+    tokio::task::spawn_local(async move {
+        work.await;
+        drop(counted);
+    });
     receiver
 }
 

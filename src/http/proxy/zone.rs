@@ -17,7 +17,7 @@ use bytes::Bytes;
 use cache::{Committed, Digest, Identity, Key, Lease, Meta, Role, StoredEntry};
 use config::CachePath;
 use http1::{Progress, ResponseHead, ResponseParser};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use quick_cache::{Weighter, sync::Cache};
 
 use super::{
@@ -38,6 +38,7 @@ pub struct Zone {
     pub path: Arc<CachePath>,
     entries: Cache<Digest, Arc<Entry>, BySize>,
     fills: Arc<FillTable>,
+    commits: [Mutex<()>; COMMITS],
 }
 
 /// A stored answer, ready to be sent.
@@ -88,6 +89,9 @@ const LOOK_AGAIN_MS: u64 = 1000;
 /// How far apart two recorded uses of an entry are at least.
 const TOUCH_AGAIN_MS: u64 = 10_000;
 
+/// Files of one zone that may take their names at the same time.
+const COMMITS: usize = 64;
+
 #[derive(Clone)]
 struct BySize;
 
@@ -109,7 +113,7 @@ impl Zone {
         let store = Arc::new(cache::Zone::open(&path, Role::Worker)?);
         let estimate = usize::try_from(ENTRIES_BYTES / 4096).expect("a small number");
         let entries = Cache::with_weighter(estimate, ENTRIES_BYTES, BySize);
-        Ok(Self { store, path, entries, fills: Arc::default() })
+        Ok(Self { store, path, entries, fills: Arc::default(), commits: [const { Mutex::new(()) }; COMMITS] })
     }
 
     /// Finds the entry of a digest: in memory, or in the store on a thread that may block.
@@ -170,9 +174,19 @@ impl Zone {
         self.entries.insert(digest, entry);
     }
 
+    /// Holds up other files of the same name while one takes it: the answer that was found first is stored first. Blocks.
+    pub fn in_order(&self, digest: &Digest) -> MutexGuard<'_, ()> {
+        self.commits[usize::from(digest[1]) % COMMITS].lock()
+    }
+
     /// Whether an entry is in memory, good or not.
     pub fn knows(&self, digest: &Digest) -> bool {
         self.entries.peek(digest).is_some()
+    }
+
+    /// Whether another entry has taken the place of this one in memory.
+    pub fn has_another(&self, digest: &Digest, entry: &Arc<Entry>) -> bool {
+        self.entries.peek(digest).is_some_and(|now| !Arc::ptr_eq(&now, entry))
     }
 
     /// Forgets an entry, unless another has taken its place.
