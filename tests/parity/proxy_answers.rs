@@ -246,16 +246,10 @@ fn broken() -> Vec<Case> {
             answer(200).declared(10).bytes("short").then(crate::support::reply::Part::AwaitClose),
         )
         .differs("what came is passed on before the timeout", &["< | short", "< (torn)"]),
-        case("an answer without a head")
-            .origin(Reply::raw("just text\n"))
-            .send(CLOSING)
-            .differs("an answer without a head gets one", &["< HTTP/1.1 200"]),
+        case("an answer without a head").origin(Reply::raw("just text\n")).send(CLOSING),
         from("half a head", "/a", Reply::raw("HTTP/1.1 200 OK\r\nX-A: 1\r\n")),
         from("half a status line", "/a", Reply::raw("HTTP/1.1 2")),
-        case("a status that is no number")
-            .origin(Reply::raw("HTTP/1.1 abc OK\r\n\r\n"))
-            .send(CLOSING)
-            .differs("an answer without a head gets one", &["< HTTP/1.1 200"]),
+        case("a status that is no number").origin(Reply::raw("HTTP/1.1 abc OK\r\n\r\n")).send(CLOSING),
         from("a line without a colon", "/a", answer(200).line("nonsense").body("one")),
         from("a space before the colon", "/a", answer(200).line("X-A : 1").body("one")),
         from("a folded line", "/a", answer(200).line("X-A: 1").line(" 2").body("one")),
@@ -281,6 +275,7 @@ fn broken() -> Vec<Case> {
             "a chunk size that is no number",
             "/modern/b",
             answer(200).field("Transfer-Encoding", "chunked").bytes("x\r\n").then_close(),
-        ),
+        )
+        .differs("a head is passed on before its body goes wrong", &["< HTTP/1.1 200", "< (torn)"]),
     ]
 }
