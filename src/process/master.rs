@@ -424,7 +424,13 @@ impl Master {
 
     /// Starts another child in the place of one that has ended, where there should be one.
     fn replace(&mut self, child: &Child, death: Death) {
-        if self.purpose != Purpose::Serve || matches!(child.stage, Stage::Leaving) {
+        if self.purpose != Purpose::Serve {
+            return;
+        }
+        if death == Death::Failed && child.role != Role::CacheLoader {
+            self.load_again();
+        }
+        if matches!(child.stage, Stage::Leaving) {
             return;
         }
         let &Child { role, serial, started: since, .. } = child;
@@ -434,6 +440,20 @@ impl Master {
             // Its work is done.
         } else {
             self.due.push(Due { role, serial, since });
+        }
+    }
+
+    /// Has the files of caches walked over again: one who held them open was killed, and may have left files without
+    /// rows in the index.
+    fn load_again(&mut self) {
+        let Some(current) = self.current.as_ref().filter(|current| current.has_zones()) else { return };
+        let (role, serial) = (Role::CacheLoader, current.serial);
+        // A loader at work has passed by some of them already.
+        for loader in self.children.iter_mut().filter(|child| child.role == role) {
+            loader.leave(Signal::SIGTERM);
+        }
+        if !self.due.iter().any(|due| due.role == role && due.serial == serial) {
+            self.due.push(Due { role, serial, since: moment() });
         }
     }
 

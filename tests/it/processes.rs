@@ -248,6 +248,23 @@ fn a_killed_cache_manager_is_replaced() {
 }
 
 #[test]
+fn files_are_loaded_again_after_a_worker_was_killed() {
+    let origin = Origin::always(answer(200).body("one"));
+    let mut server = Server::start(&location("proxy_cache zone;", &origin));
+    if server.program().is_nginx() {
+        return; // its index is in memory that outlives a worker
+    }
+    server.allow_in_log("exited on signal 9");
+    wait_until("the loader is done", || server.children("cache loader").is_empty());
+    let loads = |server: &Server| server.read("error.log").matches("start cache loader process").count();
+    assert_eq!(loads(&server), 1);
+    proc::signal(server.worker(), Signal::SIGKILL);
+    wait_until("another loader was started", || loads(&server) == 2);
+    wait_until("it is done", || server.children("cache loader").is_empty());
+    assert_eq!(server.get("/").text(), "one");
+}
+
+#[test]
 fn an_upgrade_hands_the_listeners_over() {
     // As nginx: a master that is some process's child in the foreground is not upgraded.
     let server = Server::start(&hello().in_background());
