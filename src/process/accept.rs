@@ -8,7 +8,7 @@ use tokio::{
     runtime::{Builder, LocalOptions},
     sync::{Notify, watch},
     task::spawn_local,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use super::listen::{Door, Routes};
@@ -23,6 +23,9 @@ use crate::{
 
 /// How long a socket is left alone after the system had nothing left for a connection. As nginx's accept_mutex_delay.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a worker without clients stores on where `worker_shutdown_timeout` does not say.
+const FILLS_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an event loop is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +71,9 @@ pub fn run(
             let finished = async {
                 open.none_left().await;
                 // A background update has no client: its answer is stored all the same.
-                event_loop.fills.done().await;
+                let patience = event_loop.site.config.main.worker_shutdown_timeout.unwrap_or(FILLS_PATIENCE);
+                // What takes longer is given up, and asked for anew by the next worker.
+                let _ = timeout(patience, event_loop.fills.done()).await;
             };
             tokio::select! {
                 () = finished => {}
