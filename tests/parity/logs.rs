@@ -99,7 +99,8 @@ fn upstream() -> Vec<Case> {
         case("an upstream that closes").origin(Reply::nothing()).get("/upstream").log(1),
         case("a miss and a hit").origin(answer(200).body("one")).get("/cached").get("/cached").log(2),
         case("two upstreams by an internal redirect")
-            .origin(answer(404).body("none"))
+            // Without a body: how much of one is there with the head is a matter of time.
+            .origin(answer(404).body(""))
             .origin(one())
             .get("/replaced")
             .log(1),
