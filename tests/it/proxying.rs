@@ -7,7 +7,7 @@ use crate::support::{
     client::{Client, End, To},
     deadline::{self, now},
     location, proc,
-    reply::Part,
+    reply::{Part, Reply},
     servers, wait_until,
 };
 
@@ -127,6 +127,19 @@ fn a_slow_client_costs_bounded_memory() {
 #[test]
 fn a_client_that_leaves_ends_the_origin_s_work() {
     let origin = Origin::script([answer(200).declared(1 << 20).bytes("x").then(Part::AwaitClose)]);
+    let server = Server::start(&proxied("", &origin));
+    let mut client = server.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.head_only();
+    // With all that there is, it is not while sending that the server learns of it.
+    assert_eq!(client.bytes(1), b"x");
+    client.leave();
+    server.wait_for_log("client prematurely closed connection");
+}
+
+#[test]
+fn a_client_that_leaves_before_the_answer_ends_the_origin_s_work() {
+    let origin = Origin::script([Reply::silence()]);
     let server = Server::start(&proxied("", &origin));
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
