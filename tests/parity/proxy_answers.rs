@@ -29,6 +29,7 @@ pub fn group() -> Group {
         location /instead { return 200 instead; }
         location @instead { return 502 "instead of $upstream_status"; }
         location /own-502 { error_page 502 504 =200 /instead; proxy_pass http://%CLOSED%; }
+        location /unheard/ { proxy_ignore_headers X-Accel-Redirect; proxy_pass http://%ORIGIN%; }
         location /closed { proxy_pass http://%CLOSED%; }
         location /forced/ { proxy_force_ranges on; proxy_pass http://%ORIGIN%; }
         location /expires/ { expires 1h; add_header X-Added yes; proxy_pass http://%ORIGIN%; }"#,
@@ -146,6 +147,14 @@ fn accelerated() -> Vec<Case> {
         from("X-Accel-Redirect to a path", "/a", redirect("/instead")),
         from("X-Accel-Redirect to a named location", "/b", redirect("@instead")),
         from("X-Accel-Redirect keeps some fields", "/c", redirect("/instead").field("Set-Cookie", "a=b")),
+        from(
+            "X-Accel-Redirect keeps a type and how to cache",
+            "/d",
+            redirect("/instead").field("Content-Type", "a/b").field("Cache-Control", "no-cache"),
+        ),
+        from("X-Accel-Redirect out of what is served", "/e", redirect("/../instead")),
+        from("X-Accel-Redirect to nowhere", "/f", redirect("@nowhere")),
+        from("X-Accel-Redirect is not listened to", "/unheard/a", redirect("/instead")),
         from("X-Accel-Buffering", "/d", answer(200).field("X-Accel-Buffering", "no").body("one")),
     ]
 }
