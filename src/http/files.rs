@@ -40,7 +40,10 @@ pub async fn serve(exchange: &mut Exchange) -> Ending {
     let path = file_path(exchange, &exchange.uri);
     match off_loop(move || open(&path).map_err(|error| (path, error))).await {
         Ok(Found::File(file, metadata)) if exchange.method != Method::Post => {
-            Ending::Answer(Box::new(answer(exchange, file, &metadata)))
+            match exchange.body.discard_arrived(&exchange.client) {
+                Ok(()) => Ending::Answer(Box::new(answer(exchange, file, &metadata))),
+                Err(fault) => Ending::Fail(fault),
+            }
         }
         Ok(Found::File(..)) => fail(405),
         Ok(Found::Directory) => fault::add_slash(exchange),

@@ -240,6 +240,25 @@ impl RequestBody {
         Ok(Collected::File(slice))
     }
 
+    /// Drops what has arrived, so that a body that is broken shows before the answer promises to go on.
+    ///
+    /// # Errors
+    /// Its framing is broken.
+    pub fn discard_arrived(&mut self, client: &Client) -> Result<(), Fault> {
+        let limits = BodyLimits { payload_bytes: 0, timeout: Duration::ZERO };
+        // As nginx: what is dropped is no part of `$request_length`.
+        let received = self.received;
+        let broken = loop {
+            match self.take(&mut client.input.borrow_mut(), limits) {
+                Ok(Some(_)) => {}
+                Ok(None) => break Ok(()),
+                Err(fault) => break Err(fault),
+            }
+        };
+        self.received = received;
+        broken
+    }
+
     /// Reads and drops what is left. Cancel safe.
     ///
     /// # Errors

@@ -26,7 +26,8 @@ pub fn group() -> Group {
         location /bodyless/ { proxy_pass http://%ORIGIN%; proxy_pass_request_body off; proxy_set_header Content-Length \"\"; }
         location /set/ { proxy_pass http://%ORIGIN%; proxy_set_body \"uri=$uri\"; }
         location /method/ { proxy_pass http://%ORIGIN%; proxy_method PUT; }
-        location /static { return 200 static; }",
+        location /static { return 200 static; }
+        location /absent/ { return 404; }",
     );
     Group::new("bodies", conf)
         .cases(lengths())
@@ -66,7 +67,7 @@ fn lengths() -> [Case; 13] {
     ]
 }
 
-fn chunks() -> [Case; 13] {
+fn chunks() -> [Case; 15] {
     const CHUNKED: &[&str] = &["Transfer-Encoding: chunked"];
     [
         answered(post("chunks", "/", CHUNKED, "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")),
@@ -91,6 +92,8 @@ fn chunks() -> [Case; 13] {
             "5\r\nhello\r\n0\r\nX-T: 1\r\nX-U: 2\r\n\r\n",
         )),
         post("a chunk size that is no number is refused", "/", CHUNKED, "x\r\nhello\r\n0\r\n\r\n"),
+        post("a chunk size that is no number, of a body nobody wants", "/absent/", CHUNKED, "x\r\n"),
+        post("a chunk size that is no number, of a body that is not read", "/static", CHUNKED, "x\r\n"),
         post("a chunk size beyond 64 bits is refused", "/", CHUNKED, "fffffffffffffffff\r\nhello\r\n"),
         post("a chunk without its end is refused", "/", CHUNKED, "5\r\nhelloX\r\n0\r\n\r\n"),
         post("chunks over the limit are refused", "/small/", CHUNKED, "b\r\nhello world\r\n0\r\n\r\n"),

@@ -19,6 +19,9 @@ pub fn returned(exchange: &mut Exchange, rule: &Return) -> Ending {
     if is_redirect(rule.status) {
         return to(exchange, rule.status, text);
     }
+    if let Err(fault) = exchange.body.discard_arrived(&exchange.client) {
+        return Ending::Fail(fault);
+    }
     let mut response = Response::new(rule.status).with_memory(Bytes::new(), text);
     response.content_type = files::content_type(exchange);
     Ending::Answer(Box::new(response))

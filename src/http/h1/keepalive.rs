@@ -12,6 +12,10 @@ pub(super) fn decide(exchange: &mut Exchange) {
     if !exchange.keepalive {
         return;
     }
+    if exchange.body.discard_arrived(&exchange.client).is_err() {
+        exchange.keepalive = false;
+        return;
+    }
     let core = &exchange.location.core;
     let client = &exchange.client;
     let agent = exchange.head.fields.get("User-Agent").unwrap_or_default();
