@@ -74,6 +74,12 @@ fn statuses() -> Vec<Case> {
             .may_differ("an answer that has come whole is sent with its length", &["< X-Cache: HIT"]),
         twice("a body cut short", "/valid/short", answer(200).declared(10).bytes("short").then_close())
             .may_differ("of a torn answer the last bytes may be missing", &["connection: closed"]),
+        case("an answer without a head")
+            .origin(Reply::raw("HTTP/1.1 20 OK\r\n\r\none"))
+            .origin(answer(200).body("second"))
+            .request("GET /valid/headless HTTP/1.1", &["Connection: close"], "")
+            .on("")
+            .get("/valid/headless"),
         twice("206 is not 200", "/valid/206", answer(206).field("Content-Range", "bytes 0-2/5").body("one")),
     ]
 }

@@ -257,6 +257,7 @@ fn broken() -> Vec<Case> {
         .differs("what came is passed on before the timeout", &["< | short", "< (torn)"]),
         case("an answer without a head").origin(Reply::raw("just text\n")).send(CLOSING),
         from("half a head", "/a", Reply::raw("HTTP/1.1 200 OK\r\nX-A: 1\r\n")),
+        from("a status below 100", "/a", Reply::raw("HTTP/1.1 099 Odd\r\nContent-Length: 3\r\n\r\none")),
         from("half a status line", "/a", Reply::raw("HTTP/1.1 2")),
         case("a status that is no number").origin(Reply::raw("HTTP/1.1 abc OK\r\n\r\n")).send(CLOSING),
         from("a line without a colon", "/a", answer(200).line("nonsense").body("one")),

@@ -23,7 +23,8 @@ pub(super) enum BodyFraming {
 /// Decides how the body is framed, and whether the connection survives it.
 pub(super) fn frame(exchange: &mut Exchange, response: &mut Response, body: &Body) -> BodyFraming {
     let status = response.status;
-    if status < 200 || status == 204 {
+    // Below 100 an upstream may say anything, with a body behind it.
+    if matches!(status, 100..=199 | 204) {
         response.content_type = None;
         response.content_length = None;
         response.last_modified = None;

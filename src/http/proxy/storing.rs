@@ -15,7 +15,7 @@ use cache::{
     policy::{self, Admission},
 };
 use config::LocationConf;
-use http1::Fields;
+use http1::{Fields, Version};
 use tokio::sync::oneshot;
 
 use super::{
@@ -180,7 +180,9 @@ fn decide(order: &mut Order, incoming: Incoming) -> Decision {
             return Decision::ServeStale(stale.entry, None);
         }
     }
-    if order.storing == Storing::Refused || incoming.upgraded.is_some() {
+    // As nginx: an answer without a head is not stored. Nothing tells it from a broken one.
+    let headless = incoming.head.version == Version::V0_9;
+    if order.storing == Storing::Refused || incoming.upgraded.is_some() || headless {
         return Decision::PassThrough(incoming);
     }
     let fields = &incoming.head.fields;
