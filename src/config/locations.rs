@@ -16,6 +16,8 @@ pub struct LocationTable {
     /// In order of appearance.
     regexes: Vec<Arc<LocationConf>>,
     named: HashMap<String, Arc<LocationConf>>,
+    /// Whether there is a location that a path may lack only the slash of.
+    has_slashed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -70,6 +72,14 @@ impl LocationTable {
                 LocationName::Outer => {}
             }
         }
+        let passes_on = |location: &&Arc<LocationConf>| matches!(location.content, Content::Proxy(_));
+        let has_slashed = table.iter().filter(passes_on).any(|location| match &location.name {
+            LocationName::Exact(name) | LocationName::Prefix(name) | LocationName::PrefixNoRegex(name) => {
+                name.len() > 1 && name.ends_with('/')
+            }
+            LocationName::Regex(_) | LocationName::Named(_) | LocationName::Outer => false,
+        });
+        table.has_slashed = has_slashed;
         table.prefixes.sort_by(|one, other| one.name.cmp(&other.name));
         for number in 1..table.prefixes.len() {
             table.prefixes[number].shorter = table.longest_of(number - 1, &table.prefixes[number].name);
@@ -155,6 +165,9 @@ impl LocationTable {
     }
 
     fn wanting_slash(&self, path: &[u8]) -> Option<&Arc<LocationConf>> {
+        if !self.has_slashed {
+            return None;
+        }
         let passes_on = |location: &&Arc<LocationConf>| matches!(location.content, Content::Proxy(_));
         let slashed = [path, b"/"].concat();
         let exact = self.exact.get(&slashed).filter(passes_on);

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, io, io::Write, path::Path, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use config::{BodyInFile, CoreConf};
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Framing};
 
@@ -156,17 +156,17 @@ impl RequestBody {
         let bytes = match decoder.decode(input) {
             Ok(Chunk::NeedMore { used }) => {
                 self.received += used as u64;
-                let _framing = input.split_to(used);
+                input.advance(used);
                 return Ok(None);
             }
             Ok(Chunk::End { used }) => {
                 self.received += used as u64;
-                let _framing = input.split_to(used);
+                input.advance(used);
                 self.stage = Stage::Done;
                 return Ok(None);
             }
             Ok(Chunk::Payload { skip, len }) => {
-                let _framing = input.split_to(skip);
+                input.advance(skip);
                 self.received += (skip + len) as u64;
                 self.payload += len as u64;
                 input.split_to(len).freeze()

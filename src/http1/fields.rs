@@ -87,6 +87,14 @@ impl Fields {
             .map(|entry| entry.value(&self.bytes))
     }
 
+    /// Whether there is a field whose name begins so, in any case.
+    pub fn contains_prefix(&self, prefix: &str) -> bool {
+        let begins = |name: &[u8]| {
+            name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
+        self.entries.iter().any(|entry| begins(entry.name(&self.bytes)))
+    }
+
     /// Whether there is a field called `name`, in any case.
     pub fn contains(&self, name: &str) -> bool {
         self.get(name).is_some()
@@ -240,6 +248,15 @@ mod tests {
 
     fn abc() -> Fields {
         fields(&[("A", "1"), ("b", "2"), ("a", "3"), ("C", "4")])
+    }
+
+    #[test]
+    fn prefixes_match_in_any_case() {
+        let fields = fields(&[("If-Match", "1"), ("X", "2")]);
+        let cases = [("If-", true), ("if-m", true), ("I", true), ("If-None", false), ("XY", false)];
+        for (prefix, wanted) in cases {
+            assert_eq!(fields.contains_prefix(prefix), wanted, "{prefix}");
+        }
     }
 
     #[test]

@@ -34,10 +34,12 @@ pub async fn read(file: &Arc<File>, offset: u64, len: u64) -> io::Result<Bytes> 
 
 /// Makes the kernel have `len` bytes at `offset` in memory, so that sending them does not wait for the disk.
 ///
-/// Looks at the first and the last byte only: files are read ahead in order, and evicted from memory as they came.
+/// Looks at the last byte only, and at the first one of what is larger than a read: files are read ahead in
+/// order, and evicted from memory as they came.
 pub async fn warm(file: &Arc<File>, offset: u64, len: u64) -> io::Result<()> {
     let Some(last) = len.checked_sub(1) else { return Ok(()) };
-    if is_resident(file, offset) && is_resident(file, offset + last) {
+    let is_warm = is_resident(file, offset + last) && (len <= WARM_BYTES as u64 || is_resident(file, offset));
+    if is_warm {
         return Ok(());
     }
     let file = Arc::clone(file);

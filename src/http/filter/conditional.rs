@@ -36,7 +36,10 @@ enum Comparison {
 
 /// Judges the conditions of a request.
 pub(super) fn judge(request: &Fields, mode: IfModifiedSince, response: &Response) -> Verdict {
-    if response.status != 200 || response.conditions == Conditions::Upstream {
+    if response.status != 200
+        || response.conditions == Conditions::Upstream
+        || !request.contains_prefix("If-")
+    {
         return Verdict::Sent;
     }
     let modified = response.last_modified.and_then(LastModified::time).map(seconds);

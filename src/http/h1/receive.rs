@@ -2,6 +2,7 @@
 
 use std::{cell::OnceCell, io, rc::Rc, sync::Arc, time::Duration};
 
+use bytes::Buf;
 use config::{Captures, ServerConf};
 use http1::{
     Framing, HeadRules, InvalidNames, Method, Progress, RequestError, RequestHead, Underscores, Version,
@@ -51,7 +52,7 @@ impl Connection {
             let progress = self.parser.parse(&self.client.input.borrow(), &rules, &mut self.head);
             let fault = match progress {
                 Ok(Progress::Done(used)) => {
-                    let _head = self.client.input.borrow_mut().split_to(used);
+                    self.client.input.borrow_mut().advance(used);
                     return Some(self.received(used, None, started));
                 }
                 Ok(Progress::NeedMore) => self.read_more().await?,
