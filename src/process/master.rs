@@ -211,10 +211,15 @@ impl Master {
 
     /// Starts the worker of the next generation.
     fn start_next(&mut self) {
-        let Self { current, next, title, children, .. } = self;
+        let Self { current, next, title, children, program, .. } = self;
         let Some(generation) = next else { return };
+        let log = generation.config.main.error_log.clone();
+        let program = &*program;
         // What a child does not serve, it must not hold: a listening socket is open as long as anyone has it.
-        match children::start(Role::Worker, generation, title, || drop(current.take())) {
+        match children::start(Role::Worker, generation, title, || {
+            drop(current.take());
+            program.leave_terminal(&log);
+        }) {
             Ok(child) => children.push(child),
             Err(error) => {
                 children::tell_fork_failed(Role::Worker, &error);
@@ -225,9 +230,14 @@ impl Master {
 
     /// Starts a child of the current generation.
     fn start(&mut self, role: Role) {
-        let Self { current, next, title, children, .. } = self;
+        let Self { current, next, title, children, program, .. } = self;
         let Some(generation) = current else { return };
-        match children::start(role, generation, title, || drop(next.take())) {
+        let log = generation.config.main.error_log.clone();
+        let program = &*program;
+        match children::start(role, generation, title, || {
+            drop(next.take());
+            program.leave_terminal(&log);
+        }) {
             Ok(child) => children.push(child),
             Err(error) => {
                 children::tell_fork_failed(role, &error);

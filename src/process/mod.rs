@@ -31,7 +31,10 @@ pub use start::run;
 
 use std::ffi::OsString;
 
+use config::LogTarget;
+
 use self::daemon::Ground;
+use crate::error_log::{self, Level, system_words};
 
 /// The program as it was started.
 #[derive(Debug, Clone)]
@@ -47,5 +50,18 @@ impl Program {
 
     fn is_daemon(&self) -> bool {
         self.ground == Ground::Back
+    }
+
+    /// Lets a daemon's process go of the terminal. Every process has to: what waits for the end of a
+    /// command's output would wait as long as one of them lives.
+    fn leave_terminal(&self, log: &[LogTarget]) {
+        if self.is_daemon()
+            && let Err(error) = daemon::leave_terminal(log)
+        {
+            error_log::write(
+                Level::Alert,
+                format_args!("leaving the terminal failed ({})", system_words(&error)),
+            );
+        }
     }
 }

@@ -217,19 +217,13 @@ fn serve(plan: Plan, arguments: Vec<OsString>) -> Result<ExitCode, Refused> {
     drop(inherited);
     let program = Program { arguments, ground };
     let log = first.config.main.error_log.clone();
+    let here = program.clone();
     let on_ready = Box::new(move || {
         if let Some(quick) = quick {
             // A closed terminal is no reason to stop serving.
             let _ = io::stdout().write_all(quick.greeting.as_bytes());
         }
-        if ground == Ground::Back
-            && let Err(error) = daemon::leave_terminal(&log)
-        {
-            error_log::write(
-                Level::Alert,
-                format_args!("leaving the terminal failed ({})", system_words(&error)),
-            );
-        }
+        here.leave_terminal(&log);
         if let Some(launcher) = launcher {
             launcher.succeed();
         }

@@ -265,6 +265,19 @@ fn files_are_loaded_again_after_a_worker_was_killed() {
 }
 
 #[test]
+fn a_daemon_s_processes_leave_the_terminal() {
+    let server = Server::start(&hello().in_background());
+    let master = server.master();
+    for pid in proc::children(master).into_iter().chain([master]) {
+        for descriptor in [1, 2] {
+            let link = fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).expect("the process lives");
+            let is_ours = link.starts_with("/dev/null") || link.starts_with(server.dir());
+            assert!(is_ours, "{descriptor} of {} is {}", proc::title(pid), link.display());
+        }
+    }
+}
+
+#[test]
 fn an_upgrade_hands_the_listeners_over() {
     // As nginx: a master that is some process's child in the foreground is not upgraded.
     let server = Server::start(&hello().in_background());
