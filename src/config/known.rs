@@ -105,7 +105,7 @@ const PER_PROTOCOL: &str =
      socket_keepalive split_path_info ssl_certificate ssl_certificate_cache ssl_certificate_key
      ssl_ciphers ssl_conf_command ssl_crl ssl_key_log ssl_name ssl_password_file ssl_protocols
      ssl_server_name ssl_session_reuse ssl_trusted_certificate ssl_verify ssl_verify_depth store
-     store_access string temp_file_write_size temp_path allow_upstream";
+     store_access string temp_file_write_size allow_upstream";
 
 const PROTOCOLS: [&str; 5] = ["fastcgi_", "scgi_", "uwsgi_", "grpc_", "tunnel_"];
 

@@ -92,7 +92,8 @@ fn killed_fills_leave_nothing_torn_and_nothing_held() {
 
         let zone = Zone::open(&conf, Role::Worker).unwrap();
         assert!(zone.is_cold(), "round {round}: rows may have been lost in the queue");
-        assert!(zone.stats().entries > 0, "round {round}: those that were committed are not");
+        // Rows are written in batches: the first round may be over before the first of them.
+        assert!(round == 1 || zone.stats().entries > 0, "round {round}: those that were committed are not");
         zone.sweep().unwrap();
         assert_eq!(fs::read_dir(dir.path().join("temp")).unwrap().count(), 0, "round {round}");
         assert_eq!(zone.stats().reserved_bytes, 0, "round {round}");

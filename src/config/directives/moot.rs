@@ -84,6 +84,12 @@ settings! {
         msie_refresh: bool = false, "msie_refresh" in HSL, once(FLAG), "off";
         /// Logs subrequests; a warning tells that it has no effect.
         log_subrequest: bool = false, "log_subrequest" in HSL, once(FLAG), "off";
+        /// Nothing is passed on by FastCGI yet, so nothing needs the directory.
+        fastcgi_temp_path: Words = (), "fastcgi_temp_path" in HSL, once(DIRECTORY), "fastcgi_temp";
+        /// Nothing is passed on by uwsgi yet, so nothing needs the directory.
+        uwsgi_temp_path: Words = (), "uwsgi_temp_path" in HSL, once(DIRECTORY), "uwsgi_temp";
+        /// Nothing is passed on by SCGI yet, so nothing needs the directory.
+        scgi_temp_path: Words = (), "scgi_temp_path" in HSL, once(DIRECTORY), "scgi_temp";
         /// Reads the clock less often; a warning tells that it has no effect.
         timer_resolution: Duration = Duration::ZERO, "timer_resolution" in M, once(TIME);
     }
@@ -93,6 +99,8 @@ settings! {
 type Words = ();
 
 const WORD: Reader<Words> = Reader::one("value", |_, _| Ok(()));
+
+const DIRECTORY: Reader<Words> = Reader::between(1, 4, "path [level1 [level2 [level3]]]", |_, _| Ok(()));
 
 const EVENT_METHOD: Reader<Words> = Reader::one("epoll | poll | select", |directive, _| {
     let word = directive.text(0);

@@ -46,7 +46,11 @@ pub async fn serve(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
     };
     match zone(exchange) {
         Ok(Some(zone)) if is_cacheable(exchange) => cached::serve(exchange, pass, &group, zone).await,
-        Ok(_) => pass_on(exchange, pass, &group).await,
+        Ok(_) => {
+            // A redirect may have led here from a location with a cache.
+            exchange.upstream.cache_status = None;
+            pass_on(exchange, pass, &group).await
+        }
         Err(fault) => Ending::Fail(fault),
     }
 }
