@@ -1,15 +1,15 @@
 //! The cache loader: walks the files of a cache and gives each one that has none its row in the index.
 //!
 //! It starts at once, but only where index and files may differ (first start, a warm nginx directory, a crash of the
-//! machine); meanwhile workers look at the disk for what the index does not have. Files are not read, as in
-//! nginx: a wrong one is noticed when it is asked for. `loader_files`, `loader_threshold` and `loader_sleep` set the pace.
+//! machine); meanwhile workers look at the disk for what the index does not have. A minute after the start, when nginx's
+//! loader begins, it looks once more and ends. Files are not read, as in nginx: a wrong one is noticed when it is asked
+//! for. `loader_files`, `loader_threshold` and `loader_sleep` set the pace.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use cache::format::STRUCT_BYTES;
@@ -17,6 +17,8 @@ use cache::{Digest, Durability, OpenError, Role, Zone, digest_of_name, path_of};
 use config::CachePath;
 use thiserror::Error;
 
+/// When it looks a second time, after it was started.
+const SECOND_LOOK: Duration = Duration::from_secs(60);
 /// Levels of directories that nginx allows.
 const DEEPEST: usize = 3;
 
@@ -59,12 +61,27 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Loads each cache whose index may lack files; ends early where `stop` says so.
+/// Loads each cache whose index may lack files, now and once more after a minute; ends early when told to: `rest` waits
+/// for at most that long, and says whether it is so.
 ///
 /// Call it in a process of its own, which has opened none of them.
-pub fn run(zones: &[Arc<CachePath>], stop: &impl Fn() -> bool) -> Result<(), LoadError> {
+pub fn run(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), LoadError> {
+    let second_look = monotonic() + SECOND_LOOK;
+    load_all(zones, rest)?;
+    loop {
+        let left = second_look.saturating_duration_since(monotonic());
+        if rest(left) {
+            return Ok(());
+        }
+        if left.is_zero() {
+            return load_all(zones, rest);
+        }
+    }
+}
+
+fn load_all(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), LoadError> {
     for conf in zones {
-        match load(conf, stop)? {
+        match load(conf, rest)? {
             Outcome::Unneeded => {}
             Outcome::Complete(loaded) => tracing::info!(
                 "cache \"{}\": loaded {} files, removed {}",
@@ -79,12 +96,12 @@ pub fn run(zones: &[Arc<CachePath>], stop: &impl Fn() -> bool) -> Result<(), Loa
 }
 
 /// Loads one cache, if its index may lack files.
-pub fn load(conf: &Arc<CachePath>, stop: &impl Fn() -> bool) -> Result<Outcome, LoadError> {
+pub fn load(conf: &Arc<CachePath>, rest: &impl Fn(Duration) -> bool) -> Result<Outcome, LoadError> {
     let zone = Zone::open(conf, Role::Loader)?;
     if !zone.is_cold() {
         return Ok(Outcome::Unneeded);
     }
-    let mut walk = Walk { zone, stop, loaded: Loaded::default(), pace: Pace::begin(monotonic()) };
+    let mut walk = Walk { zone, rest, loaded: Loaded::default(), pace: Pace::begin(monotonic()) };
     walk.loaded.removed = walk.zone.sweep().map_err(LoadError::Note)?;
     if walk.directory(&conf.path, 0)? == Progress::Stopped {
         return Ok(Outcome::Stopped);
@@ -102,16 +119,16 @@ enum Progress {
 
 struct Walk<'a, S> {
     zone: Zone,
-    stop: &'a S,
+    rest: &'a S,
     loaded: Loaded,
     pace: Pace,
 }
 
-impl<S: Fn() -> bool> Walk<'_, S> {
+impl<S: Fn(Duration) -> bool> Walk<'_, S> {
     fn directory(&mut self, dir: &Path, depth: usize) -> Result<Progress, LoadError> {
         let failed = |source| LoadError::Directory { path: dir.to_owned(), source };
         for entry in fs::read_dir(dir).map_err(failed)? {
-            if (self.stop)() {
+            if (self.rest)(self.pace.next(self.zone.conf())) {
                 return Ok(Progress::Stopped);
             }
             let entry = entry.map_err(failed)?;
@@ -144,7 +161,7 @@ impl<S: Fn() -> bool> Walk<'_, S> {
             }
             Verdict::Foreign => {}
         }
-        self.pace.step(self.zone.conf());
+        self.pace.files += 1;
     }
 }
 
@@ -183,17 +200,14 @@ impl Pace {
         Self { since: now, files: 0 }
     }
 
-    fn step(&mut self, conf: &CachePath) {
-        self.files += 1;
-        if self.files >= conf.loader_files || self.since.elapsed() >= conf.loader_threshold {
-            rest(conf.loader_sleep);
-            *self = Self::begin(monotonic());
+    /// Says how long to rest before the next file.
+    fn next(&mut self, conf: &CachePath) -> Duration {
+        if self.files < conf.loader_files && self.since.elapsed() < conf.loader_threshold {
+            return Duration::ZERO;
         }
+        *self = Self::begin(monotonic() + conf.loader_sleep);
+        conf.loader_sleep
     }
-}
-
-fn rest(time: Duration) {
-    thread::sleep(time);
 }
 
 #[expect(clippy::disallowed_methods, reason = "the walk's clock: it paces the disk")]

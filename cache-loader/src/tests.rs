@@ -40,8 +40,8 @@ fn a_warm_nginx_directory_is_taken_over() {
     put(&path_of(&conf, &key.digest), FILE);
     let others: Vec<_> = (0..250).map(|number: u32| Key::new(number.to_string().into_bytes())).collect();
     others.iter().for_each(|key| put(&path_of(&conf, &key.digest), &[0; 400]));
-    assert_eq!(load(&conf, &|| false).unwrap(), Outcome::Complete(Loaded { files: 251, removed: 0 }));
-    assert_eq!(load(&conf, &|| false).unwrap(), Outcome::Unneeded);
+    assert_eq!(load(&conf, &|_| false).unwrap(), Outcome::Complete(Loaded { files: 251, removed: 0 }));
+    assert_eq!(load(&conf, &|_| false).unwrap(), Outcome::Unneeded);
 
     let zone = Zone::open(&conf, Role::Worker).unwrap();
     assert!(!zone.is_cold());
@@ -68,7 +68,7 @@ fn what_no_key_leads_to_is_removed_and_what_is_not_ours_stays() {
     put(&torn, &FILE[..335]);
     put(&other_levels, FILE);
     foreign.iter().for_each(|path| put(path, b"not a cached file"));
-    assert_eq!(load(&conf, &|| false).unwrap(), Outcome::Complete(Loaded { files: 0, removed: 2 }));
+    assert_eq!(load(&conf, &|_| false).unwrap(), Outcome::Complete(Loaded { files: 0, removed: 2 }));
     assert!(!torn.exists() && !other_levels.exists());
     assert!(foreign.iter().all(|path| path.exists()));
 }
@@ -78,9 +78,9 @@ fn a_walk_that_was_stopped_starts_again() {
     let dir = tempfile::tempdir().unwrap();
     let conf = Arc::new(conf(dir.path()));
     put(&path_of(&conf, &Key::new(KEY.as_bytes().to_vec()).digest), FILE);
-    assert_eq!(load(&conf, &|| true).unwrap(), Outcome::Stopped);
+    assert_eq!(load(&conf, &|_| true).unwrap(), Outcome::Stopped);
     assert!(Zone::open(&conf, Role::Worker).unwrap().is_cold());
-    run(std::slice::from_ref(&conf), &|| false).unwrap();
+    run(std::slice::from_ref(&conf), &|_| false).unwrap();
     let zone = Zone::open(&conf, Role::Worker).unwrap();
     assert_eq!((zone.is_cold(), zone.stats().entries), (false, 1));
 }

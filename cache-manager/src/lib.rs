@@ -11,30 +11,28 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cache::{Evicted, Eviction, OpenError, Role, Until, Zone};
 use config::CachePath;
-use nix::sys::time::TimeSpec;
-use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 
 pub use crate::plan::{Condition, Plan, plan};
 
-/// The longest sleep: how late a stop may be noticed where no signal ends the sleep.
-const SLICE: Duration = Duration::from_millis(250);
+/// The longest rest, where no cache is due sooner.
+const LONGEST: Duration = Duration::from_secs(60);
 /// How often what dead processes left behind is looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// Keeps the caches within their limits until `stop` says so.
+/// Keeps the caches within their limits until told to end: `rest` waits for at most that long, and says whether it is so.
 ///
 /// Call it in a process of its own, which has opened none of them; it opens them all.
-pub fn run(zones: &[Arc<CachePath>], stop: &impl Fn() -> bool) -> Result<(), OpenError> {
+pub fn run(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), OpenError> {
     let mut watches =
         zones.iter().map(|conf| Watch::open(conf, monotonic())).collect::<Result<Vec<_>, _>>()?;
-    while !stop() {
+    let mut wait = Duration::ZERO;
+    while !rest(wait) {
         let now = monotonic();
         for watch in watches.iter_mut().filter(|watch| watch.due <= now) {
-            watch.look(stop);
+            watch.look(rest);
         }
         let next = watches.iter().map(|watch| watch.due).min();
-        let wait = next.map_or(SLICE, |due| due.saturating_duration_since(monotonic()));
-        sleep(wait.min(SLICE));
+        wait = next.map_or(LONGEST, |due| due.saturating_duration_since(monotonic()).min(LONGEST));
     }
     Ok(())
 }
@@ -52,25 +50,25 @@ impl Watch {
     }
 
     /// Evicts what must go, but no more than one helping, and sets the time of the next look.
-    fn look(&mut self, stop: &impl Fn() -> bool) {
+    fn look(&mut self, rest: &impl Fn(Duration) -> bool) {
         self.sweep();
         let conf = Arc::clone(self.zone.conf());
         let begun = monotonic();
         let mut left = usize::try_from(conf.manager_files).unwrap_or(usize::MAX);
-        let rest = loop {
+        let pause = loop {
             let until = match plan(&conf, &self.condition(), wall_clock()) {
-                Plan::Rest(rest) => break rest,
+                Plan::Rest(pause) => break pause,
                 Plan::Evict(until) => until,
             };
             let gone = self.evict(until, left.min(100));
             left = left.saturating_sub(usize::try_from(gone.entries).unwrap_or(usize::MAX));
             // Where nothing can go (all of it is being replaced just now), trying again at once would spin.
             let tired = left == 0 || gone.entries == 0 || begun.elapsed() >= conf.manager_threshold;
-            if tired || stop() {
+            if tired || rest(Duration::ZERO) {
                 break conf.manager_sleep;
             }
         };
-        self.due = monotonic() + rest;
+        self.due = monotonic() + pause;
     }
 
     fn evict(&self, until: Until, files: usize) -> Evicted {
@@ -108,16 +106,6 @@ impl Watch {
             );
         }
     }
-}
-
-/// Sleeps, but not through a signal.
-fn sleep(time: Duration) {
-    // Interrupted or not: the caller looks at the clock.
-    let _ = clock_nanosleep(
-        ClockId::CLOCK_MONOTONIC,
-        ClockNanosleepFlags::empty(),
-        &TimeSpec::from_duration(time),
-    );
 }
 
 #[expect(
@@ -189,8 +177,11 @@ mod tests {
             all.filter(|(_, key)| path_of(&conf, &key.digest).exists()).map(|(number, _)| number).collect()
         };
         let begun = monotonic();
-        run(std::slice::from_ref(&conf), &|| left() == wanted || begun.elapsed() > Duration::from_secs(10))
-            .unwrap();
+        let rest = |time: Duration| {
+            std::thread::sleep(time.min(Duration::from_millis(10)));
+            left() == wanted || begun.elapsed() > Duration::from_secs(10)
+        };
+        run(std::slice::from_ref(&conf), &rest).unwrap();
         assert_eq!(left(), wanted);
         let zone = Zone::open(&conf, Role::Worker).unwrap();
         assert_eq!(zone.stats().entries, wanted.len() as u64);

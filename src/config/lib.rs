@@ -16,6 +16,7 @@ mod known;
 mod lex;
 mod locations;
 mod names;
+pub mod offline;
 mod parse;
 mod regex;
 mod resolve;

@@ -5,6 +5,7 @@ use std::{
     io::{self, PipeReader, PipeWriter},
     process,
     sync::Arc,
+    time::Duration,
 };
 
 use config::{CachePath, Config};
@@ -158,11 +159,11 @@ fn run(role: Role, generation: &mut Generation, title: &mut Title, master: Pid, 
                 }
             }
         }
-        Role::CacheManager => look_after(role, own, &signals, |zones, stop| {
-            cache_manager::run(zones, &stop).map_err(|error| error.to_string())
+        Role::CacheManager => look_after(role, own, &signals, |zones, rest| {
+            cache_manager::run(zones, &rest).map_err(|error| error.to_string())
         }),
-        Role::CacheLoader => look_after(role, own, &signals, |zones, stop| {
-            cache_loader::run(zones, &stop).map_err(|error| error.to_string())
+        Role::CacheLoader => look_after(role, own, &signals, |zones, rest| {
+            cache_loader::run(zones, &rest).map_err(|error| error.to_string())
         }),
     }
 }
@@ -172,12 +173,12 @@ fn look_after(
     role: Role,
     generation: Generation,
     signals: &Signals,
-    work: impl FnOnce(&[Arc<CachePath>], &dyn Fn() -> bool) -> Result<(), String>,
+    work: impl FnOnce(&[Arc<CachePath>], &dyn Fn(Duration) -> bool) -> Result<(), String>,
 ) -> i32 {
     // Sockets are the worker's alone: whoever else holds them keeps their ports taken.
     let Generation { config, listeners, .. } = generation;
     drop(listeners);
-    match work(zones(&config), &stop_on_signal(signals)) {
+    match work(zones(&config), &rest_until_asked(signals)) {
         Ok(()) => 0,
         Err(error) => {
             error_log::write(Level::Crit, format_args!("{}: {error}", role.title()));
@@ -197,17 +198,24 @@ fn zones(config: &Config) -> &[Arc<CachePath>] {
     config.http.as_ref().map_or(&[], |http| &http.zones)
 }
 
-/// Makes the question that cache processes ask between two steps: true once a signal has asked them to end.
-fn stop_on_signal(signals: &Signals) -> impl Fn() -> bool + '_ {
-    let stop = Cell::new(false);
-    move || {
+/// Makes the rest that cache processes take between two steps: at most that long, true once a signal has asked them to
+/// end.
+fn rest_until_asked(signals: &Signals) -> impl Fn(Duration) -> bool + '_ {
+    let asked = Cell::new(false);
+    let take = move || {
         while let Some(received) = signals.next() {
             match received.signal {
-                Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => stop.set(true),
+                Signal::SIGTERM | Signal::SIGINT | Signal::SIGQUIT => asked.set(true),
                 Signal::SIGUSR1 => error_log::reopen(),
                 _ => {}
             }
         }
-        stop.get()
+        asked.get()
+    };
+    move |longest| {
+        if !take() && !longest.is_zero() {
+            signals.wait(&[], Some(longest));
+        }
+        take()
     }
 }

@@ -134,7 +134,7 @@ fn index_and_files_agree(dir: tempfile::TempDir) {
         text.replace("proxy_cache zone;", "proxy_cache zone; proxy_cache_use_stale http_404;")
     });
     let server = Server::start_in(&Program::larder(), &conf, dir);
-    wait_until("the loader is done", || server.children("cache loader").is_empty());
+    server.wait_for_text("cache/larder.state", "index complete");
     let files = stored_files(&server.dir().join("cache"));
     let mut served = 0;
     for number in 0..KEYS {
@@ -188,7 +188,7 @@ fn an_index_that_is_gone_is_built_anew() {
     }
     let server = Server::start_in(&Program::larder(), &conf, dir);
     wait_until("the loader found the files", || server.get("/0").cache() == "HIT");
-    wait_until("the loader is done", || server.children("cache loader").is_empty());
+    server.wait_for_text("cache/larder.state", "index complete");
     for number in 1..KEYS {
         assert_eq!(server.get(&format!("/{number}")).cache(), "HIT", "/{number}");
     }

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::{
     Conf, Gate, Origin, Server, Stop, answer, client::To, deadline::SetOnDrop, http, location, proc, servers,
-    wait_until,
+    wait_for, wait_until,
 };
 
 fn hello() -> Conf {
@@ -32,15 +32,19 @@ fn processes_have_nginx_s_titles() {
 }
 
 #[test]
-fn the_loader_exits_when_it_is_done() {
+fn the_loader_is_there_for_the_first_minute_and_ends_when_told() {
     let origin = Origin::always(answer(200).body("one"));
     let server = Server::start(&location("proxy_cache zone;", &origin));
-    if server.program().is_nginx() {
-        return; // its loader waits for a minute before it begins
+    let loader = wait_for("there is a loader", || server.children("cache loader process").first().copied());
+    if !server.program().is_nginx() {
+        server.wait_for_text("cache/larder.state", "index complete");
     }
-    wait_until("the loader is done", || {
-        server.children("cache loader").is_empty() && server.children("cache manager").len() == 1
+    server.signal(Signal::SIGHUP);
+    wait_until("the new generation has one, and the old one is gone", || {
+        let loaders = server.children("cache loader process");
+        loaders.len() == 1 && loaders[0] != loader
     });
+    assert_eq!(server.stop(Stop::Graceful).code(), Some(0));
 }
 
 #[test]
@@ -255,12 +259,12 @@ fn files_are_loaded_again_after_a_worker_was_killed() {
         return; // its index is in memory that outlives a worker
     }
     server.allow_in_log("exited on signal 9");
-    wait_until("the loader is done", || server.children("cache loader").is_empty());
+    server.wait_for_text("cache/larder.state", "index complete");
     let loads = |server: &Server| server.read("error.log").matches("start cache loader process").count();
     assert_eq!(loads(&server), 1);
     proc::signal(server.worker(), Signal::SIGKILL);
     wait_until("another loader was started", || loads(&server) == 2);
-    wait_until("it is done", || server.children("cache loader").is_empty());
+    server.wait_for_text("cache/larder.state", "index complete");
     assert_eq!(server.get("/").text(), "one");
 }
 
