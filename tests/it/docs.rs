@@ -1,4 +1,4 @@
-//! `docs/directives.md` and `docs/variables.md` say what the program says; the configurations in all pages are accepted,
+//! The pages in `docs/directives` and `docs/variables.md` say what the program says; the configurations in all pages are accepted,
 //! and the links between them lead somewhere.
 //!
 //! The head of each directive's section (what it is for, syntax, default, context) comes from the configuration's
@@ -21,6 +21,48 @@ type Sections = BTreeMap<String, String>;
 
 fn page(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
+}
+
+/// Which page a directive stands on: the first of these that its name is, or begins with (where a `*` says so).
+const PAGES: [(&str, &str); 5] = [
+    ("directives/proxy.md", "proxy_*"),
+    ("directives/upstream.md", "upstream resolver* health_check* match"),
+    (
+        "directives/rewrite.md",
+        "rewrite* if set break return uninitialized_variable_warn map* geo* split_clients try_files internal
+         error_page recursive_error_pages absolute_redirect port_in_redirect server_name_in_redirect variables_hash*",
+    ),
+    ("directives/answers.md", "add_* expires gzip* gunzip* ssi* charset* sub_filter* early_hints limit_rate*"),
+    ("directives/logs.md", "*log log_* open_log*"),
+];
+
+/// The page of what stands in the main block or in `events` alone.
+const PROCESS_PAGE: &str = "directives/process.md";
+/// The page of everything else.
+const HTTP_PAGE: &str = "directives/http.md";
+
+fn page_of(row: &RowDoc) -> &'static str {
+    let is_listed = |words: &str| {
+        words.split_ascii_whitespace().any(|word| match (word.strip_prefix('*'), word.strip_suffix('*')) {
+            (Some(end), _) => row.name.ends_with(end),
+            (_, Some(start)) => row.name.starts_with(start),
+            _ => row.name == word,
+        })
+    };
+    let levels: Vec<&str> = row.levels.names().collect();
+    if let Some((page, _)) = PAGES.iter().find(|(_, words)| is_listed(words)) {
+        return page;
+    }
+    match levels[..] {
+        ["upstream"] => "directives/upstream.md",
+        _ if levels.iter().all(|level| matches!(*level, "main" | "events")) => PROCESS_PAGE,
+        _ if row.name == "http" || row.name == "events" => PROCESS_PAGE,
+        _ => HTTP_PAGE,
+    }
+}
+
+fn page_names() -> impl Iterator<Item = &'static str> {
+    PAGES.iter().map(|(page, _)| *page).chain([PROCESS_PAGE, HTTP_PAGE])
 }
 
 fn read_sections(name: &str) -> Sections {
@@ -70,40 +112,81 @@ fn split(section: &str) -> (&str, &str) {
 
 #[test]
 fn every_directive_is_described_as_the_program_knows_it() {
-    let sections = read_sections("directives.md");
     let directives = directives();
     if env::var_os("LARDER_WRITE_DOCS").is_some() {
-        write_directives(&sections, &directives);
+        write_directives(&directives);
         return;
     }
-    let wanted: BTreeSet<&String> = directives.keys().collect();
-    let found: BTreeSet<&String> = sections.keys().filter(|heading| !heading.is_empty()).collect();
-    assert_eq!(found, wanted, "LARDER_WRITE_DOCS=1 adds what is missing");
-    for (heading, row) in &directives {
-        assert_eq!(split(&sections[heading]).0, head(row), "{heading}: LARDER_WRITE_DOCS=1 writes it anew");
+    for page in page_names() {
+        let sections = read_sections(page);
+        let wanted: BTreeSet<&String> =
+            directives.iter().filter(|(_, row)| page_of(row) == page).map(|(heading, _)| heading).collect();
+        let found: BTreeSet<&String> = sections.keys().filter(|heading| !heading.is_empty()).collect();
+        assert_eq!(found, wanted, "{page}: LARDER_WRITE_DOCS=1 adds what is missing");
+        for heading in wanted {
+            let written = split(&sections[heading]).0;
+            assert_eq!(written, head(&directives[heading]), "{heading}: LARDER_WRITE_DOCS=1 writes it anew");
+        }
     }
+    let listed = read_sections(INDEX)[BY_NAME].clone();
+    assert_eq!(listed, index(&directives), "LARDER_WRITE_DOCS=1 writes the index anew");
 }
 
-fn write_directives(sections: &Sections, directives: &BTreeMap<String, RowDoc>) {
-    let mut text = sections[""].clone() + "\n";
-    for (heading, row) in directives {
-        let below = sections.get(heading).map_or("", |section| split(section).1);
-        let (name, context) =
-            heading.split_once(' ').map_or((heading.as_str(), ""), |(name, rest)| (name, rest));
-        let heading = format!("`{name}` {context}");
-        write!(text, "\n## {}\n\n{}\n\n{below}\n", heading.trim(), head(row)).expect("a string takes all");
+/// The page that lists all directives.
+const INDEX: &str = "directives.md";
+/// The heading of the list in it.
+const BY_NAME: &str = "By name";
+
+/// A link to each section.
+fn index(directives: &BTreeMap<String, RowDoc>) -> String {
+    let anchor = |heading: &str| heading.replace(['(', ')', ','], "").replace(' ', "-");
+    let link = |(heading, row): (&String, &RowDoc)| {
+        let (name, context) = heading.split_once(' ').unwrap_or((heading, ""));
+        format!("- [`{name}`{}{context}]({}#{})", spaced(context), page_of(row), anchor(heading))
+    };
+    directives.iter().map(link).collect::<Vec<_>>().join("\n")
+}
+
+fn spaced(context: &str) -> &'static str {
+    if context.is_empty() { "" } else { " " }
+}
+
+/// Writes all pages anew. A section is taken from wherever it stands, so that one in the index (where directives were
+/// described once) moves to its page.
+fn write_directives(directives: &BTreeMap<String, RowDoc>) {
+    let mut known = read_sections(INDEX);
+    let pages: Vec<(&str, String)> = page_names()
+        .map(|page| {
+            let mut sections = read_sections(page);
+            let introduction = sections.remove("").expect("a page has a beginning");
+            known.extend(sections);
+            (page, introduction)
+        })
+        .collect();
+    for (name, introduction) in pages {
+        let mut text = introduction + "\n";
+        for (heading, row) in directives.iter().filter(|(_, row)| page_of(row) == name) {
+            let below = known.get(heading).map_or("", |section| split(section).1);
+            let (name, context) = heading.split_once(' ').unwrap_or((heading, ""));
+            let title = format!("`{name}`{}{context}", spaced(context));
+            write!(text, "\n## {title}\n\n{}\n\n{below}\n", head(row)).expect("a string takes all");
+        }
+        fs::write(page(name), text).unwrap();
     }
-    fs::write(page("directives.md"), text).unwrap();
+    let text = format!("{}\n\n## {BY_NAME}\n\n{}\n", known[""], index(directives));
+    fs::write(page(INDEX), text).unwrap();
 }
 
 #[test]
 fn every_directive_has_an_example() {
-    let sections = read_sections("directives.md");
+    let sections: Sections = page_names().flat_map(read_sections).collect();
     let lacks_it = |heading: &String, row: &RowDoc| {
         let section = sections.get(heading).map_or("", String::as_str);
         !examples(section).any(|(_, text)| text.contains(row.name))
     };
-    let lacking: Vec<_> = directives().into_iter().filter(|(heading, row)| lacks_it(heading, row)).collect();
+    let directives = directives();
+    let lacking = directives.iter().filter(|(heading, row)| lacks_it(heading, row));
+    let lacking: Vec<&String> = lacking.map(|(heading, _)| heading).collect();
     assert!(lacking.is_empty(), "{lacking:?}");
 }
 
@@ -135,7 +218,8 @@ fn the_links_in_all_pages_lead_somewhere() {
 /// Returns all pages of the project.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let listed = [root.to_owned(), root.join("docs")].into_iter().flat_map(|dir| fs::read_dir(dir).unwrap());
+    let folders = [root.to_owned(), root.join("docs"), root.join("docs/directives")];
+    let listed = folders.into_iter().flat_map(|dir| fs::read_dir(dir).unwrap());
     let paths = listed.map(|entry| entry.unwrap().path());
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
 }
