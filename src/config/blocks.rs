@@ -3,10 +3,15 @@
 //! A block's own settings are read first and inherited into, then its inner blocks are built: so the order in a
 //! block does not matter, as in nginx.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use crate::{
     check::{check, missing_semicolon},
+    definitions,
     directives::{
         cache_path::cache_path,
         core::{Root, root_template},
@@ -16,7 +21,7 @@ use crate::{
         main::MainConf,
         moot::{self, MootConf},
         proxy_pass::{proxy_pass, redirect_rules},
-        returns::return_,
+        rewrite,
         server::ServerCore,
         server_name::server_name,
         upstream::UpstreamSettings,
@@ -24,18 +29,19 @@ use crate::{
     locations::LocationTable,
     names::ServerName,
     parse::Directive,
-    regex::{Case, Regex},
+    regex::Case,
     resolve::{Listening, listeners},
     scope::Scope,
     settings::{E, Group, H, L, Levels, M, S, Setting, U},
     source::Problem,
     template::Template,
-    tree::{Config, Content, HttpConf, LocationConf, LocationName, RewriteOp, ServerConf},
+    tree::{Config, Content, HttpConf, LocationConf, LocationName, ServerConf},
 };
 
 /// Builds the whole tree; what is wrong goes to the scope.
 pub fn config(directives: &[Directive], scope: &mut Scope<'_>) -> Config {
-    scope.captures = capture_names(directives);
+    // What else defines variables goes into the map that `collect` begins with.
+    scope.defined = definitions::collect(directives, BTreeMap::new());
     let mut main = MainConf::default();
     let mut events = None;
     let mut http = None;
@@ -82,25 +88,6 @@ fn each<'d>(
 
 fn inside(block: &Directive) -> &[Directive] {
     block.block.as_deref().unwrap_or_default()
-}
-
-/// Collects the names of groups in all expressions that requests are matched with.
-fn capture_names(directives: &[Directive]) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for directive in directives {
-        let is_matched = directive.is("server_name") || directive.is("location");
-        for word in directive.args.iter().filter(|_| is_matched) {
-            let text = String::from_utf8_lossy(&word.text);
-            let text = text.trim_start_matches(['~', '*']);
-            if text.contains("(?")
-                && let Ok(regex) = Regex::new(text, Case::Sensitive)
-            {
-                names.extend(regex.names().map(str::to_owned));
-            }
-        }
-        names.extend(capture_names(inside(directive)));
-    }
-    names
 }
 
 impl MainConf {
@@ -241,7 +228,6 @@ fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scop
         first_name: first_name.unwrap_or_default(),
         core,
         listen: listens.iter().flat_map(|(listen, _)| listen.addresses.clone()).collect(),
-        rewrite: conf.rewrite.clone(),
         defaults: Arc::new(conf),
         locations,
     };
@@ -367,6 +353,7 @@ impl LocationConf {
             .apply(directive, scope)
             .or_else(|| self.headers.apply(directive, scope))
             .or_else(|| self.log.apply(directive, scope))
+            .or_else(|| self.rewrite.apply(directive, scope))
             .or_else(|| self.proxy.refuse_mixed_redirect(directive))
             .or_else(|| self.proxy.apply(directive, scope))
             .or_else(|| self.cache.apply(directive, scope))
@@ -374,8 +361,8 @@ impl LocationConf {
 
     /// Applies a directive of a server or location.
     fn apply_own(&mut self, directive: &Directive, scope: &Scope<'_>) -> Option<Result<(), Problem>> {
-        if directive.is("return") {
-            return Some(return_(directive, scope).map(|step| self.rewrite.push(RewriteOp::Return(step))));
+        if rewrite::is_step(directive) {
+            return Some(rewrite::step(directive, scope).map(|step| self.steps.push(step)));
         }
         if directive.is("root") && matches!(*self.core.document_root, Root::Alias(_)) {
             return Some(Err(directive.complain("is duplicate, \"alias\" directive was specified earlier")));
@@ -415,6 +402,7 @@ impl LocationConf {
         self.core.inherit(&outer.core);
         self.headers.inherit(&outer.headers);
         self.log.inherit(&outer.log);
+        self.rewrite.inherit(&outer.rewrite);
         self.proxy.inherit(&outer.proxy);
         self.cache.inherit(&outer.cache);
     }

@@ -19,7 +19,7 @@ const LATER: &[&str] = &[
      http3_stream_buffer_size quic_active_connection_id_limit quic_bpf quic_gso quic_host_key
      quic_retry",
     // Rewriting, maps and the like.
-    "break if rewrite rewrite_log set uninitialized_variable_warn map map_hash_bucket_size
+    "if rewrite rewrite_log map map_hash_bucket_size
      map_hash_max_size geo geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive
      split_clients keyval keyval_zone ancient_browser ancient_browser_value modern_browser
      modern_browser_value",

@@ -9,6 +9,7 @@
 mod address;
 mod blocks;
 mod check;
+mod definitions;
 mod diagnostic;
 mod directives;
 mod flags;
@@ -52,6 +53,7 @@ pub use crate::{
         log::{AccessLog, AccessLogs, LogConf, LogEscape, LogFormat, LogLevel, LogSink, LogTarget},
         main::{Affinity, EnvVar, MainConf, UserSpec, WorkerCount},
         proxy::{HttpVersion, IgnoreHeaders, NextUpstream, ProxyConf, RedirectFrom, RedirectRule, SetHeader},
+        rewrite::{RewriteConf, RewriteStep, SetTarget},
         server::ServerCore,
         upstream::{PeerAddress, UpstreamConf, UpstreamServer},
     },
@@ -64,9 +66,9 @@ pub use crate::{
     template::{Part, Template, VariableSource},
     tree::{
         Config, Content, HttpConf, ListenAddress, ListenConf, LocationConf, LocationName, ProxyPass,
-        ProxyTarget, Return, ReturnWith, RewriteOp, ServerConf, SocketKeepalive, SocketOptions,
+        ProxyTarget, Return, ReturnWith, ServerConf, SocketKeepalive, SocketOptions,
     },
-    variable::{UpstreamVariable, Variable},
+    variable::{Slot, Unset, UpstreamVariable, Variable},
 };
 
 /// What this package asks of the machine, so that it opens no socket itself.

@@ -4,15 +4,17 @@
 
 use std::sync::Arc;
 
-/// Names of groups with their numbers.
-type GroupNames = Arc<[(Arc<str>, usize)]>;
+use crate::variable::Slot;
 
 /// A compiled expression.
 #[derive(Debug, Clone)]
 pub struct Regex {
     inner: pcre2::bytes::Regex,
     text: Arc<str>,
-    names: GroupNames,
+    /// Names of groups with their numbers.
+    names: Arc<[(Box<str>, usize)]>,
+    /// The variables that groups give values to; none where no group has a name.
+    slots: Option<Arc<[(Slot, usize)]>>,
 }
 
 /// Whether letters match in either case.
@@ -55,9 +57,18 @@ impl Regex {
                 reason: reason(&error),
                 offset: error.offset().unwrap_or(0),
             })?;
-        let named = |(number, name): (usize, &Option<String>)| Some((Arc::from(name.as_deref()?), number));
+        let named = |(number, name): (usize, &Option<String>)| Some((Box::from(name.as_deref()?), number));
         let names = inner.capture_names().iter().enumerate().filter_map(named).collect();
-        Ok(Self { inner, text: Arc::from(text), names })
+        Ok(Self { inner, text: Arc::from(text), names, slots: None })
+    }
+
+    /// Has groups with a name give their values to the variables that `find` knows.
+    pub fn with_slots(mut self, find: impl Fn(&str) -> Option<Slot>) -> Self {
+        if !self.names.is_empty() {
+            let slot = |(name, number): &(Box<str>, usize)| Some((find(name)?, *number));
+            self.slots = Some(self.names.iter().filter_map(slot).collect());
+        }
+        self
     }
 
     /// Returns the expression as it was written.
@@ -80,7 +91,7 @@ impl Regex {
         let mut locations = self.inner.capture_locations();
         self.inner.captures_read(&mut locations, subject).ok()??;
         let ranges = (0..locations.len()).map(|group| locations.get(group)).collect();
-        Some(Captures { subject: subject.to_vec(), ranges, names: Some(Arc::clone(&self.names)) })
+        Some(Captures { subject: subject.to_vec(), ranges, slots: self.slots.clone() })
     }
 }
 
@@ -96,7 +107,7 @@ fn reason(error: &pcre2::Error) -> String {
 pub struct Captures {
     subject: Vec<u8>,
     ranges: Vec<Option<(usize, usize)>>,
-    names: Option<GroupNames>,
+    slots: Option<Arc<[(Slot, usize)]>>,
 }
 
 impl Captures {
@@ -111,10 +122,10 @@ impl Captures {
         Some(&self.subject[start..end])
     }
 
-    /// Returns a group by name.
-    pub fn named(&self, name: &str) -> Option<&[u8]> {
-        let (_, number) = self.names.as_ref()?.iter().find(|(known, _)| **known == *name)?;
-        self.group(*number)
+    /// Lists the variables that groups with a name give values to; a group that caught nothing gives nothing.
+    pub fn slots(&self) -> impl Iterator<Item = (&Slot, &[u8])> {
+        let slots = self.slots.as_deref().unwrap_or_default();
+        slots.iter().map(|(slot, number)| (slot, self.group(*number).unwrap_or_default()))
     }
 }
 
@@ -128,13 +139,15 @@ mod tests {
 
     #[test]
     fn groups_are_found_by_number_and_name() {
-        let found = regex(r"^/(?<lang>[a-z]+)/(\d+)?(x)?").captures(b"/en/42").expect("it matches");
+        let slot = |name: &str| Slot { number: 7, name: name.into(), unset: crate::variable::Unset::Absent };
+        let regex = regex(r"^/(?<lang>[a-z]+)/(\d+)?(?<none>x)?").with_slots(|name| Some(slot(name)));
+        let found = regex.captures(b"/en/42").expect("it matches");
         assert_eq!(found.group(0), Some(&b"/en/42"[..]));
-        assert_eq!(found.named("lang"), Some(&b"en"[..]));
+        let named: Vec<_> = found.slots().map(|(slot, value)| (&*slot.name, value)).collect();
+        assert_eq!(named, [("lang", &b"en"[..]), ("none", b"")]);
         assert_eq!(found.group(2), Some(&b"42"[..]));
         assert_eq!(found.group(3), None);
         assert_eq!(found.group(9), None);
-        assert_eq!(found.named("absent"), None);
         assert_eq!(Captures::default().group(0), None);
     }
 

@@ -1,14 +1,15 @@
-//! What a directive may refer to while it is read: paths, formats, caches, groups, names of captures.
+//! What a directive may refer to while it is read: paths, formats, caches, groups, variables.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::PathBuf,
     sync::Arc,
 };
 
 use crate::{
     HostLookup,
+    definitions::is_fixed,
     directives::{cache_path::CachePath, log::LogFormat, upstream::UpstreamConf},
     parse::Directive,
     regex::{Case, Regex},
@@ -28,8 +29,8 @@ pub struct Scope<'a> {
     pub lookup: &'a dyn HostLookup,
     /// Number of the next location.
     next_location: Cell<usize>,
-    /// Names of groups in any expression: they are variables everywhere.
-    pub captures: BTreeSet<String>,
+    /// Variables that the configuration defines, by name.
+    pub defined: BTreeMap<String, Variable>,
     /// Log formats by name.
     pub formats: BTreeMap<String, Arc<LogFormat>>,
     /// Caches by name.
@@ -50,7 +51,7 @@ impl<'a> Scope<'a> {
             texts,
             lookup,
             next_location: Cell::new(0),
-            captures: BTreeSet::new(),
+            defined: BTreeMap::new(),
             formats: BTreeMap::new(),
             zones: BTreeMap::new(),
             upstreams: BTreeMap::new(),
@@ -108,7 +109,7 @@ impl<'a> Scope<'a> {
     pub fn invalid_template(&self, directive: &Directive, number: usize, error: &InvalidTemplate) -> Problem {
         let help = match error {
             InvalidTemplate::Unknown(name) => {
-                let mut known: Vec<&str> = self.captures.iter().map(String::as_str).collect();
+                let mut known: Vec<&str> = self.defined.keys().map(String::as_str).collect();
                 known.extend(Variable::names().map(|name: &str| name));
                 did_you_mean(name, known)
             }
@@ -124,10 +125,18 @@ impl<'a> Scope<'a> {
     }
 
     fn variable(&self, name: &str) -> Option<Variable> {
-        if self.captures.contains(name) {
-            return Some(Variable::NamedCapture(Arc::from(name)));
-        }
-        Variable::named(name)
+        self.defined.get(name).cloned().or_else(|| Variable::named(name))
+    }
+
+    /// Finds a variable by its name without `$`, or says that there is none.
+    pub fn known_variable(
+        &self,
+        directive: &Directive,
+        number: usize,
+        name: &str,
+    ) -> Result<Variable, Problem> {
+        let unknown = || self.invalid_template(directive, number, &InvalidTemplate::Unknown(name.to_owned()));
+        self.variable(name).ok_or_else(unknown)
     }
 
     /// Compiles a path that may have variables: a relative one starts from the prefix, unless a variable begins it.
@@ -149,7 +158,14 @@ impl<'a> Scope<'a> {
         case: Case,
     ) -> Result<Regex, Problem> {
         let text = String::from_utf8_lossy(text);
-        Regex::new(&text, case).map_err(|error| directive.fail(number, error.to_string()))
+        let regex = Regex::new(&text, case).map_err(|error| directive.fail(number, error.to_string()))?;
+        if let Some(name) = regex.names().find(|name| is_fixed(name)) {
+            return Err(directive.fail(number, format!("the duplicate \"{name}\" variable")));
+        }
+        Ok(regex.with_slots(|name| match self.defined.get(name) {
+            Some(Variable::Slot(slot)) => Some(slot.clone()),
+            _ => None,
+        }))
     }
 }
 

@@ -286,7 +286,7 @@ fn servers_are_found_by_name() {
     }
     assert_eq!(http.listeners[0].default_server.first_name, "*.b.test");
     let captures = http.listeners[0].names.find(b"xxx.example").expect("it matches").captures;
-    assert_eq!(captures.named("who"), Some(&b"xxx"[..]));
+    assert_eq!(captures.group(1), Some(&b"xxx"[..]));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::{
         log::{LogConf, LogFormat},
         main::MainConf,
         proxy::{ProxyConf, RedirectRule},
+        rewrite::{RewriteConf, RewriteStep},
         server::ServerCore,
         upstream::UpstreamConf,
     },
@@ -138,8 +139,6 @@ pub struct ServerConf {
     pub defaults: Arc<LocationConf>,
     /// Its locations.
     pub locations: LocationTable,
-    /// What to do before a location is looked for.
-    pub rewrite: Vec<RewriteOp>,
 }
 
 /// `location`, or what holds outside of any.
@@ -164,8 +163,10 @@ pub struct LocationConf {
     pub headers: HeadersConf,
     /// What is logged.
     pub log: LogConf,
-    /// What to do first.
-    pub rewrite: Vec<RewriteOp>,
+    /// What the log is told of rewriting.
+    pub rewrite: RewriteConf,
+    /// What to do first; a server's own come before a location is looked for.
+    pub steps: Vec<RewriteStep>,
     /// Who answers.
     pub content: Content,
     /// Locations within.
@@ -215,13 +216,6 @@ impl fmt::Display for LocationName {
             Self::Outer => Ok(()),
         }
     }
-}
-
-/// One step of the rewrite phase.
-#[derive(Debug, Clone)]
-pub enum RewriteOp {
-    /// `return`.
-    Return(Return),
 }
 
 /// `return`.

@@ -5,6 +5,28 @@
 
 use std::sync::Arc;
 
+/// A variable whose value is kept for each request, once it has one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Slot {
+    /// Where its value is kept.
+    pub number: usize,
+    /// Its name, for the log.
+    pub name: Arc<str>,
+    /// What it is until then.
+    pub unset: Unset,
+}
+
+/// What a variable is that has no value yet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Unset {
+    /// Empty, which is worth a warning (`uninitialized_variable_warn`): only `set` gives it a value.
+    Empty,
+    /// Nothing: an expression gives it a value.
+    Absent,
+    /// What this variable is: `set` only overrules it.
+    Otherwise(Box<Variable>),
+}
+
 macro_rules! variables {
     (
         $($(#[doc = $about:literal])* $name:literal => $variant:ident,)*
@@ -24,8 +46,8 @@ macro_rules! variables {
             SentHttp(Arc<str>),
             /// `$sent_trailer_NAME`: a trailer of the answer.
             SentTrailer(Arc<str>),
-            /// A named group of a server name or location.
-            NamedCapture(Arc<str>),
+            /// A variable that the configuration defines: by `set`, or as a group of an expression.
+            Slot(Slot),
             /// `$upstream_…`: what upstreams and cache did.
             Upstream(UpstreamVariable),
         }

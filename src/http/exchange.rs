@@ -13,6 +13,7 @@ use super::{
     client::Client,
     request_body::RequestBody,
     site::{EventLoop, LocationState},
+    variables::Slots,
 };
 use crate::clock;
 
@@ -40,8 +41,8 @@ pub struct Exchange {
     pub uri_state: UriState,
     /// Captures of the last regular expression that matched.
     pub captures: Captures,
-    /// Captures of the server name.
-    pub server_captures: Captures,
+    /// Values of the variables that the configuration defines.
+    pub slots: Slots,
     /// The request's body.
     pub body: RequestBody,
     /// Bytes of the head as received.
@@ -170,6 +171,12 @@ impl Exchange {
     /// Returns the bytes of the request so far: head and body with their framing (`$request_length`).
     pub fn request_length(&self) -> u64 {
         self.head_bytes + self.body.received()
+    }
+
+    /// Takes note of what an expression caught: `$1`, and the variables that its groups are.
+    pub fn caught(&mut self, captures: Captures) {
+        self.slots.take(&captures);
+        self.captures = captures;
     }
 
     /// Starts an internal redirect to a path and arguments.

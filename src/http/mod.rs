@@ -13,6 +13,7 @@ pub mod phases;
 pub mod proxy;
 pub mod request_body;
 pub mod response;
+pub mod rewrite;
 pub mod route;
 pub mod site;
 pub mod variables;

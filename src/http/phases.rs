@@ -6,13 +6,13 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
-use config::{Content, Found, LocationConf, RewriteOp};
+use config::{Content, Found, LocationConf};
 
 use super::{
     Exchange, Fault, Response,
     exchange::ErrorPage,
     fault::{self, PageAction},
-    files, filter, proxy,
+    files, filter, proxy, rewrite,
 };
 use crate::error_log::Level;
 
@@ -122,16 +122,14 @@ fn before_content(exchange: &mut Exchange, entry: Entry) -> ControlFlow<Ending> 
     location_rewrite(exchange)
 }
 
-/// Server rewrite: `return` at server level.
+/// Server rewrite: the steps of the server itself.
 fn server_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
-    let server = Arc::clone(&exchange.server);
-    match server.rewrite.first() {
-        Some(RewriteOp::Return(rule)) => {
-            exchange.location = Arc::clone(&server.defaults);
-            ControlFlow::Break(fault::returned(exchange, rule))
-        }
-        None => ControlFlow::Continue(()),
+    if exchange.server.defaults.steps.is_empty() {
+        return ControlFlow::Continue(());
     }
+    let defaults = Arc::clone(&exchange.server.defaults);
+    exchange.location = Arc::clone(&defaults);
+    rewrite::run(exchange, &defaults)
 }
 
 /// Location: the longest prefix, the first regular expression; `internal`; the size of the body; the redirect
@@ -143,7 +141,7 @@ fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
         Some(Found::Location { location, captures }) => {
             exchange.location = Arc::clone(location);
             if !captures.is_empty() {
-                exchange.captures = captures;
+                exchange.caught(captures);
             }
         }
         Some(Found::WantsSlash { location }) => {
@@ -162,13 +160,14 @@ fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
     }
 }
 
-/// Rewrite: `return` in a location.
+/// Rewrite: the steps of the location. Those of the server, where no location was found, have been taken before.
 fn location_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
-    let location = Arc::clone(&exchange.location);
-    match location.rewrite.first() {
-        Some(RewriteOp::Return(rule)) => ControlFlow::Break(fault::returned(exchange, rule)),
-        None => ControlFlow::Continue(()),
+    let location = &exchange.location;
+    if location.steps.is_empty() || Arc::ptr_eq(location, &exchange.server.defaults) {
+        return ControlFlow::Continue(());
     }
+    let location = Arc::clone(location);
+    rewrite::run(exchange, &location)
 }
 
 /// Refuses a body whose announced length is over `client_max_body_size`.

@@ -4,16 +4,18 @@
 
 use std::{io::Write, net::IpAddr, os::unix::ffi::OsStrExt, path::Path, sync::OnceLock};
 
-use config::{Content, UpstreamVariable, Variable, VariableSource};
+use config::{Content, Slot, Unset, UpstreamVariable, Variable, VariableSource};
 use http1::{Fields, Method};
 
-use super::{Exchange, exchange::UpstreamFacts, files, request_body::Collected};
-use crate::{clock, net::tcp_info};
+use super::{Exchange, exchange::UpstreamFacts, fault::report, files, request_body::Collected};
+use crate::{clock, error_log::Level, net::tcp_info};
 
 mod request;
+mod slots;
 pub(crate) mod time;
 mod upstream;
 
+pub use slots::Slots;
 use upstream::ListItem;
 
 /// The version of nginx whose language is spoken.
@@ -43,7 +45,7 @@ impl VariableSource for Exchange {
             V::IsArgs => sink.bytes(if self.args.is_empty() { b"" } else { b"?" }),
             V::LimitRate => sink.number(0),
             V::Msec => sink.seconds(time::since_epoch(clock::now())),
-            V::NamedCapture(name) => sink.some(named_capture(self, name)),
+            V::Slot(slot) => self.slots.write(slot, sink.0) || unset(self, slot, sink.0),
             V::NginxVersion => sink.bytes(NGINX_VERSION.as_bytes()),
             V::Pid => sink.number(std::process::id().into()),
             V::Pipe => sink.bytes(if self.client.pipelined.get() { b"p" } else { b"." }),
@@ -231,8 +233,20 @@ fn method(exchange: &Exchange) -> &[u8] {
     }
 }
 
-fn named_capture<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a [u8]> {
-    exchange.captures.named(name).or_else(|| exchange.server_captures.named(name))
+/// What a variable is that got no value yet.
+fn unset(exchange: &Exchange, slot: &Slot, out: &mut Vec<u8>) -> bool {
+    match &slot.unset {
+        Unset::Otherwise(variable) => exchange.write(variable, out),
+        Unset::Absent => false,
+        Unset::Empty => {
+            if *exchange.location.rewrite.uninitialized_variable_warn {
+                report(exchange, Level::Warn, format_args!("using uninitialized \"{}\" variable", slot.name));
+            }
+            // As nginx: it has a value from here on, and one line is enough.
+            exchange.slots.set(slot, Vec::new());
+            true
+        }
+    }
 }
 
 /// Host and port of `proxy_pass`.

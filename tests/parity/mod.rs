@@ -22,6 +22,7 @@ mod proxy_answers;
 mod proxy_peers;
 mod proxy_requests;
 mod request_line;
+mod rewrite;
 mod static_files;
 
 use case::Group;
@@ -44,6 +45,7 @@ const GROUPS: &[fn() -> Group] = &[
     cache_content::group,
     cache_stale::group,
     logs::group,
+    rewrite::variables,
 ];
 
 #[test]

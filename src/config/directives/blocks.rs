@@ -16,7 +16,7 @@ const fn block(
 }
 
 /// The table.
-pub const ROWS: [RowDoc; 14] = [
+pub const ROWS: [RowDoc; 16] = [
     block("events", M, Arity::exactly(0), BLOCK, " Holds what is about connections in general."),
     block("http", M, Arity::exactly(0), BLOCK, " Holds servers, and what is alike for them."),
     block("server", H, Arity::exactly(0), BLOCK, " Answers on addresses and names of its own."),
@@ -32,6 +32,8 @@ pub const ROWS: [RowDoc; 14] = [
     line("listen", S, Arity::at_least(1), super::listen::SYNTAX, " Gives the server an address."),
     line("server_name", S, Arity::at_least(1), "name ...", " Gives the server names."),
     line("return", SL, Arity::between(1, 2), "code [text] | code URL | URL", " Answers at once."),
+    line("set", SL, Arity::exactly(2), "$variable value", " Gives a variable a value."),
+    line("break", SL, Arity::exactly(0), "", " Ends the steps of rewriting."),
     line("internal", L, Arity::exactly(0), "", " Lets only internal redirects in."),
     line(
         "alias",

@@ -14,6 +14,7 @@ pub mod moot;
 pub mod proxy;
 pub mod proxy_pass;
 pub mod returns;
+pub mod rewrite;
 pub mod server;
 pub mod server_name;
 pub mod upstream;
@@ -32,6 +33,7 @@ pub fn rows() -> impl Iterator<Item = RowDoc> {
         .chain(of(core::CoreConf::ROWS))
         .chain(of(headers::HeadersConf::ROWS))
         .chain(of(log::LogConf::ROWS))
+        .chain(of(rewrite::RewriteConf::ROWS))
         .chain(of(proxy::ProxyConf::ROWS))
         .chain(of(cache::CacheConf::ROWS))
         .chain(of(upstream::UpstreamSettings::ROWS))

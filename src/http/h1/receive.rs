@@ -19,6 +19,7 @@ use crate::{
         fault::{Kind, Retry, Side},
         request_body::{Expectation, RequestBody},
         route,
+        variables::Slots,
     },
 };
 
@@ -120,7 +121,7 @@ impl Connection {
             args: Vec::new(),
             uri_state: UriState::AsSent,
             captures: Captures::default(),
-            server_captures: Captures::default(),
+            slots: Slots::default(),
             body: RequestBody::new(Framing::Empty, Expectation::None),
             head_bytes,
             started,
@@ -199,8 +200,7 @@ fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
         exchange.server = Arc::clone(server);
     }
     // As nginx: `$1` is the last match's, which the name's is until a location's comes.
-    exchange.captures = captures.clone();
-    exchange.server_captures = captures;
+    exchange.caught(captures);
     Ok(())
 }
 

@@ -14,7 +14,6 @@ fn conf(address: ListenAddress, socket: SocketOptions) -> ListenConf {
         listen: Vec::new(),
         defaults: Arc::new(LocationConf::default()),
         locations: LocationTable::default(),
-        rewrite: Vec::new(),
     };
     ListenConf { address, socket, default_server: Arc::new(server), names: NameTable::default() }
 }

@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc};
 
-use config::{Captures, Content, Found, HostLookup, LocationConf, MainText, ProxyPass, Source};
+use config::{Content, Found, HostLookup, LocationConf, MainText, ProxyPass, Source};
 use http1::{HeadRules, Progress, RequestHead, RequestParser, uri};
 use tokio::net::UnixStream;
 
@@ -14,6 +14,7 @@ use crate::{
         exchange::{ErrorPage, KeptFields, Sent, UpstreamFacts, UriState},
         request_body::{Expectation, RequestBody},
         site::{EventLoop, Site},
+        variables::Slots,
     },
     net::{Drain, Stream},
 };
@@ -73,7 +74,7 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
         args,
         uri_state: UriState::AsSent,
         captures,
-        server_captures: Captures::default(),
+        slots: Slots::default(),
         body: RequestBody::new(framing, Expectation::None),
         started: clock::moment(),
         redirects_left: 10,

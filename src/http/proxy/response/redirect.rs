@@ -64,8 +64,8 @@ struct Matched<'a, S> {
 
 impl<S: VariableSource> VariableSource for Matched<'_, S> {
     fn write(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
-        if let Variable::NamedCapture(name) = variable
-            && let Some(value) = self.captures.named(name)
+        if let Variable::Slot(slot) = variable
+            && let Some((_, value)) = self.captures.slots().find(|(caught, _)| *caught == slot)
         {
             out.extend_from_slice(value);
             return true;
@@ -80,7 +80,7 @@ impl<S: VariableSource> VariableSource for Matched<'_, S> {
 
 #[cfg(test)]
 mod tests {
-    use config::{Case, Regex, Template};
+    use config::{Case, Regex, Slot, Template, Unset};
 
     use super::*;
 
@@ -101,11 +101,12 @@ mod tests {
         }
     }
 
+    fn slot(name: &str) -> Option<Slot> {
+        (name == "path").then(|| Slot { number: 0, name: name.into(), unset: Unset::Absent })
+    }
+
     fn template(text: &str) -> Template {
-        let find = |name: &str| match name {
-            "path" => Some(Variable::NamedCapture("path".into())),
-            _ => Variable::named(name),
-        };
+        let find = |name: &str| slot(name).map(Variable::Slot).or_else(|| Variable::named(name));
         Template::compile(text.as_bytes(), find).expect("a valid text")
     }
 
@@ -115,7 +116,7 @@ mod tests {
 
     fn regex(from: &str, to: &str) -> RedirectRule {
         let regex = Regex::new(from, Case::Sensitive).expect("a valid expression");
-        RedirectRule { from: RedirectFrom::Regex(regex), to: template(to) }
+        RedirectRule { from: RedirectFrom::Regex(regex.with_slots(slot)), to: template(to) }
     }
 
     #[test]
