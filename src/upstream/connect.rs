@@ -7,7 +7,7 @@ use config::PeerAddress;
 use socket2::SockRef;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::peer::Pick;
+use super::{group::Pick, peer::PeerId};
 use crate::{
     clock::{self, Moment},
     net::{Stream, Timer},
@@ -25,7 +25,7 @@ pub struct Connection {
     /// Requests sent so far.
     pub requests: u64,
     pub(super) opened: Moment,
-    pub(super) peer: usize,
+    pub(super) peer: PeerId,
 }
 
 /// Whether the system watches a silent connection (`proxy_socket_keepalive`).
@@ -44,14 +44,14 @@ impl Connection {
     /// The system's, or `TimedOut`.
     pub async fn open(pick: &Pick, timeout: Duration, keepalive: TcpKeepalive) -> io::Result<Self> {
         let mut timer = Timer::new(timeout);
-        let stream = timer.limit(connect(pick.address(), keepalive)).await?;
+        let stream = timer.limit(connect(&pick.peer().address, keepalive)).await?;
         Ok(Self {
             stream,
             timer,
             input: BytesMut::new(),
             requests: 0,
             opened: clock::moment(),
-            peer: pick.index,
+            peer: pick.peer().id,
         })
     }
 

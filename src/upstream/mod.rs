@@ -1,16 +1,20 @@
 //! Upstream groups: who is asked, over which connection, and whether to ask another.
 //!
-//! `balance.rs` and `retry.rs` are pure; `peer.rs` keeps the state of a group for all event loops of a worker;
-//! `pool.rs` and `connect.rs` hold the connections of one loop. Nothing here knows HTTP.
+//! `balance.rs` and `retry.rs` are pure; `group.rs` keeps the state of a group for all event loops of a worker, and lets
+//! its peers be replaced while it serves; `pool.rs` and `connect.rs` hold the connections of one loop. Nothing here
+//! knows HTTP.
 
 pub mod balance;
 pub mod connect;
+pub mod group;
 pub mod peer;
 pub mod pool;
 pub mod retry;
 
 pub use self::{
+    balance::Search,
     connect::{Connection, TcpKeepalive},
-    peer::{Group, Pick, Tried},
+    group::{Group, Pick},
+    peer::{Health, Peer, PeerId, Place, Rank},
     pool::IdlePool,
 };

@@ -1,154 +1,90 @@
-//! A group of peers as all event loops of a worker share it.
+//! One peer of a group: an address of a server, with an identity that outlives replacements of its neighbours.
 
 use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use config::{PeerAddress, UpstreamConf};
-use parking_lot::Mutex;
+use config::PeerAddress;
 
-use super::balance::{Balancer, Standing};
-use crate::{
-    clock::Moment,
-    error_log::{self, Level},
-};
-
-/// An upstream group at run time.
-#[derive(Debug)]
-pub struct Group {
-    /// What the configuration says of it.
-    pub conf: Arc<UpstreamConf>,
-    /// Tells groups of one worker apart.
-    pub(super) id: u64,
-    peers: Vec<Peer>,
-    choice: Choice,
-}
+/// Tells a peer apart from all others that this process has had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PeerId(u64);
 
 /// An address that can be asked.
 #[derive(Debug)]
-struct Peer {
-    address: PeerAddress,
-    name: Arc<str>,
+pub struct Peer {
+    /// Its identity: a connection or a failure belongs to it and no other.
+    pub id: PeerId,
+    /// Number of its server in the group's configuration.
+    pub server: usize,
+    /// Where it listens.
+    pub address: PeerAddress,
+    /// The address as `$upstream_addr` shows it.
+    pub name: Arc<str>,
+    is_unhealthy: AtomicBool,
 }
 
-/// How a peer is chosen.
-#[derive(Debug)]
-enum Choice {
-    /// There is one peer without a limit: nothing to decide or to remember, so no lock is taken.
-    Only,
-    Balanced(Mutex<Balancer>),
+/// What a name turned out to mean: an address, and what the record said of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Where to connect.
+    pub address: PeerAddress,
+    /// Weight in place of the configuration's (SRV).
+    pub weight: Option<u32>,
+    /// Rank in place of the configuration's (SRV).
+    pub rank: Option<Rank>,
 }
 
-/// Peers that a request has tried in vain.
-#[derive(Debug, Default)]
-pub struct Tried(Vec<usize>);
-
-impl Tried {
-    /// Adds a peer.
-    pub fn add(&mut self, pick: &Pick) {
-        self.0.push(pick.index);
-    }
+/// When a peer is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// At any time.
+    Primary,
+    /// Where no primary peer can be.
+    Backup,
 }
 
-impl Group {
-    /// Sets up a group.
-    pub fn new(conf: Arc<UpstreamConf>) -> Self {
+/// What checks from outside say of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It may be asked.
+    Healthy,
+    /// It must not be.
+    Unhealthy,
+}
+
+impl Peer {
+    /// Makes a peer that no one has met before.
+    pub fn new(server: usize, address: PeerAddress) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-        let each = || {
-            conf.servers
-                .iter()
-                .flat_map(|server| server.addresses.iter().map(move |address| (server, address)))
-        };
-        let peers: Vec<Peer> = each()
-            .map(|(_, address)| Peer { address: address.clone(), name: Arc::from(name_of(address)) })
-            .collect();
-        let only =
-            peers.len() == 1 && conf.servers.iter().all(|server| !server.down && server.max_conns == 0);
-        let choice = match only {
-            true => Choice::Only,
-            false => Choice::Balanced(Mutex::new(Balancer::new(each().map(|(server, _)| server)))),
-        };
-        Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), peers, choice, conf }
+        let id = PeerId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+        let name = Arc::from(name_of(&address));
+        Self { id, server, address, name, is_unhealthy: AtomicBool::new(false) }
     }
 
-    /// Chooses a peer that was not tried yet.
-    pub fn pick(self: &Arc<Self>, tried: &Tried, now: Moment) -> Option<Pick> {
-        let index = match &self.choice {
-            Choice::Only => 0,
-            Choice::Balanced(balancer) => balancer.lock().pick(&tried.0, since_start(now))?,
-        };
-        Some(Pick { group: Arc::clone(self), index })
-    }
-
-    /// Counts the peers that one request may try.
-    pub fn tries(&self) -> usize {
-        match &self.choice {
-            Choice::Only => 1,
-            Choice::Balanced(balancer) => balancer.lock().tries(),
-        }
-    }
-}
-
-/// A peer chosen for one request; dropping it ends the request's claim on `max_conns`.
-#[derive(Debug)]
-#[must_use = "dropping it ends the request's claim on the peer"]
-pub struct Pick {
-    group: Arc<Group>,
-    pub(super) index: usize,
-}
-
-impl Pick {
-    /// Returns the group.
-    pub fn group(&self) -> &Arc<Group> {
-        &self.group
-    }
-
-    /// Returns the address to connect to.
-    pub fn address(&self) -> &PeerAddress {
-        &self.group.peers[self.index].address
-    }
-
-    /// Returns the address as `$upstream_addr` shows it.
-    pub fn name(&self) -> &Arc<str> {
-        &self.group.peers[self.index].name
-    }
-
-    /// Counts an unsuccessful attempt.
-    pub fn failed(&self, now: Moment) {
-        let Choice::Balanced(balancer) = &self.group.choice else { return };
-        let standing = balancer.lock().failed(self.index, since_start(now));
-        if standing == Standing::Disabled {
-            let (peer, group) = (self.name(), &self.group.conf.name);
-            error_log::write(
-                Level::Warn,
-                format_args!("upstream server temporarily disabled, upstream: \"{peer}\" of \"{group}\""),
-            );
+    /// Returns what checks say of it.
+    pub fn health(&self) -> Health {
+        match self.is_unhealthy.load(Ordering::Relaxed) {
+            false => Health::Healthy,
+            true => Health::Unhealthy,
         }
     }
 
-    /// Notes that the peer answered.
-    pub fn succeeded(&self) {
-        if let Choice::Balanced(balancer) = &self.group.choice {
-            balancer.lock().succeeded(self.index);
-        }
+    /// Notes what a check says of it; its group does the rest.
+    pub(super) fn set_health(&self, health: Health) {
+        self.is_unhealthy.store(health == Health::Unhealthy, Ordering::Relaxed);
     }
 }
 
-impl Drop for Pick {
-    fn drop(&mut self) {
-        if let Choice::Balanced(balancer) = &self.group.choice {
-            balancer.lock().release(self.index);
-        }
+impl Place {
+    /// Makes a place of which nothing but the address is known.
+    pub fn new(address: PeerAddress) -> Self {
+        Self { address, weight: None, rank: None }
     }
-}
-
-fn since_start(now: Moment) -> Duration {
-    now.since(Moment::default())
 }
 
 /// Writes an address as nginx shows it in logs and `$upstream_addr`.
@@ -163,55 +99,17 @@ fn name_of(address: &PeerAddress) -> String {
 mod tests {
     use std::{net::SocketAddr, path::PathBuf};
 
-    use config::UpstreamServer;
-
     use super::*;
-    use crate::clock;
-
-    fn group(addresses: &[&str], max_conns: u32) -> Arc<Group> {
-        let address = |text: &&str| match text.strip_prefix("unix:") {
-            Some(path) => PeerAddress::Unix(PathBuf::from(path)),
-            None => PeerAddress::Inet(text.parse::<SocketAddr>().expect("an address")),
-        };
-        let server = UpstreamServer {
-            name: "test".to_owned(),
-            addresses: addresses.iter().map(address).collect(),
-            weight: 1,
-            max_fails: 1,
-            fail_timeout: Duration::from_secs(10),
-            backup: false,
-            down: false,
-            max_conns,
-        };
-        Arc::new(Group::new(Arc::new(UpstreamConf {
-            name: "test".to_owned(),
-            servers: vec![server],
-            keepalive: None,
-            keepalive_requests: 1000,
-            keepalive_time: Duration::from_secs(3600),
-            keepalive_timeout: Duration::from_secs(60),
-            implicit: false,
-        })))
-    }
 
     #[test]
-    fn each_address_of_a_server_is_a_peer_with_a_name_as_nginxs() {
-        let group = group(&["127.0.0.1:80", "[::1]:8080", "unix:/run/x.sock"], 0);
-        let tried = Tried::default();
-        let names: Vec<_> =
-            (0..3).map(|_| group.pick(&tried, clock::moment()).expect("a peer").name().to_string()).collect();
-        assert_eq!(names, ["127.0.0.1:80", "[::1]:8080", "unix:/run/x.sock"]);
-        assert_eq!(group.tries(), 3);
-    }
-
-    #[test]
-    fn a_claim_on_max_conns_ends_when_the_pick_is_dropped() {
-        let group = group(&["127.0.0.1:80"], 1);
-        let tried = Tried::default();
-        let pick = group.pick(&tried, clock::moment());
-        assert!(pick.is_some());
-        assert!(group.pick(&tried, clock::moment()).is_none());
-        drop(pick);
-        assert!(group.pick(&tried, clock::moment()).is_some());
+    fn names_are_as_nginxs() {
+        let inet = |text: &str| PeerAddress::Inet(text.parse::<SocketAddr>().expect("an address"));
+        for (address, wanted) in [
+            (inet("127.0.0.1:80"), "127.0.0.1:80"),
+            (inet("[::1]:8080"), "[::1]:8080"),
+            (PeerAddress::Unix(PathBuf::from("/run/x.sock")), "unix:/run/x.sock"),
+        ] {
+            assert_eq!(&*Peer::new(0, address).name, wanted);
+        }
     }
 }

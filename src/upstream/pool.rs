@@ -17,7 +17,7 @@ use std::{
 
 use super::{
     connect::Connection,
-    peer::{Group, Pick},
+    group::{Group, Pick},
 };
 use crate::{
     clock::{self, Moment},
@@ -57,7 +57,7 @@ impl IdlePool {
         let mut groups = self.shared.groups.borrow_mut();
         let idle = groups.get_mut(&pick.group().id)?;
         loop {
-            let index = idle.iter().rposition(|idle| idle.connection.peer == pick.index)?;
+            let index = idle.iter().rposition(|idle| idle.connection.peer == pick.peer().id)?;
             let Idle { connection, .. } = idle.remove(index);
             // Whatever happens on the socket from now on is not the reaper's business.
             if is_quiet(&connection.stream, &mut Context::from_waker(Waker::noop())) {

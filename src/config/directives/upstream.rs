@@ -6,7 +6,7 @@ use crate::{
     address::{Address, Lone, resolve},
     parse::Directive,
     scope::Scope,
-    settings::{Reader, U, settings},
+    settings::{Reader, Setting, U, settings},
     source::Problem,
     values::{NUMBER, Precision, TIME, accepted, parse_number, parse_size, parse_time},
 };
@@ -94,17 +94,22 @@ impl UpstreamSettings {
 }
 
 impl UpstreamConf {
+    /// Makes a group of these servers, as a block that names nothing else.
+    pub fn new(name: String, servers: Vec<UpstreamServer>) -> Self {
+        let settings = UpstreamSettings { servers: Setting::written(servers), ..UpstreamSettings::default() };
+        settings.group(name)
+    }
+
     /// Makes the group of one plain address.
     pub fn implicit(name: String, addresses: Vec<PeerAddress>) -> Self {
         let server = UpstreamServer::new(name.clone(), addresses);
-        let mut settings = UpstreamSettings::default();
-        settings.servers.append(server);
-        Self { implicit: true, ..settings.group(name) }
+        Self { implicit: true, ..Self::new(name, vec![server]) }
     }
 }
 
 impl UpstreamServer {
-    fn new(name: String, addresses: Vec<PeerAddress>) -> Self {
+    /// Makes a server without parameters.
+    pub fn new(name: String, addresses: Vec<PeerAddress>) -> Self {
         Self {
             name,
             addresses,

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    super::{TcpKeepalive, Tried},
+    super::{Search, TcpKeepalive},
     *,
 };
 
@@ -24,31 +24,16 @@ struct Bench {
 impl Bench {
     async fn new(change: impl FnOnce(&mut UpstreamConf)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let server = UpstreamServer {
-            name: String::new(),
-            addresses: vec![PeerAddress::Inet(listener.local_addr().expect("an address"))],
-            weight: 1,
-            max_fails: 1,
-            fail_timeout: Duration::from_secs(10),
-            max_conns: 0,
-            backup: false,
-            down: false,
-        };
-        let mut conf = UpstreamConf {
-            name: "test".to_owned(),
-            servers: vec![server],
-            keepalive: Some(2),
-            keepalive_requests: 1000,
-            keepalive_time: Duration::from_secs(3600),
-            keepalive_timeout: Duration::from_secs(60),
-            implicit: false,
-        };
+        let address = PeerAddress::Inet(listener.local_addr().expect("an address"));
+        let mut conf =
+            UpstreamConf::new("test".to_owned(), vec![UpstreamServer::new(String::new(), vec![address])]);
+        conf.keepalive = Some(2);
         change(&mut conf);
         Self { listener, group: Arc::new(Group::new(Arc::new(conf))), pool: IdlePool::default() }
     }
 
     fn pick(&self) -> Pick {
-        self.group.pick(&Tried::default(), clock::moment()).expect("the peer")
+        self.group.pick(&mut Search::default(), clock::moment()).expect("the peer")
     }
 
     /// Connects, and returns both ends; ours is told apart by its number of requests.

@@ -233,7 +233,7 @@ impl UpstreamBody {
             }
         };
         if !connection.input.is_empty() {
-            let peer = pick.name();
+            let peer = &pick.peer().name;
             error_log::write(
                 Level::Warn,
                 format_args!("upstream sent {surplus} while {READING}, upstream: \"http://{peer}\""),

@@ -37,7 +37,7 @@ use crate::{
         site::EventLoop,
     },
     upstream::{
-        Connection, Group, Pick, TcpKeepalive, Tried,
+        Connection, Group, Pick, Search, TcpKeepalive,
         retry::{self, Cause, Failure, Progress, Verdict},
     },
 };
@@ -83,7 +83,7 @@ pub async fn fetch(
     let mut pick = round.pick(facts)?;
     let mut connections = Connections::IdleFirst;
     loop {
-        let mut record = Try { address: Arc::clone(pick.name()), ..Try::default() };
+        let mut record = Try { address: Arc::clone(&pick.peer().name), ..Try::default() };
         let begun = clock::moment();
         let tried = round.ask(&pick, connections, client_body.as_mut(), &mut record, begun).await;
         let judged = round.judge(tried, &pick, &mut record, begun);
@@ -129,7 +129,7 @@ struct Round<'a> {
     group: &'a Arc<Group>,
     outgoing: &'a Outgoing,
     begun: Moment,
-    tried: Tried,
+    search: Search,
     tries_left: usize,
 }
 
@@ -143,11 +143,11 @@ impl<'a> Round<'a> {
         let most = usize::try_from(*location.proxy.next_upstream_tries).unwrap_or(usize::MAX);
         let tries_left = if most == 0 { group.tries() } else { group.tries().min(most) };
         let begun = clock::moment();
-        Self { event_loop, location, group, outgoing, begun, tried: Tried::default(), tries_left }
+        Self { event_loop, location, group, outgoing, begun, search: Search::default(), tries_left }
     }
 
-    fn pick(&self, facts: &mut UpstreamFacts) -> Result<Pick, Fault> {
-        self.group.pick(&self.tried, clock::moment()).ok_or_else(|| {
+    fn pick(&mut self, facts: &mut UpstreamFacts) -> Result<Pick, Fault> {
+        self.group.pick(&mut self.search, clock::moment()).ok_or_else(|| {
             let address = self.group.conf.name.as_str().into();
             facts.tries.push(Try { address, status: Some(502), ..Try::default() });
             no_live_upstreams()
@@ -213,12 +213,12 @@ impl<'a> Round<'a> {
         let rules = &self.location.proxy.next_upstream;
         let died_idle = lost.fault.retry == Retry::FreshConnection;
         if died_idle && retry::may_repeat(rules, lost.progress, self.outgoing.repeat()) {
-            log::failed_try(self.location, self.outgoing, pick.name(), &lost.fault);
+            log::failed_try(self.location, self.outgoing, &pick.peer().name, &lost.fault);
             return Err(Refused::AskAgain);
         }
         Err(match self.verdict(cause, lost.progress) {
             Verdict::NextPeer => {
-                log::failed_try(self.location, self.outgoing, pick.name(), &lost.fault);
+                log::failed_try(self.location, self.outgoing, &pick.peer().name, &lost.fault);
                 self.pass_over(pick, cause)
             }
             Verdict::GiveUp => {
@@ -230,7 +230,6 @@ impl<'a> Round<'a> {
 
     fn pass_over(&mut self, pick: &Pick, cause: Cause) -> Refused {
         self.tries_left -= 1;
-        self.tried.add(pick);
         if retry::counts(cause) {
             pick.failed(clock::moment());
         }

@@ -4,10 +4,9 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
-use config::{PeerAddress, ProxyPass, ProxyTarget, UpstreamConf, UpstreamServer};
+use config::{PeerAddress, ProxyPass, ProxyTarget, UpstreamConf};
 
 use crate::{
     http::{
@@ -37,7 +36,9 @@ pub async fn target(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Gro
         return Ok(Arc::clone(group));
     }
     match url.address() {
-        Ok(address) => Ok(Arc::new(Group::new(Arc::new(implicit(&url.group_name(), address))))),
+        Ok(address) => {
+            Ok(Arc::new(Group::new(Arc::new(UpstreamConf::implicit(url.group_name(), vec![address])))))
+        }
         Err(host) => Err(refused(502, format!("no resolver defined to resolve {host}"))),
     }
 }
@@ -145,28 +146,6 @@ fn split_port(authority: &[u8]) -> Result<(&str, Option<u16>), &'static str> {
         }
     };
     if name.is_empty() { Err("no host") } else { Ok((name, port)) }
-}
-
-/// Makes the group of a single address, as for a fixed `proxy_pass`.
-fn implicit(name: &str, address: PeerAddress) -> UpstreamConf {
-    UpstreamConf {
-        name: name.to_owned(),
-        servers: vec![UpstreamServer {
-            name: name.to_owned(),
-            addresses: vec![address],
-            weight: 1,
-            max_fails: 1,
-            fail_timeout: Duration::from_secs(10),
-            max_conns: 0,
-            backup: false,
-            down: false,
-        }],
-        keepalive: None,
-        keepalive_requests: 0,
-        keepalive_time: Duration::ZERO,
-        keepalive_timeout: Duration::ZERO,
-        implicit: true,
-    }
 }
 
 fn lossy(text: &[u8]) -> String {

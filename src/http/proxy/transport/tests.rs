@@ -79,25 +79,11 @@ async fn perform(act: Act, stream: &mut TcpStream, read: &mut Vec<u8>) {
 }
 
 fn group(addresses: &[SocketAddr], keepalive: usize) -> Arc<Group> {
-    let server = |address: &SocketAddr| UpstreamServer {
-        name: address.to_string(),
-        addresses: vec![PeerAddress::Inet(*address)],
-        weight: 1,
-        max_fails: 1,
-        fail_timeout: Duration::from_secs(10),
-        max_conns: 0,
-        backup: false,
-        down: false,
-    };
-    Arc::new(Group::new(Arc::new(UpstreamConf {
-        name: "test".to_owned(),
-        servers: addresses.iter().map(server).collect(),
-        keepalive: Some(keepalive),
-        keepalive_requests: 1000,
-        keepalive_time: Duration::from_secs(3600),
-        keepalive_timeout: Duration::from_secs(60),
-        implicit: false,
-    })))
+    let server =
+        |address: &SocketAddr| UpstreamServer::new(address.to_string(), vec![PeerAddress::Inet(*address)]);
+    let mut conf = UpstreamConf::new("test".to_owned(), addresses.iter().map(server).collect());
+    conf.keepalive = Some(keepalive);
+    Arc::new(Group::new(Arc::new(conf)))
 }
 
 /// Everything that a fetch needs.
@@ -339,7 +325,7 @@ async fn an_early_answer_ends_a_large_upload() {
         let mut incoming = bench.send(outgoing).await.expect("an answer");
         assert_eq!(incoming.head.status, 413);
         assert_eq!(whole(&mut incoming.body).await.expect("a body"), "no");
-        let pick = bench.group.pick(&Tried::default(), clock::moment()).expect("the peer");
+        let pick = bench.group.pick(&mut Search::default(), clock::moment()).expect("the peer");
         assert!(bench.event_loop.idle.take(&pick).is_none(), "half a request is on that connection");
     })
     .await;

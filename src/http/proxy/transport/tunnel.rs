@@ -51,7 +51,7 @@ pub async fn tunnel(client: &Client, upgraded: Upgraded, location: &LocationConf
     if let Err(error) = ended
         && error.kind() == io::ErrorKind::TimedOut
     {
-        let peer = pick.name();
+        let peer = &pick.peer().name;
         let message = format_args!(
             "upstream timed out (110: Connection timed out) while proxying upgraded connection, upstream: \"{peer}\""
         );

@@ -1,0 +1,209 @@
+//! A group of peers as all event loops of a worker share it.
+//!
+//! Its peers can be replaced ([`Group::replace`]) and be marked by checks ([`Group::set_health`]) while it serves: a
+//! request that is under way keeps the peer it has.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use config::UpstreamConf;
+use parking_lot::Mutex;
+
+use super::{
+    balance::{Balancer, Search, Standing},
+    peer::{Health, Peer, Place},
+};
+use crate::{
+    clock::Moment,
+    error_log::{self, Level},
+};
+
+/// An upstream group at run time.
+#[derive(Debug)]
+pub struct Group {
+    /// What the configuration says of it.
+    pub conf: Arc<UpstreamConf>,
+    /// Tells groups of one worker apart.
+    pub(super) id: u64,
+    choice: Choice,
+}
+
+/// How a peer is chosen.
+#[derive(Debug)]
+enum Choice {
+    /// There is one peer without a limit: nothing to decide or to remember, so no lock is taken.
+    Only(Arc<Peer>),
+    Balanced(Mutex<Balancer>),
+}
+
+impl Group {
+    /// Sets up a group.
+    pub fn new(conf: Arc<UpstreamConf>) -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        let choice = match only(&conf) {
+            Some(peer) => Choice::Only(Arc::new(peer)),
+            None => Choice::Balanced(Mutex::new(Balancer::new(&conf.servers))),
+        };
+        Self { id, choice, conf }
+    }
+
+    /// Chooses a peer that the request has not tried yet.
+    pub fn pick(self: &Arc<Self>, search: &mut Search, now: Moment) -> Option<Pick> {
+        let peer = match &self.choice {
+            Choice::Only(peer) if peer.health() == Health::Unhealthy => return None,
+            Choice::Only(peer) => Arc::clone(peer),
+            Choice::Balanced(balancer) => balancer.lock().pick(search, since_start(now))?,
+        };
+        Some(Pick { group: Arc::clone(self), peer })
+    }
+
+    /// Counts the peers that one request may try.
+    pub fn tries(&self) -> usize {
+        match &self.choice {
+            Choice::Only(_) => 1,
+            Choice::Balanced(balancer) => balancer.lock().tries(),
+        }
+    }
+
+    /// Lists the peers in force.
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        match &self.choice {
+            Choice::Only(peer) => vec![Arc::clone(peer)],
+            Choice::Balanced(balancer) => balancer.lock().peers().cloned().collect(),
+        }
+    }
+
+    /// Gives a server (its number in the configuration) these places in place of those it had.
+    ///
+    /// A peer whose address stays keeps its identity, its failures and its health.
+    pub fn replace(&self, server: usize, places: &[Place]) {
+        if let Choice::Balanced(balancer) = &self.choice {
+            balancer.lock().replace(server, &self.conf.servers[server], places);
+        }
+    }
+
+    /// Notes what a check says of a peer.
+    pub fn set_health(&self, peer: &Peer, health: Health) {
+        match &self.choice {
+            Choice::Only(_) => peer.set_health(health),
+            Choice::Balanced(balancer) => balancer.lock().set_health(peer, health),
+        }
+    }
+}
+
+/// Returns the peer of a group that never has another one, and no limit to keep.
+fn only(conf: &UpstreamConf) -> Option<Peer> {
+    match &conf.servers[..] {
+        [server] if !server.down && server.max_conns == 0 => match &server.addresses[..] {
+            [address] => Some(Peer::new(0, address.clone())),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A peer chosen for one request; dropping it ends the request's claim on `max_conns`.
+#[derive(Debug)]
+#[must_use = "dropping it ends the request's claim on the peer"]
+pub struct Pick {
+    group: Arc<Group>,
+    peer: Arc<Peer>,
+}
+
+impl Pick {
+    /// Returns the group.
+    pub fn group(&self) -> &Arc<Group> {
+        &self.group
+    }
+
+    /// Returns the peer.
+    pub fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// Counts an unsuccessful attempt.
+    pub fn failed(&self, now: Moment) {
+        let Choice::Balanced(balancer) = &self.group.choice else { return };
+        let standing = balancer.lock().failed(&self.peer, since_start(now));
+        if standing == Standing::Disabled {
+            let (peer, group) = (&self.peer.name, &self.group.conf.name);
+            error_log::write(
+                Level::Warn,
+                format_args!("upstream server temporarily disabled, upstream: \"{peer}\" of \"{group}\""),
+            );
+        }
+    }
+
+    /// Notes that the peer answered.
+    pub fn succeeded(&self) {
+        if let Choice::Balanced(balancer) = &self.group.choice {
+            balancer.lock().succeeded(&self.peer);
+        }
+    }
+}
+
+impl Drop for Pick {
+    fn drop(&mut self) {
+        if let Choice::Balanced(balancer) = &self.group.choice {
+            balancer.lock().release(&self.peer);
+        }
+    }
+}
+
+fn since_start(now: Moment) -> Duration {
+    now.since(Moment::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use config::{PeerAddress, UpstreamServer};
+
+    use super::*;
+    use crate::clock;
+
+    fn group(addresses: &[&str], max_conns: u32) -> Arc<Group> {
+        let address = |text: &&str| PeerAddress::Inet(text.parse().expect("an address"));
+        let server = UpstreamServer {
+            max_conns,
+            ..UpstreamServer::new("test".to_owned(), addresses.iter().map(address).collect())
+        };
+        Arc::new(Group::new(Arc::new(UpstreamConf::new("test".to_owned(), vec![server]))))
+    }
+
+    #[test]
+    fn each_address_of_a_server_is_a_peer() {
+        let group = group(&["127.0.0.1:80", "[::1]:8080"], 0);
+        let pick = |_| group.pick(&mut Search::default(), clock::moment()).expect("a peer");
+        let names: Vec<_> = (0..2).map(pick).map(|pick| pick.peer().name.to_string()).collect();
+        assert_eq!(names, ["127.0.0.1:80", "[::1]:8080"]);
+        assert_eq!(group.tries(), 2);
+    }
+
+    #[test]
+    fn a_claim_on_max_conns_ends_when_the_pick_is_dropped() {
+        let group = group(&["127.0.0.1:80"], 1);
+        let pick = || group.pick(&mut Search::default(), clock::moment());
+        let first = pick();
+        assert!(first.is_some());
+        assert!(pick().is_none());
+        drop(first);
+        assert!(pick().is_some());
+    }
+
+    #[test]
+    fn peers_are_replaced_under_a_request() {
+        let group = group(&["127.0.0.1:80", "127.0.0.1:81"], 0);
+        let under_way = group.pick(&mut Search::default(), clock::moment()).expect("a peer");
+        group.replace(0, &[Place::new(PeerAddress::Inet("127.0.0.1:82".parse().expect("an address")))]);
+        under_way.failed(clock::moment());
+        drop(under_way);
+        let names: Vec<_> = group.peers().iter().map(|peer| peer.name.to_string()).collect();
+        assert_eq!(names, ["127.0.0.1:82"]);
+    }
+}
