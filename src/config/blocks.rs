@@ -352,6 +352,7 @@ impl LocationConf {
         self.core
             .apply(directive, scope)
             .or_else(|| self.headers.apply(directive, scope))
+            .or_else(|| self.gzip.apply(directive, scope))
             .or_else(|| self.log.apply(directive, scope))
             .or_else(|| self.rewrite.apply(directive, scope))
             .or_else(|| self.proxy.refuse_mixed_redirect(directive))
@@ -401,6 +402,7 @@ impl LocationConf {
         }
         self.core.inherit(&outer.core);
         self.headers.inherit(&outer.headers);
+        self.gzip.inherit(&outer.gzip);
         self.log.inherit(&outer.log);
         self.rewrite.inherit(&outer.rewrite);
         self.proxy.inherit(&outer.proxy);

@@ -25,9 +25,9 @@ const LATER: &[&str] = &[
      modern_browser_value",
     // Filters.
     "add_after_body add_before_body addition_types charset charset_map charset_types override_charset
-     source_charset gunzip gunzip_buffers gzip gzip_buffers gzip_comp_level gzip_disable gzip_hash
-     gzip_http_version gzip_min_length gzip_no_buffer gzip_proxied gzip_static gzip_types gzip_vary
-     gzip_window postpone_gzipping image_filter image_filter_buffer image_filter_interlace
+     source_charset 
+     gzip_static 
+     image_filter image_filter_buffer image_filter_interlace
      image_filter_jpeg_quality image_filter_sharpen image_filter_transparency
      image_filter_webp_quality ssi ssi_ignore_recycled_buffers ssi_last_modified ssi_min_file_chunk
      ssi_silent_errors ssi_types ssi_value_length sub_filter sub_filter_last_modified
@@ -135,7 +135,8 @@ mod tests {
 
     #[test]
     fn names_of_modules_are_known() {
-        for name in ["gzip", "ssl_certificate", "fastcgi_pass", "uwsgi_param", "grpc_set_header", "map", "if"]
+        for name in
+            ["gzip_static", "ssl_certificate", "fastcgi_pass", "uwsgi_param", "grpc_set_header", "map", "if"]
         {
             assert!(is_later(name), "{name}");
         }

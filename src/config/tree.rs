@@ -10,6 +10,7 @@ use crate::{
         cache_path::CachePath,
         core::CoreConf,
         events::EventsConf,
+        gzip::GzipConf,
         headers::HeadersConf,
         log::{LogConf, LogFormat},
         main::MainConf,
@@ -161,6 +162,8 @@ pub struct LocationConf {
     pub cache: CacheConf,
     /// Fields added to answers.
     pub headers: HeadersConf,
+    /// What is compressed.
+    pub gzip: GzipConf,
     /// What is logged.
     pub log: LogConf,
     /// What the log is told of rewriting.

@@ -97,6 +97,8 @@ variables! {
     "document_uri" => DocumentUri,
     /// Host of the request line, of the field Host, or the server's name.
     "host" => Host,
+    /// How much smaller the answer was made by compression.
+    "gzip_ratio" => GzipRatio,
     /// The machine's name.
     "hostname" => Hostname,
     /// `on` over TLS.
@@ -214,7 +216,6 @@ pub const LATER_VARIABLES: &[&str] = &[
     "fastcgi_path_info",
     "fastcgi_script_name",
     "geoip_",
-    "gzip_ratio",
     "http2",
     "http3",
     "invalid_referer",

@@ -53,6 +53,8 @@ pub struct Exchange {
     pub redirects_left: u8,
     /// Whether this is an internal redirect, which may enter `internal` locations.
     pub internal: bool,
+    /// Whether it is a client's request, or one that a page of ours made.
+    pub rank: Rank,
     /// The error that an `error_page` is being made for: its status, or what replaces it.
     pub error_status: Option<u16>,
     /// Whether an `error_page` has been taken, which rules out another (`recursive_error_pages off`).
@@ -69,6 +71,15 @@ pub struct Exchange {
     pub keepalive: bool,
     /// Random text of `$request_id`, made on first use.
     pub request_id: std::cell::OnceCell<String>,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// A client.
+    Main,
+    /// The answer to another request, which has a place for this one's body in its own.
+    Subrequest,
 }
 
 /// Fields that outlive an internal redirect.
@@ -122,6 +133,17 @@ pub struct Sent {
     pub bytes: u64,
     /// Whether all of the answer went out (`$request_completion`).
     pub complete: bool,
+    /// What compression made of the body (`$gzip_ratio`).
+    pub compressed: Option<Compressed>,
+}
+
+/// Bytes of a body before and after compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compressed {
+    /// Before.
+    pub from_bytes: u64,
+    /// After.
+    pub to_bytes: u64,
 }
 
 /// Facts about the tries with upstreams, for `$upstream_*`.

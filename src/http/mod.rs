@@ -3,6 +3,7 @@
 //! `phases.rs` tells a request's way as a story; `exchange.rs` and `response.rs` hold what it carries.
 
 pub mod access_log;
+pub mod body_reader;
 pub mod client;
 pub mod exchange;
 pub mod fault;
@@ -16,6 +17,7 @@ pub mod response;
 pub mod rewrite;
 pub mod route;
 pub mod site;
+mod user_agent;
 pub mod variables;
 
 pub use exchange::Exchange;

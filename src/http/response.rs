@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http1::Fields;
 
 use super::{
-    Fault,
-    exchange::UpstreamFacts,
+    Exchange, Fault,
+    filter::{Compressing, Decompressing},
     proxy::{
         ahead::ReadAhead,
         fill::FillReader,
@@ -37,6 +37,8 @@ pub struct Response {
     pub shared: Option<Arc<SharedFields>>,
     /// All other fields, in order.
     pub fields: Fields,
+    /// Whether caches are told that it depends on Accept-Encoding (`gzip_vary`).
+    pub varies_by_encoding: bool,
     /// Whether ranges of this body may be asked for.
     pub ranges: Ranges,
     /// Who answers If-Modified-Since, If-None-Match and their kind.
@@ -122,6 +124,10 @@ pub enum Source {
     Ahead(Box<ReadAhead>),
     /// From a fill of the cache, as it grows.
     Fill(Box<FillReader>),
+    /// From another body, compressed.
+    Compressing(Box<Compressing>),
+    /// From another body that was compressed.
+    Decompressing(Box<Decompressing>),
 }
 
 impl Source {
@@ -131,35 +137,65 @@ impl Source {
             Self::Upstream(body) => body.is_ready(),
             Self::Ahead(ahead) => ahead.is_ready(),
             Self::Fill(reader) => reader.is_ready(),
+            Self::Compressing(body) => body.is_ready(),
+            Self::Decompressing(body) => body.is_ready(),
         }
     }
 
-    /// Returns the next piece; none at the end. Cancel safe.
+    /// Returns the next piece, which may be empty where nothing has come yet of what was waited for; nothing at the
+    /// end. Cancel safe.
     ///
     /// # Errors
     /// The upstream's fault where the body cannot be completed.
-    pub async fn next(&mut self) -> Result<Option<Piece>, Fault> {
+    pub async fn next(&mut self, exchange: &Exchange) -> Result<Option<Piece>, Fault> {
         match self {
             Self::Upstream(body) => Ok(body.next().await?.map(Piece::Memory)),
             Self::Ahead(ahead) => ahead.next().await,
             Self::Fill(reader) => reader.next().await,
+            // Boxed, since what they read is a source again.
+            Self::Compressing(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
+            Self::Decompressing(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
         }
     }
 
     /// Runs `work`, the sending of a piece, and goes on reading meanwhile where that is wanted.
     pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        match self.ahead() {
+            Some(ahead) => ahead.meanwhile(work).await,
+            None => work.await,
+        }
+    }
+
+    /// Finds what reads ahead, under all filters.
+    fn ahead(&mut self) -> Option<&mut ReadAhead> {
         match self {
-            Self::Ahead(ahead) => ahead.meanwhile(work).await,
-            Self::Upstream(_) | Self::Fill(_) => work.await,
+            Self::Ahead(ahead) => Some(ahead),
+            Self::Upstream(_) | Self::Fill(_) => None,
+            Self::Compressing(body) => body.input_mut().source_mut()?.ahead(),
+            Self::Decompressing(body) => body.input_mut().source_mut()?.ahead(),
+        }
+    }
+
+    /// Whether it comes from a fill of the cache, which goes on without the client.
+    pub fn outlives_client(&self) -> bool {
+        match self {
+            Self::Fill(_) => true,
+            Self::Upstream(_) | Self::Ahead(_) => false,
+            Self::Compressing(body) => body.input().source().is_some_and(Self::outlives_client),
+            Self::Decompressing(body) => body.input().source().is_some_and(Self::outlives_client),
         }
     }
 
     /// Notes what the whole answer took, for the log.
-    pub fn finish(&self, facts: &mut UpstreamFacts) {
+    pub fn finish(&self, exchange: &mut Exchange) {
         match self {
-            Self::Upstream(body) => body.finish(facts),
-            Self::Ahead(ahead) => ahead.finish(facts),
-            Self::Fill(reader) => reader.finish(facts),
+            Self::Upstream(body) => body.finish(&mut exchange.upstream),
+            Self::Ahead(ahead) => ahead.finish(&mut exchange.upstream),
+            Self::Fill(reader) => reader.finish(&mut exchange.upstream),
+            Self::Compressing(body) => body.finish(exchange),
+            Self::Decompressing(body) => {
+                body.input().source().into_iter().for_each(|source| source.finish(exchange));
+            }
         }
     }
 }
@@ -196,6 +232,25 @@ impl Piece {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Returns the part that lies in the window, where `start` is the piece's place in the body.
+    pub fn cut(self, start: u64, window: Option<&Range<u64>>) -> Option<Self> {
+        let Some(window) = window else { return Some(self) };
+        let end = start + self.len();
+        let (from, to) = (window.start.max(start), window.end.min(end));
+        if from >= to {
+            return None;
+        }
+        let (skip, len) = (from - start, to - from);
+        Some(match self {
+            Piece::Memory(bytes) => {
+                let skip = usize::try_from(skip).expect("it lies within bytes in memory");
+                let len = usize::try_from(len).expect("it lies within bytes in memory");
+                Piece::Memory(bytes.slice(skip..skip + len))
+            }
+            Piece::File(slice) => Piece::File(FileSlice { offset: slice.offset + skip, len, ..slice }),
+        })
+    }
 }
 
 impl Response {
@@ -210,6 +265,7 @@ impl Response {
             location: None,
             shared: None,
             fields: Fields::new(),
+            varies_by_encoding: false,
             ranges: Ranges::Refused,
             conditions: Conditions::Ours,
             body: Body::Empty,

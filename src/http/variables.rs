@@ -7,7 +7,13 @@ use std::{io::Write, net::IpAddr, os::unix::ffi::OsStrExt, path::Path, sync::Onc
 use config::{Content, Slot, Unset, UpstreamVariable, Variable, VariableSource};
 use http1::{Fields, Method};
 
-use super::{Exchange, exchange::UpstreamFacts, fault::report, files, request_body::Collected};
+use super::{
+    Exchange,
+    exchange::{Compressed, UpstreamFacts},
+    fault::report,
+    files,
+    request_body::Collected,
+};
 use crate::{clock, error_log::Level, net::tcp_info};
 
 mod request;
@@ -38,6 +44,7 @@ impl VariableSource for Exchange {
             V::ContentType => sink.some(self.head.fields.get("Content-Type")),
             V::Cookie(name) => sink.some(request::cookie(&self.head.fields, name)),
             V::DocumentRoot => sink.bytes(&files::document_root(self)),
+            V::GzipRatio => sink.some(self.sent.compressed.and_then(ratio).as_deref()),
             V::Host => sink.bytes(host(self)),
             V::Hostname => sink.bytes(hostname()),
             V::Http(name) => sink.fields(&self.head.fields, name),
@@ -223,6 +230,13 @@ fn hostname() -> &'static [u8] {
         let name = nix::unistd::gethostname().unwrap_or_default();
         name.as_bytes().to_ascii_lowercase()
     })
+}
+
+/// How many times smaller compression made a body, with two decimals rounded as nginx does it.
+fn ratio(compressed: Compressed) -> Option<Vec<u8>> {
+    let Compressed { from_bytes, to_bytes } = compressed;
+    let hundredths = ((from_bytes * 1000).checked_div(to_bytes)? + 5) / 10;
+    Some(format!("{}.{:02}", hundredths / 100, hundredths % 100).into_bytes())
 }
 
 /// The method in force: an `error_page` turns any but HEAD into GET.

@@ -5,12 +5,15 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs,
+    io::{self, Read},
     net::{Shutdown, SocketAddr, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     path::{Path, PathBuf},
     thread,
 };
+
+use flate2::read::GzDecoder;
 
 use crate::support::{
     Conf, Gate, Origin, Reply, Response, Server, answer, origin::Asked, reply::Part, wait_until,
@@ -54,6 +57,7 @@ examples! {
     example_cache_key: "cache-key.conf", cache_key;
     example_error_pages: "error-pages.conf", error_pages;
     example_static_mirror: "static-mirror.conf", static_mirror;
+    example_gzip: "gzip.conf", gzip;
     example_production: "production.conf", production;
 }
 
@@ -238,7 +242,7 @@ fn relay(path: &Path, origin: SocketAddr) {
     });
 }
 
-fn pass<To: io::Write>(mut from: impl io::Read, mut to: To, end: impl FnOnce(To) -> io::Result<()>) {
+fn pass<To: io::Write>(mut from: impl Read, mut to: To, end: impl FnOnce(To) -> io::Result<()>) {
     // Either side may leave at any time, and that ends it.
     let _ = io::copy(&mut from, &mut to);
     let _ = end(to);
@@ -405,6 +409,41 @@ fn static_mirror(visit: &Visit) {
         assert_eq!((again.text().as_str(), again.cache()), ("first", "HIT"), "{path}");
     }
     assert_eq!(visit.get("/fetch/images/there.png").status(), 404, "internal redirects only");
+}
+
+fn gzip(visit: &Visit) {
+    let accepts = "Accept-Encoding: gzip\r\n";
+    let page = "a line of the page\n".repeat(100);
+    let html = || answer(200).field("Content-Type", "text/html");
+    let is_packed = |response: &Response| response.field("Content-Encoding") == Some("gzip");
+    let plain = |response: &Response| {
+        let mut text = String::new();
+        GzDecoder::new(&response.body[..]).read_to_string(&mut text).unwrap();
+        text
+    };
+    visit.first.restart((0..2).map(|_| html().body(&page)));
+    for path in ["/a", "/pages/a", "/pages/a"] {
+        let response = visit.ask("GET", path, accepts, "");
+        assert!(is_packed(&response) && plain(&response) == page, "{path} {response}");
+        assert_eq!(response.field("Vary"), Some("Accept-Encoding"));
+    }
+    let stored = visit.get("/pages/a");
+    assert_eq!((stored.text(), stored.cache()), (page.clone(), "HIT"));
+
+    let packed = visit.ask("GET", "/pages/a", accepts, "").body;
+    visit.first.restart([
+        html().field("Content-Encoding", "gzip").body(packed),
+        html().body("short"),
+        html().body(&page),
+    ]);
+    assert_eq!(visit.get("/packed/a").text(), page);
+    assert!(!is_packed(&visit.ask("GET", "/b", accepts, "")));
+    assert!(!is_packed(&visit.ask(
+        "GET",
+        "/c",
+        &format!("{accepts}Via: 1.1 proxy\r\nUser-Agent: MSIE 6.0;\r\n"),
+        ""
+    )));
 }
 
 fn production(visit: &Visit) {

@@ -9,6 +9,7 @@ mod command_line;
 mod crashes;
 mod docs;
 mod examples;
+mod filters;
 #[path = "../parity/mod.rs"]
 mod parity;
 mod processes;

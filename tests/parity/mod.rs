@@ -15,6 +15,7 @@ mod cache_directory;
 mod cache_stale;
 mod configuration;
 mod connections;
+mod gzip;
 mod header_lines;
 mod locations;
 mod logs;
@@ -46,6 +47,9 @@ const GROUPS: &[fn() -> Group] = &[
     cache_stale::group,
     logs::group,
     rewrite::variables,
+    gzip::conditions,
+    gzip::proxied,
+    gzip::undone,
 ];
 
 #[test]

@@ -1,9 +1,15 @@
 //! What could be seen of a case, as text that is equal where two programs behave equally.
 //!
 //! Only what must differ is neutralised: ports, the directory, the program's own name, the time, and
-//! the boundary of multipart answers.
+//! the boundary of multipart answers. A body that says it is gzip, and is, is shown decompressed: two programs may well
+//! compress the same bytes differently.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    io::Read,
+    time::{Duration, SystemTime},
+};
+
+use flate2::read::MultiGzDecoder;
 
 use crate::support::{
     Origin, Response, Server,
@@ -52,6 +58,9 @@ impl Names {
     }
 
     fn response(&self, mut response: Response) -> String {
+        let plain = decompressed(&response);
+        let was_compressed = plain.is_some();
+        response.body = plain.unwrap_or(response.body);
         hide_program(&mut response);
         hide_boundary(&mut response);
         hide_times(&mut response);
@@ -59,6 +68,9 @@ impl Names {
         text += &format!("< {}\n", response.status_line);
         for (name, value) in response.fields.iter().chain(&response.trailers) {
             text += &format!("< {name}: {value}\n");
+        }
+        if was_compressed {
+            text += "< (compressed)\n";
         }
         let body = readable(&response.body);
         text += &body.lines().map(|line| format!("< | {line}\n")).collect::<String>();
@@ -75,6 +87,17 @@ impl Names {
 /// Whether a line is a request line with a version.
 pub fn is_request_line(line: &str) -> bool {
     line.ends_with("HTTP/1.1") || line.ends_with("HTTP/1.0")
+}
+
+/// Returns what a compressed body holds, as far as it goes; none where it is not compressed.
+fn decompressed(response: &Response) -> Option<Vec<u8>> {
+    let mut codings = response.fields.iter().filter(|(name, _)| name == "Content-Encoding");
+    if !codings.any(|(_, coding)| coding == "gzip") || response.body.is_empty() {
+        return None;
+    }
+    let mut plain = Vec::new();
+    let read = MultiGzDecoder::new(&response.body[..]).read_to_end(&mut plain);
+    (read.is_ok() || !plain.is_empty()).then_some(plain)
 }
 
 /// Bytes as text, with long runs shortened.

@@ -6,10 +6,12 @@ pub mod cache_path;
 pub mod core;
 pub mod error_page;
 pub mod events;
+pub mod gzip;
 pub mod headers;
 pub mod listen;
 pub mod log;
 pub mod main;
+pub mod media_types;
 pub mod moot;
 pub mod proxy;
 pub mod proxy_pass;
@@ -32,6 +34,7 @@ pub fn rows() -> impl Iterator<Item = RowDoc> {
         .chain(of(server::ServerCore::ROWS))
         .chain(of(core::CoreConf::ROWS))
         .chain(of(headers::HeadersConf::ROWS))
+        .chain(of(gzip::GzipConf::ROWS))
         .chain(of(log::LogConf::ROWS))
         .chain(of(rewrite::RewriteConf::ROWS))
         .chain(of(proxy::ProxyConf::ROWS))

@@ -1,14 +1,14 @@
 //! Directives that are accepted and do nothing: either what they ask for holds anyway, which their rows say, or a
 //! warning tells that they have no effect here.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::core::{BUFFERS, Buffers};
 use crate::{
     parse::Directive,
     settings::{E, H, HS, HSL, M, Reader, settings},
     source::Problem,
-    values::{FLAG, NUMBER, OPTIONAL_PATH, SIZE, TIME},
+    values::{FLAG, NUMBER, OPTIONAL_PATH, SIZE, TIME, size},
 };
 
 settings! {
@@ -90,6 +90,20 @@ settings! {
         uwsgi_temp_path: Words = (), "uwsgi_temp_path" in HSL, once(DIRECTORY), "uwsgi_temp";
         /// Nothing is passed on by SCGI yet, so nothing needs the directory.
         scgi_temp_path: Words = (), "scgi_temp_path" in HSL, once(DIRECTORY), "scgi_temp";
+        /// Memory for compression is not settable; a warning tells that it has no effect.
+        gzip_buffers: Buffers = Buffers { count: 32, size: 4096 },
+            "gzip_buffers" in HSL, once(BUFFERS), "32 4k | 16 8k";
+        /// Memory for compression is not settable; a warning tells that it has no effect.
+        gzip_window: u64 = 32768, "gzip_window" in HSL, once(GZIP_WINDOW), "32k";
+        /// Memory for compression is not settable; a warning tells that it has no effect.
+        gzip_hash: u64 = 131_072, "gzip_hash" in HSL, once(GZIP_HASH), "128k";
+        /// What is ready is always sent as soon as nothing more comes; a warning tells that it has no effect.
+        gzip_no_buffer: bool = false, "gzip_no_buffer" in HSL, once(FLAG), "off";
+        /// Compression begins with the first bytes; a warning tells that it has no effect.
+        postpone_gzipping: u64 = 0, "postpone_gzipping" in HSL, once(SIZE), "0";
+        /// Memory for decompression is not settable; a warning tells that it has no effect.
+        gunzip_buffers: Buffers = Buffers { count: 32, size: 4096 },
+            "gunzip_buffers" in HSL, once(BUFFERS), "32 4k | 16 8k";
         /// Reads the clock less often; a warning tells that it has no effect.
         timer_resolution: Duration = Duration::ZERO, "timer_resolution" in M, once(TIME);
     }
@@ -123,8 +137,21 @@ const OPEN_FILE_CACHE: Reader<Words> =
         }
     });
 
+const GZIP_WINDOW: Reader<u64> = Reader::one("size", |directive, _| {
+    power_of_two(directive, 512..=32768, "must be 512, 1k, 2k, 4k, 8k, 16k, or 32k")
+});
+
+const GZIP_HASH: Reader<u64> = Reader::one("size", |directive, _| {
+    power_of_two(directive, 512..=131_072, "must be 512, 1k, 2k, 4k, 8k, 16k, 32k, 64k, or 128k")
+});
+
+fn power_of_two(directive: &Directive, range: RangeInclusive<u64>, words: &str) -> Result<u64, Problem> {
+    let size = size(directive, 0)?;
+    if size.is_power_of_two() && range.contains(&size) { Ok(size) } else { Err(directive.complain(words)) }
+}
+
 /// Directives whose wish is not met, with the value that wishes for nothing, and why.
-const WITHOUT_EFFECT: [(&str, &str, &str); 16] = [
+const WITHOUT_EFFECT: [(&str, &str, &str); 22] = [
     ("use", "epoll", "events always come from epoll"),
     (
         "open_file_cache",
@@ -148,6 +175,12 @@ const WITHOUT_EFFECT: [(&str, &str, &str); 16] = [
     ("log_subrequest", "off", "no request makes subrequests"),
     ("msie_padding", "off", "error pages are alike for all browsers"),
     ("msie_refresh", "off", "redirects are alike for all browsers"),
+    ("gzip_buffers", "", "memory for compression is not settable"),
+    ("gzip_window", "32k", "memory for compression is not settable"),
+    ("gzip_hash", "128k", "memory for compression is not settable"),
+    ("gzip_no_buffer", "on", "what is compressed is sent as soon as nothing more comes"),
+    ("postpone_gzipping", "0", "compression begins with the first bytes"),
+    ("gunzip_buffers", "", "memory for decompression is not settable"),
     ("timer_resolution", "", "the time is read whenever it is asked for, to some milliseconds"),
 ];
 

@@ -1,18 +1,25 @@
 //! What every answer goes through, whoever made it, in the order written in [`apply`].
 //!
 //! As nginx: conditions are judged first, so that a 304 is what the fields are added to; ranges come last, so that
-//! fields are added by the rules of the 200 that a 206 or 416 began as.
+//! fields are added by the rules of the 200 that a 206 or 416 began as, and that nothing compressed is cut.
 
 mod conditional;
 mod expires;
+mod gunzip;
+mod gzip;
 mod headers;
 mod range;
 mod trailers;
 
+pub use gunzip::Decompressing;
+pub use gzip::Compressing;
 pub use trailers::write_end;
 
 use self::{conditional::Verdict, range::Wanted};
-use super::{Exchange, Fault, Response, fault, response::LastModified};
+use super::{
+    Exchange, Fault, Response, fault,
+    response::{LastModified, Ranges},
+};
 use crate::clock;
 
 /// Takes an answer through all filters.
@@ -28,6 +35,8 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
     // As nginx: of our own answers only these tell when the content changed; an upstream's field is passed on.
     let tells_change = matches!(response.status, 200 | 206 | 304);
     response.last_modified.take_if(|modified| !tells_change && matches!(modified, LastModified::Ours(_)));
+    gunzip::decompress(exchange, response, now);
+    gzip::compress(exchange, response, now);
     match range::select(&exchange.head, *core.max_ranges, response) {
         Wanted::Everything => {}
         Wanted::Whole => range::offer(response),
@@ -74,6 +83,24 @@ fn unshare(response: &mut Response) {
         fields.push(name, value);
     }
     response.fields = fields;
+}
+
+/// Takes away what says how long a body is and that it has parts, for a filter that makes another body of it.
+fn lose_length(response: &mut Response) {
+    response.content_length = None;
+    response.ranges = Ranges::Refused;
+    remove_field(response, "Accept-Ranges");
+}
+
+/// Makes an entity tag a weak one; what is none is dropped.
+fn weaken_etag(response: &mut Response) {
+    let Some(etag) = response.field("ETag") else { return };
+    if etag.starts_with(b"\"") {
+        let weak = [b"W/", etag].concat();
+        set_field(response, "ETag", &weak);
+    } else if !etag.starts_with(b"W/") {
+        remove_field(response, "ETag");
+    }
 }
 
 /// Drops all fields of that name.

@@ -60,6 +60,9 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
     }
     each_slot(exchange, response, framing, |name, value| http1::write_field(out, name, value));
     write_connection(out, exchange, response);
+    if response.varies_by_encoding {
+        http1::write_field(out, b"Vary", b"Accept-Encoding");
+    }
     if let Some(shared) = &response.shared {
         out.extend_from_slice(&shared.lines);
     }

@@ -5,7 +5,10 @@
 use config::KeepaliveDisable;
 use http1::Method;
 
-use crate::http::Exchange;
+use crate::http::{
+    Exchange,
+    user_agent::{is_msie6, is_safari},
+};
 
 /// Lets the location in force end a connection that the client would keep.
 pub(super) fn decide(exchange: &mut Exchange) {
@@ -29,28 +32,6 @@ pub(super) fn decide(exchange: &mut Exchange) {
 /// Whether a browser cannot be trusted with a kept connection. As nginx: old Internet Explorer only after a POST.
 fn is_disabled_for(disabled: KeepaliveDisable, method: Method, agent: &[u8]) -> bool {
     (disabled.msie6 && method == Method::Post && is_msie6(agent)) || (disabled.safari && is_safari(agent))
-}
-
-/// Internet Explorer 4 to 6, the one of Windows XP's second service pack apart. Opera says it is one.
-fn is_msie6(agent: &[u8]) -> bool {
-    let Some(at) = memchr::memmem::find(agent, b"MSIE ") else { return false };
-    let is_old = match &agent[at + b"MSIE ".len()..] {
-        [b'4' | b'5', b'.', _, ..] => true,
-        [b'6', b'.', rest @ ..] if !rest.is_empty() => !has(rest, b"SV1"),
-        _ => false,
-    };
-    is_old && !has(agent, b"Opera")
-}
-
-/// Safari on macOS: neither Chrome nor a browser of the Gecko family.
-fn is_safari(agent: &[u8]) -> bool {
-    has(agent, b"Safari/")
-        && has(agent, b"Mac OS X")
-        && ![&b"MSIE "[..], b"Opera", b"Gecko/", b"Chrome/"].into_iter().any(|other| has(agent, other))
-}
-
-fn has(text: &[u8], word: &[u8]) -> bool {
-    memchr::memmem::find(text, word).is_some()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     error_log::{self, Level},
     http::{
         Exchange, Fault,
-        exchange::{ErrorPage, KeptFields, Sent, UpstreamFacts, UriState},
+        exchange::{ErrorPage, KeptFields, Rank, Sent, UpstreamFacts, UriState},
         fault::{Kind, Retry, Side},
         request_body::{Expectation, RequestBody},
         route,
@@ -127,6 +127,7 @@ impl Connection {
             started,
             redirects_left: REDIRECTS_MAX,
             internal: false,
+            rank: Rank::Main,
             error_status: None,
             error_page: ErrorPage::Untaken,
             proxy_target: None,

@@ -132,7 +132,7 @@ impl Connection {
     ) -> Result<(), Broken> {
         // As nginx: a fill of the cache goes on without its client, and a client that has only closed its
         // sending side gets the answer.
-        let watches = !matches!(source, Source::Fill(_)) && !*exchange.location.proxy.ignore_client_abort;
+        let watches = !source.outlives_client() && !*exchange.location.proxy.ignore_client_abort;
         let mut position = 0;
         loop {
             if !source.is_ready() {
@@ -140,7 +140,7 @@ impl Connection {
             }
             let next = tokio::select! {
                 biased;
-                piece = source.next() => piece,
+                piece = source.next(exchange) => piece,
                 () = self.client.closed(), if watches => {
                     return Err(Broken::Client(io::ErrorKind::ConnectionAborted.into()));
                 }
@@ -149,7 +149,7 @@ impl Connection {
                 Ok(Some(piece)) => piece,
                 Ok(None) => break,
                 Err(fault) => {
-                    source.finish(&mut exchange.upstream);
+                    source.finish(exchange);
                     // As nginx: what came before is the client's, and the missing end tells the rest.
                     self.flush_out().await?;
                     return Err(Broken::Source(fault));
@@ -157,10 +157,10 @@ impl Connection {
             };
             let start = position;
             position += piece.len();
-            let Some(piece) = cut(piece, start, window.as_ref()) else { continue };
+            let Some(piece) = piece.cut(start, window.as_ref()) else { continue };
             source.meanwhile(self.send_piece(exchange, piece, framing)).await?;
         }
-        source.finish(&mut exchange.upstream);
+        source.finish(exchange);
         Ok(())
     }
 
@@ -285,23 +285,4 @@ impl Connection {
         self.out.clear();
         Ok(())
     }
-}
-
-/// Returns the part of a piece that lies in the window, where `start` is the piece's place in the body.
-fn cut(piece: Piece, start: u64, window: Option<&Range<u64>>) -> Option<Piece> {
-    let Some(window) = window else { return Some(piece) };
-    let end = start + piece.len();
-    let (from, to) = (window.start.max(start), window.end.min(end));
-    if from >= to {
-        return None;
-    }
-    let (skip, len) = (from - start, to - from);
-    Some(match piece {
-        Piece::Memory(bytes) => {
-            let skip = usize::try_from(skip).expect("it lies within bytes in memory");
-            let len = usize::try_from(len).expect("it lies within bytes in memory");
-            Piece::Memory(bytes.slice(skip..skip + len))
-        }
-        Piece::File(slice) => Piece::File(FileSlice { offset: slice.offset + skip, len, ..slice }),
-    })
 }

@@ -11,7 +11,7 @@ use crate::{
     http::{
         Exchange,
         client::Client,
-        exchange::{ErrorPage, KeptFields, Sent, UpstreamFacts, UriState},
+        exchange::{ErrorPage, KeptFields, Rank, Sent, UpstreamFacts, UriState},
         request_body::{Expectation, RequestBody},
         site::{EventLoop, Site},
         variables::Slots,
@@ -79,6 +79,7 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
         started: clock::moment(),
         redirects_left: 10,
         internal: false,
+        rank: Rank::Main,
         error_status: None,
         error_page: ErrorPage::Untaken,
         proxy_target: None,
