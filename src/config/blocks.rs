@@ -355,7 +355,7 @@ impl LocationConf {
             .or_else(|| self.gzip.apply(directive, scope))
             .or_else(|| self.log.apply(directive, scope))
             .or_else(|| self.rewrite.apply(directive, scope))
-            .or_else(|| self.proxy.refuse_mixed_redirect(directive))
+            .or_else(|| self.proxy.refuse_mixed_off(directive))
             .or_else(|| self.proxy.apply(directive, scope))
             .or_else(|| self.cache.apply(directive, scope))
     }

@@ -56,8 +56,7 @@ const LATER: &[&str] = &[
     "hash ip_hash least_conn least_time ntlm queue random upstream_conf sticky_cookie_insert state sticky
      health_check health_check_timeout match",
     // Proxying.
-    "proxy_allow_upstream proxy_bind proxy_cache_purge proxy_cookie_domain proxy_cookie_flags
-     proxy_cookie_path proxy_download_rate proxy_upload_rate proxy_half_close proxy_limit_rate
+    "proxy_allow_upstream proxy_bind proxy_cache_purge proxy_download_rate proxy_upload_rate proxy_half_close proxy_limit_rate
      proxy_protocol proxy_protocol_timeout proxy_requests proxy_responses proxy_session_drop
      proxy_ssl proxy_ssl_alpn proxy_ssl_certificate proxy_ssl_certificate_cache
      proxy_ssl_certificate_key proxy_ssl_ciphers proxy_ssl_conf_command proxy_ssl_crl

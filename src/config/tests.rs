@@ -154,6 +154,21 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
         (location("proxy_cache_valid foo 1m;"), "invalid status \"foo\""),
         (location("proxy_buffers 1 4k;"), "there must be at least 2 \"proxy_buffers\""),
         (location("proxy_redirect off; proxy_redirect a b;"), "\"proxy_redirect\" directive is duplicate"),
+        (location("proxy_redirect a;"), "invalid parameter \"a\""),
+        (
+            location("proxy_cookie_domain a b; proxy_cookie_domain off;"),
+            "\"proxy_cookie_domain\" directive is duplicate",
+        ),
+        (
+            location("proxy_cookie_path off; proxy_cookie_path a b;"),
+            "\"proxy_cookie_path\" directive is duplicate",
+        ),
+        (location("proxy_cookie_path $nothing a;"), "unknown \"nothing\" variable"),
+        (location("proxy_cookie_flags on;"), "invalid parameter \"on\""),
+        (
+            location("proxy_cookie_flags a b c d e;"),
+            "invalid number of arguments in \"proxy_cookie_flags\" directive",
+        ),
         (http("upstream a {}"), "no servers are inside upstream"),
         (http("upstream a { server localhost weight=0; }"), "invalid parameter \"weight=0\""),
         (http("proxy_cache_path /c keys_zone=a:1;"), "keys zone \"keys_zone=a:1\" is too small"),
@@ -351,11 +366,11 @@ fn proxy_redirect_default_is_worked_out() {
         let http = http(&format!("server {{ location /one/ {{ {inside} }} }}"));
         let location = http.servers[0].locations.iter().next().expect("there is one").clone();
         let Content::Proxy(pass) = &location.content else { panic!("it passes on") };
-        let shown = |rule: &RedirectRule| match &rule.from {
-            RedirectFrom::Prefix(from) => [from, &rule.to]
+        let shown = |rule: &ValueRule| match &rule.from {
+            ValuePattern::Prefix(from) | ValuePattern::Domain(from) => [from, &rule.to]
                 .map(|template| String::from_utf8_lossy(template.as_text().unwrap_or(b"$")).into_owned())
                 .join(" -> "),
-            RedirectFrom::Regex(regex) => format!("~{}", regex.as_str()),
+            ValuePattern::Regex(regex) => format!("~{}", regex.as_str()),
         };
         pass.redirect.iter().map(shown).collect::<Vec<_>>()
     };

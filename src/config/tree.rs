@@ -14,10 +14,11 @@ use crate::{
         headers::HeadersConf,
         log::{LogConf, LogFormat},
         main::MainConf,
-        proxy::{ProxyConf, RedirectRule},
+        proxy::ProxyConf,
         rewrite::{RewriteConf, RewriteStep},
         server::ServerCore,
         upstream::UpstreamConf,
+        value_rules::ValueRule,
     },
     locations::LocationTable,
     names::{NameTable, ServerName},
@@ -265,7 +266,7 @@ pub struct ProxyPass {
     /// Bytes of the location's name, which [`Self::uri`] replaces.
     pub location_len: usize,
     /// `proxy_redirect` in force, `default` worked out; empty is `off`.
-    pub redirect: Vec<RedirectRule>,
+    pub redirect: Vec<ValueRule>,
 }
 
 /// Who `proxy_pass` asks.

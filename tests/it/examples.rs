@@ -46,6 +46,7 @@ examples! {
     example_upstream_group: "upstream-group.conf", upstream_group;
     example_headers: "headers.conf", headers;
     example_redirects: "redirects.conf", redirects;
+    example_cookies: "cookies.conf", cookies;
     example_websocket: "websocket.conf", websocket;
     example_unix_socket: "unix-socket.conf", unix_socket;
     example_timeouts_and_buffers: "timeouts-and-buffers.conf", timeouts_and_buffers;
@@ -204,6 +205,26 @@ fn redirects(visit: &Visit) {
     for (path, said, wanted) in cases {
         visit.first.restart([answer(302).field("Location", &said).body("")]);
         assert_eq!(visit.get(path).field("Location"), Some(wanted.as_str()), "{path} {said}");
+    }
+}
+
+fn cookies(visit: &Visit) {
+    for (path, said, wanted) in [
+        ("/plain/", "a=1; Domain=localhost; Path=/app/x", "a=1; Domain=example.org; Path=/x"),
+        ("/by-request/", "a=1; domain=backend.www.example.org", "a=1; domain=www.example.org"),
+        ("/by-request/", "a=1; path=/by-request/x", "a=1; path=/seen/by-request/x"),
+        (
+            "/by-pattern/",
+            "a=1; domain=app.example.com; path=/Members/joe",
+            "a=1; domain=example.com; path=/m/joe",
+        ),
+        ("/in-order/", "a=1; domain=.localhost; path=/old/x", "a=1; domain=.example.org; path=/x"),
+        ("/in-order/", "a=1; domain=app.example.com; path=/x", "a=1; domain=example.com; path=/new/x"),
+        ("/flags/", "session=1; Secure", "session=1; Secure; HttpOnly"),
+        ("/flags/", "other=1; Secure", "other=1; SameSite=Strict"),
+    ] {
+        visit.first.restart([answer(200).field("Set-Cookie", said).body("")]);
+        assert_eq!(visit.get(path).field("Set-Cookie"), Some(wanted), "{path} {said}");
     }
 }
 

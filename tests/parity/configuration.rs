@@ -34,9 +34,8 @@ fn configurations_are_refused_in_the_same_words() {
     let Some(nginx) = Program::nginx() else { return };
     let larder = Program::larder();
     let mut complaints = Vec::new();
-    for tested in
-        whole_files().into_iter().chain(inside_http()).chain(inside_a_server()).chain(inside_a_location())
-    {
+    let groups = [whole_files(), inside_http(), inside_a_server(), inside_a_location(), about_answers()];
+    for tested in groups.into_iter().flatten() {
         let mut ports = Ports::default();
         let (expected, got) = (test(&nginx, &tested, &mut ports), test(&larder, &tested, &mut ports));
         if expected != got {
@@ -212,4 +211,52 @@ fn inside_a_location() -> Vec<Tested> {
         inside("busy buffers that are too large", "proxy_busy_buffers_size 1m; proxy_pass http://127.0.0.1;")
             .placed_better(),
     ]
+}
+
+/// What an upstream's answer becomes.
+fn about_answers() -> Vec<Tested> {
+    let mut tested = Vec::new();
+    for directive in ["proxy_cookie_domain", "proxy_cookie_path", "proxy_cookie_flags", "proxy_redirect"] {
+        for (name, rules) in [
+            ("no argument", "X;"),
+            ("one argument that is not off", "X on;"),
+            ("off twice", "X off; X off;"),
+            ("off after a rule", "X a b; X off;"),
+            ("a rule after off", "X off; X a b;"),
+            ("an expression that is none", "X ~( b;"),
+            ("too many arguments", "X a b c d e;"),
+            ("off and something", "X off b;"),
+            ("an empty text", "X \"\" b;"),
+        ] {
+            tested.push(of_location(name, &rules.replace('X', directive)));
+        }
+        for (name, rules) in
+            [("an unknown variable", "X $nothing b;"), ("and in the replacement", "X b $nothing;")]
+        {
+            tested.push(of_location(name, &rules.replace('X', directive)).placed_better());
+        }
+    }
+    tested.extend(
+        [
+            ("a field with two names", "proxy_hide_header a b;"),
+            ("no field", "proxy_pass_header;"),
+            ("a flag twice", "proxy_intercept_errors on; proxy_intercept_errors on;"),
+            ("a flag that is none", "proxy_force_ranges 1;"),
+            ("ignored fields without a name", "proxy_ignore_headers;"),
+            ("the same ignored field twice", "proxy_ignore_headers Vary vary;"),
+            ("negative tries", "proxy_next_upstream_tries -1;"),
+            ("a time of tries that is none", "proxy_next_upstream_timeout soon;"),
+            ("off twice in a set", "proxy_next_upstream off off;"),
+            ("a case that is none", "proxy_next_upstream http_501;"),
+            ("add_trailer without a value", "add_trailer X;"),
+            ("a bad parameter of add_trailer", "add_trailer X y sometimes;"),
+        ]
+        .map(|(name, text)| of_location(name, text)),
+    );
+    tested
+}
+
+fn of_location(name: &'static str, text: &str) -> Tested {
+    let conf = servers(&format!("location /x/ {{\n{text}\nproxy_pass http://127.0.0.1:1;\n}}"));
+    Tested { name, conf, place: Place::Same }
 }

@@ -15,6 +15,7 @@ mod cache_directory;
 mod cache_stale;
 mod configuration;
 mod connections;
+mod cookies;
 mod gzip;
 mod header_lines;
 mod locations;
@@ -42,6 +43,7 @@ const GROUPS: &[fn() -> Group] = &[
     proxy_requests::fields,
     proxy_answers::group,
     proxy_peers::group,
+    cookies::group,
     cache_admission::group,
     cache_content::group,
     cache_stale::group,

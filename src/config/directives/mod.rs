@@ -20,6 +20,7 @@ pub mod rewrite;
 pub mod server;
 pub mod server_name;
 pub mod upstream;
+pub mod value_rules;
 
 use crate::settings::{Group, Row, RowDoc};
 

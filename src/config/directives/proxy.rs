@@ -2,12 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::core::{BUFFERS, Buffers, TEMP_PATH, TempPath};
+use super::{
+    core::{BUFFERS, Buffers, TEMP_PATH, TempPath},
+    value_rules::{
+        COOKIE_DOMAIN, COOKIE_FLAGS, COOKIE_PATH, CookieFlagsRule, REDIRECT, RedirectWritten, ValueRule,
+    },
+};
 use crate::{
     flags::{Flags, flags},
     parse::Directive,
-    regex::{Case, Regex},
-    scope::Scope,
     settings::{HSL, Reader, settings},
     source::Problem,
     template::Template,
@@ -86,35 +89,6 @@ flags! {
     }
 }
 
-/// One rule of `proxy_redirect`.
-#[derive(Debug, Clone)]
-pub struct RedirectRule {
-    /// What is replaced.
-    pub from: RedirectFrom,
-    /// By what.
-    pub to: Template,
-}
-
-/// What a [`RedirectRule`] replaces.
-#[derive(Debug, Clone)]
-pub enum RedirectFrom {
-    /// The beginning.
-    Prefix(Template),
-    /// What matches.
-    Regex(Regex),
-}
-
-/// `proxy_redirect` as written, rules being made once `proxy_pass` is known.
-#[derive(Debug, Clone)]
-pub enum RedirectWritten {
-    /// `off`.
-    Off,
-    /// `default`.
-    Default,
-    /// A rule.
-    Rule(RedirectRule),
-}
-
 settings! {
     /// How requests are passed on, at one level.
     pub struct ProxyConf {
@@ -172,7 +146,14 @@ settings! {
             "proxy_ignore_headers" in HSL, joined(IGNORE_HEADERS);
         /// Changes Location and Refresh, as it was written.
         redirect_written: Vec<RedirectWritten> = vec![RedirectWritten::Default],
-            "proxy_redirect" in HSL, each(REDIRECT), "default";
+            "proxy_redirect" in HSL, joined(REDIRECT), "default";
+        /// Changes the domain of cookies; the first rule that fits counts.
+        cookie_domain: Vec<ValueRule> = Vec::new(), "proxy_cookie_domain" in HSL, joined(COOKIE_DOMAIN), "off";
+        /// Changes the path of cookies; the first rule that fits counts.
+        cookie_path: Vec<ValueRule> = Vec::new(), "proxy_cookie_path" in HSL, joined(COOKIE_PATH), "off";
+        /// Puts flags into cookies or takes them out; the first rule that fits counts.
+        cookie_flags: Vec<CookieFlagsRule> = Vec::new(),
+            "proxy_cookie_flags" in HSL, joined(COOKIE_FLAGS), "off";
         /// Lets `error_page` answer for an upstream's errors.
         intercept_errors: bool = false, "proxy_intercept_errors" in HSL, once(FLAG), "off";
         /// Goes on when the client has left.
@@ -187,14 +168,6 @@ settings! {
 }
 
 impl ProxyConf {
-    /// As nginx: `off` goes with no other `proxy_redirect` of its level.
-    pub fn refuse_mixed_redirect(&self, directive: &Directive) -> Option<Result<(), Problem>> {
-        let written = self.redirect_written.is_written() && directive.is("proxy_redirect");
-        let has_off = || self.redirect_written.iter().any(|rule| matches!(rule, RedirectWritten::Off));
-        let is_off = || directive.args.first().is_some_and(|word| word.text == b"off");
-        (written && (is_off() || has_off())).then(|| Err(directive.duplicate()))
-    }
-
     /// Fits what is not written to the buffers that are, and checks that buffers fit each other, as nginx does.
     pub fn settle_buffers(&mut self, block: &Directive) -> Result<(), Problem> {
         let is_written = self.buffer_size.is_written()
@@ -257,24 +230,3 @@ const IGNORE_HEADERS: Reader<IgnoreHeaders> = Reader::many("field ...", |directi
 });
 
 const FIELD: Reader<String> = Reader::one("field", |directive, _| Ok(directive.text(0).into_owned()));
-
-const REDIRECT: Reader<RedirectWritten> =
-    Reader::between(1, 2, "default | off | redirect replacement", redirect);
-
-fn redirect(directive: &Directive, scope: &Scope<'_>) -> Result<RedirectWritten, Problem> {
-    if directive.args.len() == 1 {
-        return match directive.bytes(0) {
-            b"off" => Ok(RedirectWritten::Off),
-            b"default" => Ok(RedirectWritten::Default),
-            _ => Err(directive
-                .fail(0, format!("invalid parameter \"{}\"", directive.text(0)))
-                .with_help("accepted: \"default\", \"off\", or what to replace and by what")),
-        };
-    }
-    let from = match directive.bytes(0) {
-        [b'~', b'*', text @ ..] => RedirectFrom::Regex(scope.regex(directive, 0, text, Case::Insensitive)?),
-        [b'~', text @ ..] => RedirectFrom::Regex(scope.regex(directive, 0, text, Case::Sensitive)?),
-        _ => RedirectFrom::Prefix(scope.template(directive, 0)?),
-    };
-    Ok(RedirectWritten::Rule(RedirectRule { from, to: scope.template(directive, 1)? }))
-}

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    proxy::{ProxyConf, RedirectFrom, RedirectRule, RedirectWritten},
+    proxy::ProxyConf,
     upstream::{UpstreamConf, addresses},
+    value_rules::{RedirectWritten, ValuePattern, ValueRule},
 };
 use crate::{
     address::{Address, Lone},
@@ -112,13 +113,9 @@ pub fn redirect_rules(
     pass: &ProxyPass,
     name: &LocationName,
     proxy: &ProxyConf,
-) -> Result<Vec<RedirectRule>, Problem> {
+) -> Result<Vec<ValueRule>, Problem> {
     let written = &proxy.redirect_written;
-    if written.iter().any(|rule| matches!(rule, RedirectWritten::Off)) {
-        return Ok(Vec::new());
-    }
     let rules = written.iter().map(|rule| match rule {
-        RedirectWritten::Off => Ok(None),
         RedirectWritten::Rule(rule) => Ok(Some(rule.clone())),
         RedirectWritten::Default if !matches!(pass.target, ProxyTarget::Variable(_)) => {
             Ok(Some(default_rule(&directive.text(0), pass, name)))
@@ -134,10 +131,10 @@ pub fn redirect_rules(
 }
 
 /// As nginx: the URL turns into the location's name, or without a path in it, its root into `/`.
-fn default_rule(url: &str, pass: &ProxyPass, name: &LocationName) -> RedirectRule {
+fn default_rule(url: &str, pass: &ProxyPass, name: &LocationName) -> ValueRule {
     let (from, to) = match pass.uri {
         Some(_) => (url.to_owned(), name.prefix().to_owned()),
         None => (format!("{url}/"), "/".to_owned()),
     };
-    RedirectRule { from: RedirectFrom::Prefix(Template::text(from)), to: Template::text(to) }
+    ValueRule { from: ValuePattern::Prefix(Template::text(from)), to: Template::text(to) }
 }

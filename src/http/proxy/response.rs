@@ -1,15 +1,17 @@
 //! What a client is sent of an upstream's head: nginx's rules of hiding, passing and rewriting fields.
 
+mod cookie;
 mod redirect;
+mod rewrite;
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cache::policy::CacheStatus;
-use config::{Content, LocationConf, RedirectRule};
+use config::LocationConf;
 use http1::ResponseHead;
 
-use self::redirect::{Rewritten, rewrite_location, rewrite_refresh};
+use self::redirect::{pass_location, pass_refresh};
 use crate::http::{
     Exchange, Response,
     response::{Conditions, LastModified, Ranges},
@@ -22,6 +24,7 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
     response.content_length = None;
     response.reason = reason(head);
     let asked = asked_for(exchange);
+    let changes_cookies = cookie::has_rules(&location.proxy);
     response.conditions = match asked {
         AskedFor::Client => Conditions::Upstream,
         AskedFor::Cache => Conditions::Ours,
@@ -39,20 +42,29 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
                 response.fields.push(name, value);
             }
             Role::Location => pass_location(exchange, &mut response, name, value),
-            Role::Refresh => {
-                let value = rewrite_refresh(rules(location), value, exchange);
-                response.fields.push(name, &value);
+            Role::Refresh => pass_refresh(exchange, &mut response, name, value),
+            Role::SetCookie if changes_cookies => {
+                response.fields.push(name, &cookie::rewrite_cookie(&location.proxy, value, exchange));
             }
             Role::AcceptRanges if *location.proxy.force_ranges => {}
             Role::AcceptRanges if asked == AskedFor::Cache => response.ranges = Ranges::Single,
             Role::Connection => {}
-            Role::AcceptRanges | Role::OursUnlessPassed | Role::Other => response.fields.push(name, value),
+            Role::AcceptRanges | Role::SetCookie | Role::OursUnlessPassed | Role::Other => {
+                response.fields.push(name, value);
+            }
         }
     }
     if *location.proxy.force_ranges {
         response.ranges = Ranges::Single;
     }
     response
+}
+
+/// Whether a head may come out otherwise for each request: the rules for values have variables.
+pub(super) fn depends_on_request(location: &LocationConf, head: &ResponseHead) -> bool {
+    head.fields.contains("Location")
+        || head.fields.contains("Refresh")
+        || (cookie::has_rules(&location.proxy) && head.fields.contains("Set-Cookie"))
 }
 
 /// For whom the upstream was asked.
@@ -79,6 +91,7 @@ enum Role {
     LastModified,
     Location,
     Refresh,
+    SetCookie,
     AcceptRanges,
     /// It concerns the upstream's connection.
     Connection,
@@ -97,6 +110,7 @@ impl Role {
             7 if is("Refresh") => Self::Refresh,
             8 if is("Location") => Self::Location,
             10 if is("Connection") || is("Keep-Alive") => Self::Connection,
+            10 if is("Set-Cookie") => Self::SetCookie,
             12 if is("Content-Type") => Self::ContentType,
             13 if is("Last-Modified") => Self::LastModified,
             13 if is("Accept-Ranges") => Self::AcceptRanges,
@@ -135,26 +149,6 @@ fn last_modified(value: &[u8]) -> LastModified {
         if seconds < 0 { UNIX_EPOCH.checked_sub(since) } else { UNIX_EPOCH.checked_add(since) }
     });
     LastModified::Upstream(time)
-}
-
-fn rules(location: &LocationConf) -> &[RedirectRule] {
-    match &location.content {
-        Content::Proxy(pass) => &pass.redirect,
-        Content::Static => &[],
-    }
-}
-
-/// As nginx: only a location that a rule has made relative is completed by us, and has its fixed place then.
-fn pass_location(exchange: &Exchange, response: &mut Response, name: &[u8], value: &[u8]) {
-    match rewrite_location(rules(&exchange.location), value, exchange) {
-        Rewritten::Changed(value)
-            if value.first() == Some(&b'/') && *exchange.location.core.absolute_redirect =>
-        {
-            response.location = Some(value);
-        }
-        Rewritten::Changed(value) => response.fields.push(name, &value),
-        Rewritten::Unchanged => response.fields.push(name, value),
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http1::{Method, ResponseHead};
+use http1::Method;
 
 use super::{response, zone::Entry};
 use crate::http::{
@@ -41,7 +41,7 @@ pub fn keeps_length(exchange: &Exchange) -> bool {
 
 /// Makes the answer of an entry without its body.
 pub fn head(exchange: &Exchange, entry: &Entry) -> Response {
-    if depends_on_request(&entry.head) {
+    if response::depends_on_request(&exchange.location, &entry.head) {
         return allow_ranges(response::to_client(exchange, &entry.head));
     }
     let location = exchange.location.id;
@@ -51,11 +51,6 @@ pub fn head(exchange: &Exchange, entry: &Entry) -> Response {
         return cooked.serve();
     }
     allow_ranges(response::to_client(exchange, &entry.head))
-}
-
-/// Whether `proxy_redirect` may make something else of it for each request.
-fn depends_on_request(head: &ResponseHead) -> bool {
-    head.fields.contains("Location") || head.fields.contains("Refresh")
 }
 
 /// As nginx: what is stored can be had in any ranges, where the upstream allowed ranges at all.
