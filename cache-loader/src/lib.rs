@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use cache::format::STRUCT_BYTES;
-use cache::{Digest, Durability, OpenError, Role, Zone, digest_of_name, path_of};
+use cache::{Digest, Durability, OpenError, Role, Zone, digest_of_name, is_left_behind, path_of};
 use config::CachePath;
 use thiserror::Error;
 
@@ -147,7 +147,13 @@ impl<S: Fn(Duration) -> bool> Walk<'_, S> {
 
     /// Files whose names are no digest are somebody else's, and stay.
     fn file(&mut self, entry: &DirEntry) {
-        let Some(digest) = digest_of_name(&entry.file_name()) else { return };
+        let name = entry.file_name();
+        let Some(digest) = digest_of_name(&name) else {
+            if is_left_behind(&name) {
+                self.loaded.removed += u64::from(fs::remove_file(entry.path()).is_ok());
+            }
+            return;
+        };
         // Removed meanwhile.
         let Ok(metadata) = entry.metadata() else { return };
         let path = entry.path();

@@ -1,5 +1,7 @@
 //! Walks over directories as nginx, a crash or a hand left them.
 
+use std::process::Command;
+
 use cache::{Key, hex};
 
 use super::*;
@@ -65,11 +67,15 @@ fn what_no_key_leads_to_is_removed_and_what_is_not_ours_stays() {
         dir.path().join("lost+found").join(&name),
         dir.path().join("temp").join("0000000001"),
     ];
+    let mut child = Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    let left = torn.with_file_name(format!("{name}.{:x}.0", u64::from(child.id()) << 32 | 1));
+    put(&left, b"a fill that was cut short");
     put(&torn, &FILE[..335]);
     put(&other_levels, FILE);
     foreign.iter().for_each(|path| put(path, b"not a cached file"));
-    assert_eq!(load(&conf, &|_| false).unwrap(), Outcome::Complete(Loaded { files: 0, removed: 2 }));
-    assert!(!torn.exists() && !other_levels.exists());
+    assert_eq!(load(&conf, &|_| false).unwrap(), Outcome::Complete(Loaded { files: 0, removed: 3 }));
+    assert!(!left.exists() && !torn.exists() && !other_levels.exists());
     assert!(foreign.iter().all(|path| path.exists()));
 }
 

@@ -30,5 +30,5 @@ pub use crate::store::{
     Committed, Identity, OpenError, ReadError, Renewed, Role, Stats, StoreError, StoredEntry, Zone,
     discard_index,
 };
-pub use crate::temp::TempFile;
+pub use crate::temp::{TempFile, is_left_behind};
 pub use crate::writer::{Durability, Evicted, Eviction, Until};

@@ -37,7 +37,7 @@ use crate::pending::Pending;
 use crate::recent::Recent;
 use crate::room::{NoRoom, Room, on_disk};
 use crate::shared::Shared;
-use crate::temp::{Completion, TempFile};
+use crate::temp::{Completion, TempFile, beside};
 use crate::writer::{Change, Evicted, Eviction, Until};
 
 /// Entries that make room for a fill are evicted this many at a time.
@@ -195,14 +195,16 @@ impl Zone {
         Ok(())
     }
 
-    /// Creates the file for a fill: in `temp_dir` where `use_temp_path` is on, else in the cache's own `temp`.
+    /// Creates the file for a fill: in `temp_dir` where `use_temp_path` is on, else beside the name that it will take.
+    ///
+    /// A file system spreads directories over the disk: files of many directories are made faster than as many in one.
     pub fn create_temp(&self, digest: &Digest, temp_dir: Option<&Path>) -> io::Result<TempFile> {
         match temp_dir.filter(|_| self.conf.use_temp_path) {
             Some(dir) => {
                 self.note_temp_dir(dir);
                 TempFile::create(dir, digest, self.shared.owner())
             }
-            None => TempFile::create(&self.own_temp_dir(), digest, self.shared.owner()),
+            None => TempFile::create(beside(&path_of(&self.conf, digest)), digest, self.shared.owner()),
         }
     }
 
@@ -224,7 +226,7 @@ impl Zone {
         let size_bytes = on_disk(temp.len());
         let (from, to) = (temp.path().to_owned(), path_of(&self.conf, digest));
         self.pending.queued(digest);
-        let renamed = temp.rename(&to, &self.own_temp_dir(), digest);
+        let renamed = temp.rename(&to, digest);
         let stored = renamed.and_then(|file| Ok((file.metadata()?, file)));
         let (metadata, file) = stored.map_err(|source| {
             self.pending.committed(digest);
@@ -256,10 +258,6 @@ impl Zone {
         file.write_all_at(&encode_struct(entry.meta, key.crc32), 0)?;
         self.shared.advance(entry.digest);
         Ok(Some(Identity::of(&file.metadata()?)))
-    }
-
-    fn own_temp_dir(&self) -> PathBuf {
-        self.conf.path.join("temp")
     }
 
     /// Bytes of entries and fills, of all processes.

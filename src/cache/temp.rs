@@ -1,8 +1,9 @@
 //! A file on its way into the cache: made under a name that says who writes it, renamed once when it is complete.
 //!
-//! Dropped before that, it is removed; left behind by a killed process, it is removed by [`sweep`], since its
-//! name tells the owner. Readers may follow it while it grows: [`TempFile::file`] is the same open file.
+//! Dropped before that, it is removed; left behind by a killed process, it is removed by whoever meets it
+//! ([`is_left_behind`]), since its name tells the owner. Readers may follow it while it grows: [`TempFile::file`] is the same open file.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -102,14 +103,14 @@ impl TempFile {
     }
 
     /// Gives the file its final name. Where that is on another file system, a copy of it takes the name.
-    pub(crate) fn rename(mut self, target: &Path, near: &Path, digest: &Digest) -> io::Result<Arc<File>> {
+    pub(crate) fn rename(mut self, target: &Path, digest: &Digest) -> io::Result<Arc<File>> {
         match rename_into(&self.path, target) {
             Ok(()) => {
                 self.renamed = true;
                 Ok(Arc::clone(&self.file))
             }
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                let mut copy = Self::create(near, digest, self.owner)?;
+                let mut copy = Self::create(beside(target), digest, self.owner)?;
                 copy_whole(&self.file, &copy.file)?;
                 rename_into(&copy.path, target)?;
                 copy.renamed = true;
@@ -145,11 +146,21 @@ pub(crate) fn sweep(dir: &Path) -> io::Result<u64> {
     let mut swept = 0;
     for entry in entries {
         let entry = entry?;
-        if entry.file_name().to_str().and_then(owner_of).is_some_and(|owner| !owner.is_alive()) {
+        if is_left_behind(&entry.file_name()) {
             swept += u64::from(fs::remove_file(entry.path()).is_ok());
         }
     }
     Ok(swept)
+}
+
+/// Whether a name is that of a temporary file whose process has ended.
+pub fn is_left_behind(name: &OsStr) -> bool {
+    name.to_str().and_then(owner_of).is_some_and(|owner| !owner.is_alive())
+}
+
+/// Returns the directory of a cached file.
+pub(crate) fn beside(path: &Path) -> &Path {
+    path.parent().expect("a cached file lies in a directory")
 }
 
 /// Creates a directory of the cache and those above it, for the owner alone, as nginx does.
@@ -168,7 +179,7 @@ fn owner_of(name: &str) -> Option<Owner> {
 fn rename_into(from: &Path, target: &Path) -> io::Result<()> {
     match fs::rename(from, target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            create_dirs(target.parent().expect("a cached file lies in a directory"))?;
+            create_dirs(beside(target))?;
             fs::rename(from, target)
         }
         other => other,

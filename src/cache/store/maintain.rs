@@ -58,10 +58,11 @@ impl Zone {
         self.queue(Change::Adopt { digest: *digest, size_bytes, now: seconds(now) });
     }
 
-    /// Removes temporary files whose process has ended, and frees its places in the index. Says how many files.
+    /// Removes temporary files outside the cache whose process has ended, and frees its places in the index. Says how many
+    /// files. Those within are met on a walk over the cache ([`is_left_behind`](crate::is_left_behind)).
     pub fn sweep(&self) -> io::Result<u64> {
         self.index.clear_stale_readers().map_err(io::Error::other)?;
-        let mut swept = temp::sweep(&self.own_temp_dir())?;
+        let mut swept = 0;
         for dir in self.index.temp_dirs().map_err(io::Error::other)? {
             swept += temp::sweep(Path::new(OsStr::from_bytes(&dir)))?;
         }
