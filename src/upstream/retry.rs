@@ -87,22 +87,17 @@ pub fn counts(cause: Cause) -> bool {
 
 fn allows(rules: &NextUpstream, cause: Cause) -> bool {
     match cause {
-        Cause::Error => rules.error,
-        Cause::Timeout => rules.timeout,
-        Cause::InvalidHeader => rules.invalid_header,
-        Cause::Status(500) => rules.http_500,
-        Cause::Status(502) => rules.http_502,
-        Cause::Status(503) => rules.http_503,
-        Cause::Status(504) => rules.http_504,
-        Cause::Status(403) => rules.http_403,
-        Cause::Status(404) => rules.http_404,
-        Cause::Status(429) => rules.http_429,
-        Cause::Status(_) => false,
+        Cause::Error => rules.after.error,
+        Cause::Timeout => rules.after.timeout,
+        Cause::InvalidHeader => rules.after.invalid_header,
+        Cause::Status(status) => rules.after.has_status(status),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use config::Failures;
+
     use super::*;
 
     fn failure(cause: Cause) -> Failure {
@@ -118,9 +113,11 @@ mod tests {
     #[test]
     fn the_next_peer_is_asked_only_where_the_rules_allow() {
         use Verdict::{GiveUp, NextPeer};
-        let default = NextUpstream { error: true, timeout: true, ..NextUpstream::default() };
+        let usual = Failures { error: true, timeout: true, ..Failures::default() };
+        let default = NextUpstream { after: usual, ..NextUpstream::default() };
         let repeating = NextUpstream { non_idempotent: true, ..default };
-        let statuses = NextUpstream { http_503: true, http_404: true, ..default };
+        let statuses =
+            NextUpstream { after: Failures { http_503: true, http_404: true, ..usual }, ..default };
         let off = NextUpstream::default();
         let error = failure(Cause::Error);
         let unsent = Failure { progress: Progress::Unsent, ..error };

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{cache_path::CachePath, error_page::parse_status};
+use super::{cache_path::CachePath, error_page::parse_status, failures::UseStale};
 use crate::{
-    flags::{Flags, flags},
+    flags::Flags,
     parse::Directive,
     scope::Scope,
     settings::{HSL, Join, Reader, settings},
@@ -54,36 +54,6 @@ impl Join for MethodSet {
     fn join(&mut self, more: Self) {
         self.post |= more.post;
     }
-}
-
-flags! {
-    /// `proxy_cache_use_stale`; none is `off`.
-    pub struct UseStale {
-        /// A connection failed, or no peer can be chosen.
-        error = "error",
-        /// A peer took too long.
-        timeout = "timeout",
-        /// A peer's answer cannot be understood.
-        invalid_header = "invalid_header",
-        /// The entry is being updated.
-        updating = "updating",
-        /// Status 500.
-        http_500 = "http_500",
-        /// Status 502.
-        http_502 = "http_502",
-        /// Status 503.
-        http_503 = "http_503",
-        /// Status 504.
-        http_504 = "http_504",
-        /// Status 403.
-        http_403 = "http_403",
-        /// Status 404.
-        http_404 = "http_404",
-        /// Status 429.
-        http_429 = "http_429",
-        /// None of the others counts.
-        off = "off",
-    } off beats all
 }
 
 settings! {

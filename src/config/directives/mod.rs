@@ -6,6 +6,7 @@ pub mod cache_path;
 pub mod core;
 pub mod error_page;
 pub mod events;
+pub mod failures;
 pub mod gzip;
 pub mod headers;
 pub mod listen;

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     core::{BUFFERS, Buffers, TEMP_PATH, TempPath},
+    failures::{Failures, NextUpstream},
     value_rules::{
         COOKIE_DOMAIN, COOKIE_FLAGS, COOKIE_PATH, CookieFlagsRule, REDIRECT, RedirectWritten, ValueRule,
     },
@@ -33,36 +34,6 @@ pub enum HttpVersion {
     V10,
     /// 1.1.
     V11,
-}
-
-flags! {
-    /// `proxy_next_upstream`; none is `off`.
-    pub struct NextUpstream {
-        /// A connection failed.
-        error = "error",
-        /// A peer took too long.
-        timeout = "timeout",
-        /// A peer's answer cannot be understood.
-        invalid_header = "invalid_header",
-        /// Status 500.
-        http_500 = "http_500",
-        /// Status 502.
-        http_502 = "http_502",
-        /// Status 503.
-        http_503 = "http_503",
-        /// Status 504.
-        http_504 = "http_504",
-        /// Status 403.
-        http_403 = "http_403",
-        /// Status 404.
-        http_404 = "http_404",
-        /// Status 429.
-        http_429 = "http_429",
-        /// Also POST, LOCK and PATCH that were sent already.
-        non_idempotent = "non_idempotent",
-        /// None of the others counts.
-        off = "off",
-    } off beats all
 }
 
 flags! {
@@ -105,7 +76,10 @@ settings! {
         /// How long nothing may be taken.
         send_timeout: Duration = Duration::from_secs(60), "proxy_send_timeout" in HSL, once(TIME), "60s";
         /// When the next server is tried.
-        next_upstream: NextUpstream = NextUpstream { error: true, timeout: true, ..NextUpstream::default() },
+        next_upstream: NextUpstream = NextUpstream {
+                after: Failures { error: true, timeout: true, ..Failures::default() },
+                ..NextUpstream::default()
+            },
             "proxy_next_upstream" in HSL, joined(NEXT_UPSTREAM), "error timeout";
         /// How long tries may take; 0 is no limit.
         next_upstream_timeout: Duration = Duration::ZERO,

@@ -5,7 +5,7 @@
 
 use super::proxy::ProxyConf;
 use crate::{
-    flags::Flags,
+    flags::{Flags, Placed, flags},
     parse::Directive,
     regex::{Case, Regex},
     scope::Scope,
@@ -62,7 +62,7 @@ pub enum CookieName {
     Regex(Regex),
 }
 
-crate::flags::flags! {
+flags! {
     /// What `proxy_cookie_flags` asks for. What is put in counts more than what is taken out.
     pub struct CookieFlags {
         /// Puts Secure in.
@@ -81,14 +81,6 @@ crate::flags::flags! {
         samesite_none = "samesite=none",
         /// Takes SameSite out.
         nosamesite = "nosamesite",
-    }
-}
-
-impl CookieFlags {
-    /// Adds a word; false says that there is no such word.
-    pub fn add(&mut self, word: &[u8]) -> bool {
-        let known = Self::WORDS.iter().position(|known| known.as_bytes().eq_ignore_ascii_case(word));
-        known.map(|word| self.put(word)).is_some()
     }
 }
 
@@ -190,10 +182,10 @@ fn flags_rule(directive: &Directive, scope: &Scope<'_>) -> Result<CookieFlagsRul
 /// As nginx: a flag that is none changes nothing. Where that is known already, it is worth a warning.
 fn flag(directive: &Directive, number: usize, scope: &Scope<'_>) -> Result<Template, Problem> {
     let template = scope.template(directive, number)?;
-    if template.as_text().is_some_and(|word| !CookieFlags::default().add(word)) {
+    if template.as_text().is_some_and(|word| CookieFlags::default().put(word) == Placed::Unknown) {
         let word = directive.text(number);
         let message = format!("invalid proxy_cookie_flags flag \"{word}\"");
-        let close = did_you_mean(&word, CookieFlags::WORDS.iter().copied());
+        let close = did_you_mean(&word, CookieFlags::words());
         scope.report(Problem::warning(directive.args[number].span, message).with_help_if(close));
     }
     Ok(template)

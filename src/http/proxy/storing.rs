@@ -265,26 +265,16 @@ impl Stale {
     ///
     /// As nginx: `stale-if-error` is for the errors of asking, not for an answer that tells of one.
     fn covers_status(location: &LocationConf, status: u16) -> bool {
-        let use_stale = &*location.cache.use_stale;
-        match status {
-            500 => use_stale.http_500,
-            502 => use_stale.http_502,
-            503 => use_stale.http_503,
-            504 => use_stale.http_504,
-            403 => use_stale.http_403,
-            404 => use_stale.http_404,
-            429 => use_stale.http_429,
-            _ => false,
-        }
+        location.cache.use_stale.after.has_status(status)
     }
 
     /// Whether it may be served where there was no answer.
     fn covers_fault(&self, location: &LocationConf, fault: &Fault) -> bool {
-        let use_stale = &*location.cache.use_stale;
+        let failures = &location.cache.use_stale.after;
         match fault.kind {
-            Kind::Timeout => use_stale.timeout || self.on_error,
-            Kind::InvalidHeader => use_stale.invalid_header || self.on_error,
-            Kind::Connection | Kind::NoPeers => use_stale.error || self.on_error,
+            Kind::Timeout => failures.timeout || self.on_error,
+            Kind::InvalidHeader => failures.invalid_header || self.on_error,
+            Kind::Connection | Kind::NoPeers => failures.error || self.on_error,
             Kind::Status(_) | Kind::BodyTooLarge | Kind::InvalidBody | Kind::System => false,
         }
     }

@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
-use config::{CookieFlags, CookieFlagsRule, CookieName, ProxyConf, Template, ValueRule, VariableSource};
+use config::{
+    CookieFlags, CookieFlagsRule, CookieName, Flags as _, ProxyConf, Template, ValueRule, VariableSource,
+};
 
 use super::rewrite::{Matched, Rewritten, rewrite, with_text};
 
@@ -117,7 +119,7 @@ fn flags(rules: &[CookieFlagsRule], name: &[u8], source: &impl VariableSource) -
 fn read_flags(words: &[Template], source: &impl VariableSource) -> CookieFlags {
     let mut flags = CookieFlags::default();
     for word in words {
-        with_text(word, source, |word| flags.add(word));
+        with_text(word, source, |word| flags.put(word));
     }
     flags
 }

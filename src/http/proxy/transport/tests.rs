@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use ::http1::Method;
-use config::{NextUpstream, PeerAddress, ProxyConf, Setting, UpstreamConf, UpstreamServer};
+use config::{Failures, NextUpstream, PeerAddress, ProxyConf, Setting, UpstreamConf, UpstreamServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixStream},
@@ -293,7 +293,8 @@ async fn a_kept_connection_that_dies_is_replaced_once() {
 async fn the_next_peer_is_asked_where_the_first_fails() {
     let busy = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n";
     local(async {
-        let statuses = NextUpstream { error: true, timeout: true, http_503: true, ..NextUpstream::default() };
+        let after = Failures { error: true, timeout: true, http_503: true, ..Failures::default() };
+        let statuses = NextUpstream { after, ..NextUpstream::default() };
         let proxy = ProxyConf { next_upstream: Setting::written(statuses), ..ProxyConf::default() };
         let dead = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
         let (first, _first) = peer(vec![vec![Read, Send(busy)]]).await;
