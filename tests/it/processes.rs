@@ -132,39 +132,39 @@ fn a_reload_changes_listeners() {
 fn reloads_under_load_lose_no_request() {
     const RELOADS: usize = 20;
     let mut server = Server::start(&hello());
-    let stop = AtomicBool::new(false);
-    let answered = AtomicUsize::new(0);
-    let address = server.address();
-    thread::scope(|scope| {
-        let ends = SetOnDrop(&stop);
-        let clients: Vec<_> = (0..8)
-            .map(|number| {
-                scope.spawn({
-                    let (stop, answered) = (&stop, &answered);
-                    move || {
-                        if number % 2 == 0 {
-                            ask_on(address, stop, answered)
-                        } else {
-                            ask_anew(address, stop, answered)
-                        }
-                    }
-                })
-            })
-            .collect();
+    under_load(server.address(), |answered| {
         for number in 0..RELOADS {
             let word = format!("generation-{number}");
             server.write_conf(&hello().with_text(|text| text.replace("hello", &word)));
-            let before = answered.load(Ordering::Relaxed);
             server.signal(Signal::SIGHUP);
             wait_until("the next generation answers", || server.get("/").text() == word);
-            wait_until("clients got on", || answered.load(Ordering::Relaxed) > before + 50);
+            wait_for_answers(answered);
         }
+    });
+    wait_until("only one worker is left", || server.children("worker process").len() == 1);
+}
+
+/// Does something while clients with and without keepalive ask on; none of them may meet an error.
+fn under_load(address: std::net::SocketAddr, work: impl FnOnce(&AtomicUsize)) {
+    let stop = AtomicBool::new(false);
+    let answered = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let ends = SetOnDrop(&stop);
+        let (stop, answered) = (&stop, &answered);
+        let ask = |number| if number % 2 == 0 { ask_on } else { ask_anew };
+        let clients: Vec<_> =
+            (0..8).map(|number| scope.spawn(move || ask(number)(address, stop, answered))).collect();
+        work(answered);
         drop(ends);
         for client in clients {
             client.join().expect("no client met an error");
         }
     });
-    wait_until("only one worker is left", || server.children("worker process").len() == 1);
+}
+
+fn wait_for_answers(answered: &AtomicUsize) {
+    let before = answered.load(Ordering::Relaxed);
+    wait_until("clients got on", || answered.load(Ordering::Relaxed) > before + 50);
 }
 
 /// Keeps a connection as long as the server does, and takes a close between two answers for what it is.
@@ -282,9 +282,18 @@ fn a_daemon_s_processes_leave_the_terminal() {
 }
 
 #[test]
-fn an_upgrade_hands_the_listeners_over() {
+fn an_upgrade_hands_the_listeners_over_and_loses_no_request() {
     // As nginx: a master that is some process's child in the foreground is not upgraded.
     let server = Server::start(&hello().in_background());
+    let mut new_master = 0;
+    under_load(server.address(), |answered| new_master = upgrade(&server, answered));
+    assert_eq!(server.get("/").text(), "hello");
+    proc::signal(new_master, Signal::SIGQUIT);
+    wait_until("the new master is gone", || !proc::runs(new_master));
+}
+
+/// Starts a new master beside the old one and lets the old one go; returns the new one.
+fn upgrade(server: &Server, answered: &AtomicUsize) -> u32 {
     let old_master = server.master();
     server.signal(Signal::SIGUSR2);
     wait_until("the new master wrote its pid file", || {
@@ -294,16 +303,14 @@ fn an_upgrade_hands_the_listeners_over() {
     assert_eq!(server.read("larder.pid.oldbin").trim(), old_master.to_string());
     let new_master: u32 = server.read("larder.pid").trim().parse().expect("a pid file holds a number");
     assert!(proc::runs(new_master));
-    assert_eq!(server.get("/").text(), "hello");
-
+    wait_for_answers(answered);
     server.signal(Signal::SIGWINCH);
     wait_until("the old master has no workers", || server.children("worker process").is_empty());
-    assert_eq!(server.get("/").text(), "hello");
+    wait_for_answers(answered);
     server.signal(Signal::SIGQUIT);
     wait_until("the old pid file is gone", || !server.dir().join("larder.pid.oldbin").exists());
-    assert_eq!(server.get("/").text(), "hello");
-    proc::signal(new_master, Signal::SIGQUIT);
-    wait_until("the new master is gone", || !proc::runs(new_master));
+    wait_for_answers(answered);
+    new_master
 }
 
 #[test]
