@@ -29,6 +29,32 @@ fn an_unbuffered_answer_is_sent_as_it_comes() {
 }
 
 #[test]
+fn an_origin_is_asked_over_ipv6() {
+    let Some(origin) = Origin::always_on_ipv6(answer(200).body("six")) else {
+        println!("skipped: this machine has no IPv6");
+        return;
+    };
+    let server = Server::start(
+        &servers(
+            "location / { proxy_pass http://%ORIGIN%/at/; }
+            location /group/ { proxy_pass http://six; }
+            location /variable/ { proxy_pass http://$arg_to; }",
+        )
+        .with_text(|text| text.replace("http {", "http { upstream six { server %ORIGIN%; }"))
+        .origin(&origin),
+    );
+    let to = format!("/variable/?to={}", origin.address());
+    for path in ["/", "/group/", &to] {
+        assert_eq!(server.get(path).text(), "six", "{path}");
+    }
+    let wanted = [Some("/at/"), Some("/group/"), Some(&to[..])];
+    let asked = origin.requests();
+    assert_eq!(asked.iter().map(|asked| Some(asked.target())).collect::<Vec<_>>(), wanted);
+    let host = origin.address().to_string();
+    assert_eq!(asked[0].field("Host"), Some(&host[..]));
+}
+
+#[test]
 fn an_unbuffered_body_is_passed_on_as_it_comes() {
     let origin = Origin::always(answer(200).body("taken"));
     let server = Server::start(&proxied("proxy_request_buffering off; proxy_http_version 1.1;", &origin));

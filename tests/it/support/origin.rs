@@ -66,6 +66,12 @@ impl Origin {
         Self::start(Script::By(Arc::new(reply)))
     }
 
+    /// Answers every request alike, over IPv6; nothing on a machine without it.
+    pub fn always_on_ipv6(reply: Reply) -> Option<Self> {
+        let listener = TcpListener::bind("[::1]:0").ok()?;
+        Some(Self::serve(listener, Script::By(Arc::new(move |_| reply.clone()))))
+    }
+
     /// Forgets what it was asked and answers in that order from now on.
     pub fn restart(&self, replies: impl IntoIterator<Item = Reply>) {
         *self.shared.script.lock().expect("no holder panics") =
@@ -106,7 +112,10 @@ impl Origin {
     }
 
     fn start(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        Self::serve(TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"), script)
+    }
+
+    fn serve(listener: TcpListener, script: Script) -> Self {
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             address: address.to_string(),
