@@ -3,7 +3,9 @@
 //! What the client sees of it is made beside: [`page`] has the default bodies, [`error_page`](mod@error_page) the
 //! ones that the configuration names, [`redirect`] the answers of `return` and of paths that want a slash.
 
-use std::{borrow::Cow, fmt, io};
+use std::{borrow::Cow, fmt, io, sync::Arc};
+
+use config::LocationConf;
 
 use super::Exchange;
 use crate::error_log::{self, Level, system_words};
@@ -203,6 +205,28 @@ pub fn report(exchange: &Exchange, level: Level, what: fmt::Arguments<'_>) {
         Some(exchange.client.serial),
         format_args!("{what}{}", Whom(exchange)),
     );
+}
+
+/// Whom lines in the log are about, for those that are written when the exchange is not at hand.
+pub struct Context {
+    location: Arc<LocationConf>,
+    connection: u64,
+    whom: String,
+}
+
+impl Context {
+    /// Notes what [`report`] says of an exchange.
+    pub fn of(exchange: &Exchange) -> Self {
+        let whom = Whom(exchange).to_string();
+        Self { location: Arc::clone(&exchange.location), connection: exchange.client.serial, whom }
+    }
+
+    /// Writes a line as [`report`] does.
+    pub fn report(&self, level: Level, what: fmt::Arguments<'_>) {
+        let targets = &self.location.log.error_log;
+        let targets = (!targets.is_empty()).then_some(&targets[..]);
+        error_log::write_for(targets, level, Some(self.connection), format_args!("{what}{}", self.whom));
+    }
 }
 
 /// Whom a line in the log is about.

@@ -17,6 +17,7 @@ pub mod response;
 pub mod rewrite;
 pub mod route;
 pub mod site;
+pub mod temp_file;
 mod user_agent;
 pub mod variables;
 

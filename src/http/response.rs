@@ -11,6 +11,7 @@ use http1::Fields;
 
 use super::{
     Exchange, Fault,
+    fault::Context,
     filter::{Compressing, Decompressing},
     proxy::{
         ahead::ReadAhead,
@@ -155,6 +156,13 @@ impl Source {
             // Boxed, since what they read is a source again.
             Self::Compressing(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
             Self::Decompressing(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
+        }
+    }
+
+    /// Notes whose answer it is, where it may have to say something of it.
+    pub fn introduce(&mut self, exchange: &Exchange) {
+        if let Some(ahead) = self.ahead().filter(|ahead| ahead.wants_context()) {
+            ahead.set_context(Context::of(exchange));
         }
     }
 

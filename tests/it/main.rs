@@ -4,6 +4,7 @@
 
 mod support;
 
+mod buffers;
 mod caching;
 mod command_line;
 mod crashes;

@@ -151,7 +151,7 @@ fn power_of_two(directive: &Directive, range: RangeInclusive<u64>, words: &str) 
 }
 
 /// Directives whose wish is not met, with the value that wishes for nothing, and why.
-const WITHOUT_EFFECT: [(&str, &str, &str); 22] = [
+const WITHOUT_EFFECT: [(&str, &str, &str); 20] = [
     ("use", "epoll", "events always come from epoll"),
     (
         "open_file_cache",
@@ -166,12 +166,6 @@ const WITHOUT_EFFECT: [(&str, &str, &str); 22] = [
     ("send_lowat", "0", "the kernel decides when a socket can be written"),
     ("client_body_in_single_buffer", "off", "a body in memory is in one piece anyway"),
     ("multi_accept", "on", "an event loop always accepts all connections that wait"),
-    ("proxy_busy_buffers_size", "8k", "what has arrived is sent as soon as the client takes it"),
-    (
-        "proxy_temp_file_write_size",
-        "8k",
-        "what does not fit in memory is written piece by piece as it arrives",
-    ),
     ("log_subrequest", "off", "no request makes subrequests"),
     ("msie_padding", "off", "error pages are alike for all browsers"),
     ("msie_refresh", "off", "redirects are alike for all browsers"),

@@ -86,19 +86,19 @@ settings! {
             "proxy_next_upstream_timeout" in HSL, once(TIME), "0";
         /// Most tries; 0 is no limit.
         next_upstream_tries: u64 = 0, "proxy_next_upstream_tries" in HSL, once(NUMBER), "0";
-        /// Reads ahead of the client.
+        /// Reads ahead of the client; `off` passes on what comes, at most `proxy_buffer_size` at a time.
         buffering: bool = true, "proxy_buffering" in HSL, once(FLAG), "on";
-        /// Memory for the head of an answer.
+        /// Most bytes that the head of an answer may have; a larger one is answered with 502.
         buffer_size: u64 = 4096, "proxy_buffer_size" in HSL, once(SIZE), "4k";
-        /// Memory for the body of an answer.
+        /// Memory for the part of an answer that its client has not taken yet.
         buffers: Buffers = Buffers { count: 8, size: 4096 }, "proxy_buffers" in HSL, once(BUFFERS), "8 4k";
-        /// How much of it may be on its way to the client; a warning tells that it has no effect.
+        /// How much of that memory a client that does not keep up is sent at a time; the rest is for reading ahead.
         busy_buffers_size: u64 = 8192, "proxy_busy_buffers_size" in HSL, once(SIZE), "8k";
-        /// Most bytes put into a temporary file; 0 uses none.
+        /// Most bytes of an answer put into a temporary file when that memory is full; 0 uses none. Beyond, the upstream waits.
         max_temp_file_size: u64 = 1 << 30, "proxy_max_temp_file_size" in HSL, once(SIZE), "1024m";
-        /// Bytes written to it at a time; a warning tells that it has no effect.
+        /// Bytes written to it at a time.
         temp_file_write_size: u64 = 8192, "proxy_temp_file_write_size" in HSL, once(SIZE), "8k";
-        /// Where temporary files are.
+        /// Where temporary files of answers are: below as many directories as there are levels, each named by so many digits of the file's number.
         temp_path: TempPath = TempPath { path: PathBuf::from("proxy_temp"), levels: Vec::new() },
             "proxy_temp_path" in HSL, once(TEMP_PATH), "proxy_temp";
         /// Reads all of a request before it is sent.

@@ -136,6 +136,7 @@ impl Connection {
         let mut position = 0;
         loop {
             if !source.is_ready() {
+                source.introduce(exchange);
                 source.meanwhile(self.flush_out()).await?;
             }
             let next = tokio::select! {
@@ -158,6 +159,7 @@ impl Connection {
             let start = position;
             position += piece.len();
             let Some(piece) = piece.cut(start, window.as_ref()) else { continue };
+            source.introduce(exchange);
             source.meanwhile(self.send_piece(exchange, piece, framing)).await?;
         }
         source.finish(exchange);

@@ -140,7 +140,7 @@ fn intercept(exchange: &Exchange, status: u16) -> Option<Ending> {
 
 /// Turns an upstream's answer into the client's.
 fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
-    let Incoming { head, body, upgraded, buffering, .. } = incoming;
+    let Incoming { head, mut body, upgraded, buffering, .. } = incoming;
     if let Some(ending) = intercept(exchange, head.status) {
         body.finish(&mut exchange.upstream);
         return ending;
@@ -162,10 +162,13 @@ fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
     response.body = match upgraded {
         Some(upgraded) => Body::Tunnel(Box::new(upgraded)),
         None => {
-            let buffers = buffering.unwrap_or(*exchange.location.proxy.buffering);
+            let buffers = buffering.unwrap_or(*location.proxy.buffering);
             let source = match buffers {
-                true => Source::Ahead(Box::new(ReadAhead::new(body, &exchange.location.proxy))),
-                false => Source::Upstream(Box::new(body)),
+                true => Source::Ahead(Box::new(ReadAhead::new(body, &location))),
+                false => {
+                    body.limit_pieces(*location.proxy.buffer_size);
+                    Source::Upstream(Box::new(body))
+                }
             };
             Body::Stream { source, window: None }
         }

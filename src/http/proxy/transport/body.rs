@@ -26,6 +26,8 @@ pub struct UpstreamBody {
     payload: u64,
     took: Option<Duration>,
     trailers: Option<Arc<Fields>>,
+    /// Most bytes that one read and one piece may have.
+    piece_most: usize,
 }
 
 /// Where a body comes from.
@@ -64,12 +66,24 @@ const READING: &str = "reading upstream";
 /// Bytes that one read asks for: a body known to be small, and any other.
 const SMALL_READ_BYTES: usize = 16 << 10;
 const LARGE_READ_BYTES: usize = 64 << 10;
+/// A buffer is read into until less than this part of it is free: pieces keep all of their buffer, so that buffers that
+/// hold little would take far more memory than what is in them.
+const FREE_PART_LEAST: usize = 4;
 
 impl UpstreamBody {
     /// Makes a body without bytes, whose answer is over.
     pub(super) fn none(origin: Origin) -> Self {
         let took = Some(origin.begun.elapsed());
-        Self { origin, source: None, stage: Stage::Done, length: None, payload: 0, took, trailers: None }
+        Self {
+            origin,
+            source: None,
+            stage: Stage::Done,
+            length: None,
+            payload: 0,
+            took,
+            trailers: None,
+            piece_most: LARGE_READ_BYTES,
+        }
     }
 
     /// Begins to read a body; what has arrived of it is in the connection's input.
@@ -90,7 +104,8 @@ impl UpstreamBody {
             Framing::UntilClose => (Stage::UntilClose, None),
         };
         let source = Some(Source { connection, pick, reuse });
-        let mut body = Self { origin, source, stage, length, payload: 0, took: None, trailers: None };
+        let (payload, took, trailers, piece_most) = (0, None, None, LARGE_READ_BYTES);
+        let mut body = Self { origin, source, stage, length, payload, took, trailers, piece_most };
         body.settle();
         body
     }
@@ -103,6 +118,17 @@ impl UpstreamBody {
     /// Returns the bytes of payload so far.
     pub fn received(&self) -> u64 {
         self.payload
+    }
+
+    /// Sets how many bytes one read and one piece have at most.
+    pub fn limit_pieces(&mut self, most: u64) {
+        self.piece_most =
+            usize::try_from(most).map_or(LARGE_READ_BYTES, |most| most.clamp(1, LARGE_READ_BYTES));
+    }
+
+    /// Whether all of it has arrived and was handed out, or the rest will not come.
+    pub fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Done | Stage::Broken(_))
     }
 
     /// Whether a piece or the end can be had without waiting.
@@ -122,8 +148,7 @@ impl UpstreamBody {
     /// The upstream's fault where the body is not whole.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
         loop {
-            if let Some(piece) = self.take() {
-                self.settle();
+            if let Some(piece) = self.take_arrived() {
                 return Ok(Some(piece));
             }
             match &self.stage {
@@ -132,6 +157,13 @@ impl UpstreamBody {
                 Stage::Length { .. } | Stage::Chunked { .. } | Stage::UntilClose => self.receive().await,
             }
         }
+    }
+
+    /// Returns the next piece, where one has arrived.
+    pub fn take_arrived(&mut self) -> Option<Bytes> {
+        let piece = self.take()?;
+        self.settle();
+        Some(piece)
     }
 
     /// Notes in the last try what the whole answer took.
@@ -152,12 +184,17 @@ impl UpstreamBody {
         let count = match &mut self.stage {
             Stage::Done | Stage::Broken(_) => 0,
             Stage::Length { left } => {
-                let count = input.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                let arrived = input.len().min(self.piece_most);
+                let count = usize::try_from(*left).map_or(arrived, |left| arrived.min(left));
                 *left -= count as u64;
                 count
             }
-            Stage::Chunked { ready, .. } => std::mem::take(ready),
-            Stage::UntilClose => input.len(),
+            Stage::Chunked { ready, .. } => {
+                let count = (*ready).min(self.piece_most);
+                *ready -= count;
+                count
+            }
+            Stage::UntilClose => input.len().min(self.piece_most),
         };
         self.payload += count as u64;
         (count > 0).then(|| input.split_to(count).freeze())
@@ -204,8 +241,11 @@ impl UpstreamBody {
             | Stage::Done
             | Stage::Broken(_) => LARGE_READ_BYTES,
         };
+        let wanted = wanted.min(self.piece_most);
         let Connection { stream, timer, input, .. } = connection;
-        input.reserve(wanted);
+        if input.capacity() - input.len() < wanted.div_ceil(FREE_PART_LEAST) {
+            input.reserve(wanted);
+        }
         match timer.within(self.origin.read_timeout, stream.read(input)).await {
             Ok(0) if matches!(self.stage, Stage::UntilClose) => self.end(),
             Ok(0) => self.fail(log::premature_close(READING)),
