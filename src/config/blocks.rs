@@ -14,6 +14,7 @@ use crate::{
     definitions,
     directives::{
         cache_path::cache_path,
+        computed,
         core::{Root, root_template},
         events::EventsConf,
         listen::{Listen, default_listen, listen},
@@ -26,6 +27,7 @@ use crate::{
         server_name::server_name,
         upstream::UpstreamSettings,
     },
+    hosts::HostPattern,
     locations::LocationTable,
     names::ServerName,
     parse::Directive,
@@ -40,8 +42,7 @@ use crate::{
 
 /// Builds the whole tree; what is wrong goes to the scope.
 pub fn config(directives: &[Directive], scope: &mut Scope<'_>) -> Config {
-    // What else defines variables goes into the map that `collect` begins with.
-    scope.defined = definitions::collect(directives, BTreeMap::new());
+    scope.defined = definitions::collect(directives);
     let mut main = MainConf::default();
     let mut events = None;
     let mut http = None;
@@ -115,11 +116,16 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
     let mut core = ServerCore::default();
     let mut outer = LocationConf { id: scope.location_id(), ..LocationConf::default() };
     let mut servers = Vec::new();
+    let mut computed = BTreeMap::new();
     each(inside(block), H, scope, |directive| {
         match &*directive.name.text {
             b"server" => servers.push(directive),
             // These were read before all else, so that others can refer to them.
             b"upstream" | b"log_format" | b"proxy_cache_path" => {}
+            b"map" | b"geo" | b"split_clients" => {
+                let made = computed::computed(directive, scope);
+                return Some(made.map(|(number, made)| drop(computed.insert(number, made))));
+            }
             _ => return outer.apply(directive, scope).or_else(|| core.apply(directive, scope)),
         }
         Some(Ok(()))
@@ -134,6 +140,7 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
         upstreams: scope.upstreams.values().chain(scope.implicit.borrow().values()).cloned().collect(),
         zones: scope.zones.values().cloned().collect(),
         log_formats: scope.formats.values().cloned().collect(),
+        computed: computed.into_values().collect(),
         defaults: Arc::new(outer),
         location_count: scope.location_count(),
     }
@@ -217,7 +224,7 @@ fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scop
         listens.push((default_listen(), block.name.span));
     }
     if names.is_empty() {
-        names.push(ServerName::Exact(String::new()));
+        names.push(ServerName::Host(HostPattern::Exact(String::new())));
     }
     core.inherit(outer_core);
     conf.inherit(outer);

@@ -1,4 +1,4 @@
-//! Names that the configuration itself defines: variables of `set`, and groups of expressions.
+//! Names that the configuration itself defines: variables of `set`, of `map` and its like, and groups of expressions.
 //!
 //! They are variables everywhere, in front of their definition too, so they are collected before anything else is
 //! read. What may not be defined is refused by the directive that tries to.
@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    directives::computed::{computed_names, is_computed},
     parse::Directive,
     regex::{Case, Regex},
     variable::{Slot, Unset, Variable},
@@ -29,21 +30,24 @@ const WITH_EXPRESSIONS: [&str; 8] = [
 /// Built-in variables that may be given another value.
 const CHANGEABLE: [&str; 2] = ["args", "limit_rate"];
 
-/// Collects the variables that the directives define. `others` are those that have values from elsewhere (`map` and
-/// the like): they can be set too, and have their own values until then.
-pub fn collect(directives: &[Directive], others: BTreeMap<String, Variable>) -> BTreeMap<String, Variable> {
+/// Collects the variables that the directives define.
+pub fn collect(directives: &[Directive]) -> BTreeMap<String, Variable> {
     let mut names = Names::default();
     names.gather(directives);
-    let mut defined = others;
-    for (number, name) in names.set.union(&names.caught).enumerate() {
+    let computed = computed_names(directives);
+    let all: BTreeSet<&String> = names.set.iter().chain(&names.caught).chain(computed.keys()).collect();
+    let mut defined = BTreeMap::new();
+    for (number, name) in all.into_iter().enumerate() {
         let is_built_in = Variable::names().any(|known| known == name);
-        if is_fixed(name) || (is_built_in && !names.caught.contains(name)) {
+        let is_only_set = !names.caught.contains(name) && !computed.contains_key(name);
+        if is_fixed(name) || (is_built_in && is_only_set) {
             continue;
         }
-        let unset = match defined.remove(name).or_else(|| family(name)) {
-            _ if names.caught.contains(name) => Unset::Absent,
-            Some(variable) => Unset::Otherwise(Box::new(variable)),
-            None => Unset::Empty,
+        let unset = match (computed.get(name), family(name)) {
+            (Some(number), _) => Unset::Computed(*number),
+            (None, _) if names.caught.contains(name) => Unset::Absent,
+            (None, Some(variable)) => Unset::Otherwise(Box::new(variable)),
+            (None, None) => Unset::Empty,
         };
         let slot = Slot { number, name: Arc::from(name.as_str()), unset };
         defined.insert(name.clone(), Variable::Slot(slot));
@@ -77,24 +81,27 @@ impl Names {
                 self.set.insert(String::from_utf8_lossy(name).into_owned());
             }
             if WITH_EXPRESSIONS.iter().any(|name| directive.is(name)) {
-                self.gather_groups(directive);
+                directive.args.iter().for_each(|word| self.gather_group(&word.text));
             }
-            self.gather(directive.block.as_deref().unwrap_or_default());
+            let block = directive.block.as_deref().unwrap_or_default();
+            if is_computed(directive) {
+                block.iter().for_each(|line| self.gather_group(&line.name.text));
+            } else {
+                self.gather(block);
+            }
         }
     }
 
-    fn gather_groups(&mut self, directive: &Directive) {
-        for word in &directive.args {
-            let text = String::from_utf8_lossy(&word.text);
-            let text = text.trim_start_matches(['~', '*']);
-            if !text.contains("(?") {
-                continue;
-            }
-            // The bracket that ends an `if` may stand right behind the expression.
-            for text in [Some(text), text.strip_suffix(')')].into_iter().flatten() {
-                if let Ok(regex) = Regex::new(text, Case::Sensitive) {
-                    self.caught.extend(regex.names().map(str::to_owned));
-                }
+    fn gather_group(&mut self, word: &[u8]) {
+        let text = String::from_utf8_lossy(word);
+        let text = text.trim_start_matches(['~', '*']);
+        if !text.contains("(?") {
+            return;
+        }
+        // The bracket that ends an `if` may stand right behind the expression.
+        for text in [Some(text), text.strip_suffix(')')].into_iter().flatten() {
+            if let Ok(regex) = Regex::new(text, Case::Sensitive) {
+                self.caught.extend(regex.names().map(str::to_owned));
             }
         }
     }
@@ -110,7 +117,7 @@ mod tests {
         let source = Source { prefix: "/".into(), main, globals: None, error_log: None };
         let mut texts = Texts::open(&source).unwrap();
         let directives = crate::parse::parse_all(&mut texts, &mut Vec::new());
-        collect(&directives, BTreeMap::new())
+        collect(&directives)
     }
 
     #[test]

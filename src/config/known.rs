@@ -19,9 +19,8 @@ const LATER: &[&str] = &[
      http3_stream_buffer_size quic_active_connection_id_limit quic_bpf quic_gso quic_host_key
      quic_retry",
     // Rewriting, maps and the like.
-    "if rewrite rewrite_log map map_hash_bucket_size
-     map_hash_max_size geo geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive
-     split_clients keyval keyval_zone ancient_browser ancient_browser_value modern_browser
+    "if rewrite rewrite_log geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive
+     keyval keyval_zone ancient_browser ancient_browser_value modern_browser
      modern_browser_value",
     // Filters.
     "add_after_body add_before_body addition_types charset charset_map charset_types override_charset
@@ -134,8 +133,7 @@ mod tests {
 
     #[test]
     fn names_of_modules_are_known() {
-        for name in
-            ["gzip_static", "ssl_certificate", "fastcgi_pass", "uwsgi_param", "grpc_set_header", "map", "if"]
+        for name in ["gzip_static", "ssl_certificate", "fastcgi_pass", "uwsgi_param", "grpc_set_header", "if"]
         {
             assert!(is_later(name), "{name}");
         }

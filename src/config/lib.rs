@@ -13,17 +13,22 @@ mod definitions;
 mod diagnostic;
 mod directives;
 mod flags;
+mod hosts;
 mod known;
 mod lex;
 mod locations;
+mod map;
 mod names;
+mod networks;
 pub mod offline;
 mod parse;
+mod ranges;
 mod regex;
 mod resolve;
 mod scope;
 mod settings;
 mod source;
+mod split;
 mod suggest;
 mod template;
 mod tree;
@@ -43,6 +48,7 @@ pub use crate::{
     directives::{
         cache::{CacheConf, CacheZone, MethodSet, ValidRule, ValidStatus},
         cache_path::CachePath,
+        computed::Computed,
         core::{
             BodyInFile, Buffers, CoreConf, IfModifiedSince, KeepaliveDisable, KeepaliveTimeout,
             LingeringClose, Root, ServerTokens, TempPath, TypesTable,
@@ -50,20 +56,26 @@ pub use crate::{
         error_page::{ErrorPage, ErrorTarget, Overwrite},
         events::EventsConf,
         failures::{Failures, NextUpstream, UseStale},
+        geo::{ForwardedTrust, GeoConf, GeoTable},
         gzip::{GzipConf, GzipDisable, GzipProxied, GzipVersion},
         headers::{AddHeader, Expires, HeadersConf, Sign},
         log::{AccessLog, AccessLogs, LogConf, LogEscape, LogFormat, LogLevel, LogSink, LogTarget},
         main::{Affinity, EnvVar, MainConf, UserSpec, WorkerCount},
+        map::{Lifetime, MapConf, MapSubject},
         media_types::MediaTypes,
         proxy::{HttpVersion, IgnoreHeaders, ProxyConf, SetHeader},
         rewrite::{RewriteConf, RewriteStep, SetTarget},
         server::ServerCore,
+        split_clients::SplitConf,
         upstream::{PeerAddress, UpstreamConf, UpstreamServer},
         value_rules::{CookieFlags, CookieFlagsRule, CookieName, ValuePattern, ValueRule},
     },
     flags::{Flags, Placed},
+    hosts::HostPattern,
     locations::{Found, LocationTable},
+    map::{MapTable, Mapped},
     names::{NameMatch, NameTable, ServerName},
+    networks::{Network, address_of},
     regex::{Captures, Case, InvalidRegex, Regex},
     settings::{Arity, Levels, RowDoc, Setting},
     source::{MainText, Source, SourceFile},

@@ -26,8 +26,8 @@ pub trait VariableSource {
     /// Appends a variable's value; false says that it has none, which reads as empty text or `-` in a log.
     fn write(&self, variable: &Variable, out: &mut Vec<u8>) -> bool;
 
-    /// Returns what a group of the last expression caught.
-    fn capture(&self, number: usize) -> Option<&[u8]>;
+    /// Appends what a group of the last expression caught; false says that it caught nothing.
+    fn write_capture(&self, number: usize, out: &mut Vec<u8>) -> bool;
 }
 
 /// Why a text cannot be compiled, in nginx's words.
@@ -103,7 +103,9 @@ impl Template {
                 Part::Variable(variable) => {
                     source.write(variable, out);
                 }
-                Part::Capture(number) => out.extend_from_slice(source.capture(*number).unwrap_or_default()),
+                Part::Capture(number) => {
+                    source.write_capture(*number, out);
+                }
             }
         }
     }
@@ -190,8 +192,9 @@ mod tests {
                 *variable == Variable::Uri
             }
 
-            fn capture(&self, number: usize) -> Option<&[u8]> {
-                (number == 1).then_some(b"one")
+            fn write_capture(&self, number: usize, out: &mut Vec<u8>) -> bool {
+                out.extend_from_slice(if number == 1 { b"one" } else { b"" });
+                number == 1
             }
         }
         let template = compiled("[$uri][$args][$1][$2]").expect("it compiles");

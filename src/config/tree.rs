@@ -8,6 +8,7 @@ use crate::{
     directives::{
         cache::CacheConf,
         cache_path::CachePath,
+        computed::Computed,
         core::CoreConf,
         events::EventsConf,
         gzip::GzipConf,
@@ -50,6 +51,8 @@ pub struct HttpConf {
     pub zones: Vec<Arc<CachePath>>,
     /// All log formats.
     pub log_formats: Vec<Arc<LogFormat>>,
+    /// What makes variables of others, by the number that [`Unset::Computed`](crate::Unset) has.
+    pub computed: Vec<Computed>,
     /// What holds where no server is known yet.
     pub defaults: Arc<LocationConf>,
     /// How many locations there are: [`LocationConf::id`] is below it.

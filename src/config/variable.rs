@@ -25,6 +25,8 @@ pub enum Unset {
     Absent,
     /// What this variable is: `set` only overrules it.
     Otherwise(Box<Variable>),
+    /// What the block of this number makes (`HttpConf::computed`); worked out where it is asked for.
+    Computed(usize),
 }
 
 macro_rules! variables {

@@ -160,13 +160,7 @@ fn write_line(line: &mut Vec<u8>, format: &LogFormat, source: &impl VariableSour
                 continue;
             }
             Part::Variable(variable) => source.write(variable, line),
-            Part::Capture(number) => match source.capture(*number) {
-                Some(value) => {
-                    line.extend_from_slice(value);
-                    true
-                }
-                None => false,
-            },
+            Part::Capture(number) => source.write_capture(*number, line),
         };
         match format.escape {
             LogEscape::Default if !found => {
@@ -197,8 +191,9 @@ mod tests {
             true
         }
 
-        fn capture(&self, number: usize) -> Option<&[u8]> {
-            (number == 1).then_some(b"one")
+        fn write_capture(&self, number: usize, out: &mut Vec<u8>) -> bool {
+            out.extend_from_slice(if number == 1 { b"one" } else { b"" });
+            number == 1
         }
     }
 

@@ -3,7 +3,7 @@
 //! An `Exchange` is made by a front, changed by the phases, and read by the log. It holds no
 //! protocol state: how bytes come and go is the front's business.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use cache::policy::CacheStatus;
 use config::{Captures, LocationConf, ServerConf};
@@ -40,7 +40,7 @@ pub struct Exchange {
     /// Whether [`Self::uri`] is no longer what the request line said, or was not plain to begin with.
     pub uri_state: UriState,
     /// Captures of the last regular expression that matched.
-    pub captures: Captures,
+    pub captures: RefCell<Captures>,
     /// Values of the variables that the configuration defines.
     pub slots: Slots,
     /// The request's body.
@@ -196,9 +196,9 @@ impl Exchange {
     }
 
     /// Takes note of what an expression caught: `$1`, and the variables that its groups are.
-    pub fn caught(&mut self, captures: Captures) {
+    pub fn caught(&self, captures: Captures) {
         self.slots.take(&captures);
-        self.captures = captures;
+        self.captures.replace(captures);
     }
 
     /// Starts an internal redirect to a path and arguments.

@@ -16,6 +16,8 @@ use super::{
 };
 use crate::{clock, error_log::Level, net::tcp_info};
 
+mod computed;
+mod forwarded;
 mod request;
 mod slots;
 pub(crate) mod time;
@@ -29,6 +31,17 @@ const NGINX_VERSION: &str = "1.31.5";
 
 impl VariableSource for Exchange {
     fn write(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
+        self.write_within(self, variable, out)
+    }
+
+    fn write_capture(&self, number: usize, out: &mut Vec<u8>) -> bool {
+        Sink(out).some(self.captures.borrow().group(number))
+    }
+}
+
+impl Exchange {
+    /// Appends a variable's value, where `around` knows some variables better: those that are made of others ask it.
+    pub fn write_within(&self, around: &dyn VariableSource, variable: &Variable, out: &mut Vec<u8>) -> bool {
         use Variable as V;
         let mut sink = Sink(out);
         match variable {
@@ -52,7 +65,7 @@ impl VariableSource for Exchange {
             V::IsArgs => sink.bytes(if self.args.is_empty() { b"" } else { b"?" }),
             V::LimitRate => sink.number(0),
             V::Msec => sink.seconds(time::since_epoch(clock::now())),
-            V::Slot(slot) => self.slots.write(slot, sink.0) || unset(self, slot, sink.0),
+            V::Slot(slot) => self.slots.write(slot, sink.0) || unset(self, around, slot, sink.0),
             V::NginxVersion => sink.bytes(NGINX_VERSION.as_bytes()),
             V::Pid => sink.number(std::process::id().into()),
             V::Pipe => sink.bytes(if self.client.pipelined.get() { b"p" } else { b"." }),
@@ -96,10 +109,6 @@ impl VariableSource for Exchange {
             V::Upstream(variable) => sink.upstream(self, variable),
             V::Uri | V::DocumentUri => sink.bytes(&self.uri),
         }
-    }
-
-    fn capture(&self, number: usize) -> Option<&[u8]> {
-        self.captures.group(number)
     }
 }
 
@@ -248,9 +257,10 @@ fn method(exchange: &Exchange) -> &[u8] {
 }
 
 /// What a variable is that got no value yet.
-fn unset(exchange: &Exchange, slot: &Slot, out: &mut Vec<u8>) -> bool {
+fn unset(exchange: &Exchange, around: &dyn VariableSource, slot: &Slot, out: &mut Vec<u8>) -> bool {
     match &slot.unset {
-        Unset::Otherwise(variable) => exchange.write(variable, out),
+        Unset::Otherwise(variable) => around.write(variable, out),
+        Unset::Computed(number) => computed::write(exchange, around, slot, *number, out),
         Unset::Absent => false,
         Unset::Empty => {
             if *exchange.location.rewrite.uninitialized_variable_warn {

@@ -8,7 +8,7 @@ use std::{fs, process::Command};
 use crate::support::{Conf, conf::Ports, http, peers::Program, server::new_dir, servers};
 
 /// A configuration to be tested.
-struct Tested {
+pub struct Tested {
     name: &'static str,
     conf: Conf,
     place: Place,
@@ -24,18 +24,29 @@ enum Place {
 }
 
 impl Tested {
-    fn placed_better(self) -> Self {
+    /// Tests what stands in `http`.
+    pub fn inside_http(name: &'static str, text: &str) -> Self {
+        Self { name, conf: http(text), place: Place::Same }
+    }
+
+    /// Says that only Larder names the place, or names it better.
+    pub fn placed_better(self) -> Self {
         Self { place: Place::Better, ..self }
     }
 }
 
 #[test]
 fn configurations_are_refused_in_the_same_words() {
+    let groups = [whole_files(), inside_http(), inside_a_server(), inside_a_location(), about_answers()];
+    refuse_alike(groups.into_iter().flatten());
+}
+
+/// Gives configurations to both programs and compares what they say.
+pub fn refuse_alike(all: impl IntoIterator<Item = Tested>) {
     let Some(nginx) = Program::nginx() else { return };
     let larder = Program::larder();
     let mut complaints = Vec::new();
-    let groups = [whole_files(), inside_http(), inside_a_server(), inside_a_location(), about_answers()];
-    for tested in groups.into_iter().flatten() {
+    for tested in all {
         let mut ports = Ports::default();
         let (expected, got) = (test(&nginx, &tested, &mut ports), test(&larder, &tested, &mut ports));
         if expected != got {

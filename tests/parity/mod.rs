@@ -20,6 +20,7 @@ mod gzip;
 mod header_lines;
 mod locations;
 mod logs;
+mod mapping;
 mod proxy_answers;
 mod proxy_peers;
 mod proxy_requests;
@@ -48,6 +49,11 @@ const GROUPS: &[fn() -> Group] = &[
     cache_content::group,
     cache_stale::group,
     logs::group,
+    mapping::map_group,
+    mapping::host_group,
+    mapping::answer_group,
+    mapping::geo_group,
+    mapping::split_group,
     rewrite::variables,
     gzip::conditions,
     gzip::proxied,

@@ -16,7 +16,7 @@ const fn block(
 }
 
 /// The table.
-pub const ROWS: [RowDoc; 16] = [
+pub const ROWS: [RowDoc; 19] = [
     block("events", M, Arity::exactly(0), BLOCK, " Holds what is about connections in general."),
     block("http", M, Arity::exactly(0), BLOCK, " Holds servers, and what is alike for them."),
     block("server", H, Arity::exactly(0), BLOCK, " Answers on addresses and names of its own."),
@@ -27,6 +27,15 @@ pub const ROWS: [RowDoc; 16] = [
         Arity::between(1, 2),
         "[= | ~ | ~* | ^~] path | @name { ... }",
         " Holds for some paths.",
+    ),
+    block("map", H, Arity::exactly(2), "string $variable { ... }", " Makes a variable of others by a table."),
+    block("geo", H, Arity::between(1, 2), "[$address] $variable { ... }", " Makes a variable of an address."),
+    block(
+        "split_clients",
+        H,
+        Arity::exactly(2),
+        "string $variable { ... }",
+        " Makes a variable that divides what comes into parts of given sizes.",
     ),
     line("include", Levels::all(), Arity::exactly(1), "file | mask", " Reads other files in this place."),
     line("listen", S, Arity::at_least(1), super::listen::SYNTAX, " Gives the server an address."),

@@ -3,15 +3,18 @@
 pub mod blocks;
 pub mod cache;
 pub mod cache_path;
+pub mod computed;
 pub mod core;
 pub mod error_page;
 pub mod events;
 pub mod failures;
+pub mod geo;
 pub mod gzip;
 pub mod headers;
 pub mod listen;
 pub mod log;
 pub mod main;
+pub mod map;
 pub mod media_types;
 pub mod moot;
 pub mod proxy;
@@ -20,6 +23,7 @@ pub mod returns;
 pub mod rewrite;
 pub mod server;
 pub mod server_name;
+pub mod split_clients;
 pub mod upstream;
 pub mod value_rules;
 

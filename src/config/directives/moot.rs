@@ -30,6 +30,10 @@ settings! {
         proxy_headers_hash_max_size: u64 = 512, "proxy_headers_hash_max_size" in HSL, once(NUMBER), "512";
         /// Hash tables size themselves.
         proxy_headers_hash_bucket_size: u64 = 64, "proxy_headers_hash_bucket_size" in HSL, once(NUMBER), "64";
+        /// Hash tables size themselves.
+        map_hash_max_size: u64 = 2048, "map_hash_max_size" in H, once(NUMBER), "2048";
+        /// Hash tables size themselves.
+        map_hash_bucket_size: u64 = 64, "map_hash_bucket_size" in H, once(NUMBER), "64";
         /// There are no pools: memory is freed with what it belongs to.
         connection_pool_size: u64 = 512, "connection_pool_size" in HS, once(SIZE), "512";
         /// There are no pools: memory is freed with what it belongs to.

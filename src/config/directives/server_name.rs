@@ -1,6 +1,8 @@
 //! `server_name`.
 
-use crate::{names::ServerName, parse::Directive, regex::Case, scope::Scope, source::Problem};
+use crate::{
+    hosts::HostPattern, names::ServerName, parse::Directive, regex::Case, scope::Scope, source::Problem,
+};
 
 /// Reads one argument of `server_name`.
 pub fn server_name(directive: &Directive, number: usize, scope: &Scope<'_>) -> Result<ServerName, Problem> {
@@ -27,15 +29,8 @@ pub fn server_name(directive: &Directive, number: usize, scope: &Scope<'_>) -> R
         scope.report(Problem::warning(directive.args[number].span, message));
     }
     if written == "$hostname" {
-        return Ok(ServerName::Exact(scope.lookup.hostname().to_ascii_lowercase()));
+        return Ok(ServerName::Host(HostPattern::Exact(scope.lookup.hostname().to_ascii_lowercase())));
     }
     let name = written.to_ascii_lowercase();
-    let wildcard = |rest: &str| !rest.is_empty() && !rest.contains('*') && !rest.contains("..");
-    match (name.strip_prefix("*."), name.strip_prefix('.'), name.strip_suffix(".*")) {
-        (Some(rest), _, _) if wildcard(rest) => Ok(ServerName::Leading(rest.to_owned())),
-        (None, Some(rest), _) if wildcard(rest) => Ok(ServerName::Dotted(rest.to_owned())),
-        (None, None, Some(rest)) if wildcard(rest) => Ok(ServerName::Trailing(rest.to_owned())),
-        (None, None, None) if !name.contains('*') && !name.contains("..") => Ok(ServerName::Exact(name)),
-        _ => Err(invalid()),
-    }
+    HostPattern::parse(&name).map(ServerName::Host).ok_or_else(invalid)
 }

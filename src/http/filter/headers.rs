@@ -92,12 +92,12 @@ impl VariableSource for Answered<'_> {
                 true
             }
             Variable::SentHttp(name) => write_sent(self.response, name, out),
-            other => self.exchange.write(other, out),
+            other => self.exchange.write_within(self, other, out),
         }
     }
 
-    fn capture(&self, number: usize) -> Option<&[u8]> {
-        self.exchange.capture(number)
+    fn write_capture(&self, number: usize, out: &mut Vec<u8>) -> bool {
+        self.exchange.write_capture(number, out)
     }
 }
 

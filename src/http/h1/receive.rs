@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, io, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Buf;
-use config::{Captures, ServerConf};
+use config::ServerConf;
 use http1::{
     Framing, HeadRules, InvalidNames, Method, Progress, RequestError, RequestHead, Underscores, Version,
     uri::{self, MergeSlashes},
@@ -120,7 +120,7 @@ impl Connection {
             uri: Vec::new(),
             args: Vec::new(),
             uri_state: UriState::AsSent,
-            captures: Captures::default(),
+            captures: Default::default(),
             slots: Slots::default(),
             body: RequestBody::new(Framing::Empty, Expectation::None),
             head_bytes,

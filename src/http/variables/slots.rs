@@ -2,7 +2,7 @@
 //!
 //! There is no room for them until one gets a value: a configuration without such variables pays nothing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use config::{Captures, Slot};
 
@@ -10,6 +10,21 @@ use config::{Captures, Slot};
 #[derive(Debug, Default)]
 pub struct Slots {
     values: RefCell<Vec<Option<Vec<u8>>>>,
+    /// How many values are being worked out, each for the one before.
+    depth: Cell<u8>,
+}
+
+/// Most variables that are made of one another: nginx's limit, which tells cycles.
+const DEEPEST: u8 = 100;
+
+/// One more value is being worked out.
+#[must_use = "dropping it says that the value is there"]
+pub struct Deeper<'a>(&'a Cell<u8>);
+
+impl Drop for Deeper<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl Slots {
@@ -20,6 +35,15 @@ impl Slots {
             values.resize(slot.number + 1, None);
         }
         values[slot.number] = Some(value);
+    }
+
+    /// Begins to work out a value, unless that would be a cycle.
+    pub fn deeper(&self) -> Option<Deeper<'_>> {
+        let depth = self.depth.get();
+        (depth < DEEPEST).then(|| {
+            self.depth.set(depth + 1);
+            Deeper(&self.depth)
+        })
     }
 
     /// Gives the variables of named groups what the groups caught.

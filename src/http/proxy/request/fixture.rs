@@ -73,7 +73,7 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
         uri,
         args,
         uri_state: UriState::AsSent,
-        captures,
+        captures: captures.into(),
         slots: Slots::default(),
         body: RequestBody::new(framing, Expectation::None),
         started: clock::moment(),

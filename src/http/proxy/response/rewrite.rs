@@ -74,8 +74,10 @@ impl<S: VariableSource> VariableSource for Matched<'_, S> {
         self.source.write(variable, out)
     }
 
-    fn capture(&self, number: usize) -> Option<&[u8]> {
-        self.captures.group(number)
+    fn write_capture(&self, number: usize, out: &mut Vec<u8>) -> bool {
+        let value = self.captures.group(number);
+        out.extend_from_slice(value.unwrap_or_default());
+        value.is_some()
     }
 }
 
@@ -97,8 +99,8 @@ mod tests {
             known
         }
 
-        fn capture(&self, _: usize) -> Option<&[u8]> {
-            None
+        fn write_capture(&self, _: usize, _: &mut Vec<u8>) -> bool {
+            false
         }
     }
 
