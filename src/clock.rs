@@ -16,6 +16,11 @@ impl Moment {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// Returns the moment that comes so much later.
+    pub fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(time))
+    }
+
     /// Returns the time that has passed since this moment.
     pub fn elapsed(self) -> Duration {
         moment().since(self)

@@ -365,6 +365,7 @@ impl LocationConf {
             .or_else(|| self.proxy.refuse_mixed_off(directive))
             .or_else(|| self.proxy.apply(directive, scope))
             .or_else(|| self.cache.apply(directive, scope))
+            .or_else(|| self.resolver.apply(directive, scope))
     }
 
     /// Applies a directive of a server or location.
@@ -414,6 +415,7 @@ impl LocationConf {
         self.rewrite.inherit(&outer.rewrite);
         self.proxy.inherit(&outer.proxy);
         self.cache.inherit(&outer.cache);
+        self.resolver.inherit(&outer.resolver);
     }
 
     /// Puts in what depends on the prefix, at `http`.

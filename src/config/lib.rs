@@ -64,6 +64,7 @@ pub use crate::{
         map::{Lifetime, MapConf, MapSubject},
         media_types::MediaTypes,
         proxy::{HttpVersion, IgnoreHeaders, ProxyConf, SetHeader},
+        resolver::{Families, NameServers, ResolverConf},
         rewrite::{RewriteConf, RewriteStep, SetTarget},
         server::ServerCore,
         split_clients::SplitConf,

@@ -16,6 +16,7 @@ use crate::{
         log::{LogConf, LogFormat},
         main::MainConf,
         proxy::ProxyConf,
+        resolver::ResolverConf,
         rewrite::{RewriteConf, RewriteStep},
         server::ServerCore,
         upstream::UpstreamConf,
@@ -164,6 +165,8 @@ pub struct LocationConf {
     pub proxy: ProxyConf,
     /// What is stored.
     pub cache: CacheConf,
+    /// Who knows the addresses of names.
+    pub resolver: ResolverConf,
     /// Fields added to answers.
     pub headers: HeadersConf,
     /// What is compressed.

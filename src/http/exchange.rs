@@ -219,6 +219,7 @@ impl Exchange {
 
     fn enter_internally(&mut self) {
         self.internal = true;
+        self.proxy_target = None;
         self.upstream.redirected_after.push(self.upstream.tries.len());
     }
 }

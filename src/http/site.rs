@@ -6,7 +6,9 @@
 use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 
 use anyhow::Context;
-use config::{CacheZone, Config, Content, HttpConf, LocationConf, LocationTable, ProxyPass, ProxyTarget};
+use config::{
+    CacheZone, Config, Content, HttpConf, LocationConf, LocationTable, NameServers, ProxyPass, ProxyTarget,
+};
 use tokio::sync::Notify;
 
 use super::{
@@ -14,7 +16,7 @@ use super::{
     proxy::zone::Zone,
 };
 use crate::{
-    net::Drain,
+    net::{Drain, Resolver},
     upstream::{Group, IdlePool},
 };
 
@@ -27,6 +29,7 @@ pub struct Site {
     locations: Vec<LocationState>,
     zones: HashMap<String, Arc<Zone>>,
     groups: HashMap<String, Arc<Group>>,
+    resolvers: Vec<(Arc<NameServers>, Arc<Resolver>)>,
 }
 
 /// What a location needs at run time.
@@ -35,6 +38,8 @@ pub struct LocationState {
     pub zone: Option<Arc<Zone>>,
     /// Its upstream group, where it is a fixed one.
     pub group: Option<Arc<Group>>,
+    /// Who finds the addresses of names that only a request tells, where somebody does.
+    pub resolver: Option<Arc<Resolver>>,
     /// Its access logs.
     pub logs: LocationLogs,
 }
@@ -65,6 +70,7 @@ impl Site {
             locations: Vec::new(),
             zones: HashMap::new(),
             groups: HashMap::new(),
+            resolvers: Vec::new(),
             config: Arc::clone(&config),
         };
         let Some(http) = &config.http else { return Ok(Arc::new(site)) };
@@ -100,9 +106,20 @@ impl Site {
                 Content::Proxy(_) | Content::Static => None,
             };
             let logs = self.access_logs.open(&location.log)?;
-            self.locations.push(LocationState { zone, group, logs });
+            let resolver = location.resolver.servers.as_ref().map(|servers| self.resolver(servers));
+            self.locations.push(LocationState { zone, group, resolver, logs });
         }
         Ok(())
+    }
+
+    /// Returns the resolver of a `resolver` directive; whoever inherits the directive shares it, as in nginx.
+    fn resolver(&mut self, servers: &Arc<NameServers>) -> Arc<Resolver> {
+        if let Some((_, known)) = self.resolvers.iter().find(|(known, _)| Arc::ptr_eq(known, servers)) {
+            return Arc::clone(known);
+        }
+        let resolver = Resolver::new(Arc::clone(servers));
+        self.resolvers.push((Arc::clone(servers), Arc::clone(&resolver)));
+        resolver
     }
 
     /// Returns what is kept for the location with that id.

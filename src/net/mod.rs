@@ -1,12 +1,14 @@
-//! Connections: accepting them, and moving bytes over them.
+//! Connections: accepting them, moving bytes over them, and finding where they lead.
 
 pub mod drain;
 pub mod file;
+pub mod resolver;
 pub mod stream;
 mod tcp_info;
 pub mod timer;
 
 pub use drain::Drain;
+pub use resolver::Resolver;
 pub use stream::Stream;
 pub use tcp_info::{TcpInfo, tcp_info};
 pub use timer::Timer;

@@ -17,4 +17,5 @@ mod processes;
 mod proxying;
 mod readme;
 mod real_files;
+mod resolving;
 mod starting;

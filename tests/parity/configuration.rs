@@ -161,6 +161,18 @@ fn inside_http() -> Vec<Tested> {
         inside("a bad size of postpone_gzipping", "postpone_gzipping x;"),
         inside("a location outside of a server", "location / {}"),
         inside("a listen outside of a server", "listen 80;"),
+        inside("a resolver without an address", "resolver valid=5s;").placed_better(),
+        inside("a resolver with a bad port", "resolver 127.0.0.1:0;"),
+        inside("a resolver with a range of ports", "resolver 127.0.0.1:53-55;"),
+        inside("a resolver with a bad time", "resolver 127.0.0.1 valid=soon;"),
+        inside("a resolver with a time too exact", "resolver 127.0.0.1 valid=1ms;"),
+        inside("a resolver with a bad flag", "resolver 127.0.0.1 ipv6=maybe;"),
+        inside("a resolver that does not exist", "resolver no-such-host.invalid;"),
+        inside("a resolver without a host", "resolver \"\";"),
+        inside("a resolver twice", "resolver 127.0.0.1; resolver 127.0.0.2;"),
+        inside("a resolver of nothing", "resolver;"),
+        inside("a bad resolver_timeout", "resolver_timeout soon;"),
+        inside("a host of a group that does not exist", "upstream u { server no-such-host.invalid:80; }"),
     ]
 }
 

@@ -25,6 +25,7 @@ mod proxy_answers;
 mod proxy_peers;
 mod proxy_requests;
 mod request_line;
+mod resolver;
 mod rewrite;
 mod static_files;
 
@@ -54,6 +55,7 @@ const GROUPS: &[fn() -> Group] = &[
     mapping::answer_group,
     mapping::geo_group,
     mapping::split_group,
+    resolver::group,
     rewrite::variables,
     gzip::conditions,
     gzip::proxied,

@@ -19,6 +19,7 @@ pub mod media_types;
 pub mod moot;
 pub mod proxy;
 pub mod proxy_pass;
+pub mod resolver;
 pub mod returns;
 pub mod rewrite;
 pub mod server;
@@ -45,6 +46,7 @@ pub fn rows() -> impl Iterator<Item = RowDoc> {
         .chain(of(rewrite::RewriteConf::ROWS))
         .chain(of(proxy::ProxyConf::ROWS))
         .chain(of(cache::CacheConf::ROWS))
+        .chain(of(resolver::ResolverConf::ROWS))
         .chain(of(upstream::UpstreamSettings::ROWS))
         .chain(of(moot::MootConf::ROWS))
 }

@@ -1,17 +1,18 @@
 //! Configurations with placeholders, and the few shapes that most tests need.
 //!
 //! Placeholders: `%PORT%` and `%PORT:name%` are free ports, `%ORIGIN%` and `%ORIGIN:name%` addresses of
-//! scripted origins, `%CLOSED%` an address that refuses connections, `%DIR%` the server's own directory.
+//! scripted origins, `%DNS%` that of a scripted name server, `%CLOSED%` an address that refuses connections, `%DIR%` the server's own directory.
 
 use std::{collections::BTreeMap, fmt::Write as _, net::TcpListener};
 
-use super::{origin::Origin, peers::Program};
+use super::{dns::Dns, origin::Origin, peers::Program};
 
 /// A configuration file before its placeholders are filled in.
 #[derive(Clone)]
 pub struct Conf {
     text: String,
     origins: BTreeMap<String, String>,
+    dns: Option<String>,
     files: Vec<(String, Vec<u8>)>,
     place: Place,
 }
@@ -28,7 +29,13 @@ pub enum Place {
 impl Conf {
     /// Takes the text of a whole configuration file as it is.
     pub fn whole(text: impl Into<String>) -> Self {
-        Self { text: text.into(), origins: BTreeMap::new(), files: Vec::new(), place: Place::Foreground }
+        Self {
+            text: text.into(),
+            origins: BTreeMap::new(),
+            dns: None,
+            files: Vec::new(),
+            place: Place::Foreground,
+        }
     }
 
     /// Says which origin `%ORIGIN%` is.
@@ -40,6 +47,11 @@ impl Conf {
     pub fn origin_named(mut self, name: &str, origin: &Origin) -> Self {
         self.origins.insert(name.to_owned(), origin.address().to_string());
         self
+    }
+
+    /// Says which name server `%DNS%` is.
+    pub fn dns(self, dns: &Dns) -> Self {
+        Self { dns: Some(dns.address().to_string()), ..self }
     }
 
     /// Puts a file into the server's directory before it starts.
@@ -82,6 +94,7 @@ impl Conf {
                 "" => filled.push('%'),
                 "PORT" => write!(filled, "{}", ports.port(name)).expect("a string takes all"),
                 "CLOSED" => write!(filled, "127.0.0.1:{}", ports.port("closed")).expect("a string takes all"),
+                "DNS" => filled.push_str(self.dns.as_deref().expect("a name server")),
                 "DIR" => filled.push_str(dir),
                 "MAIN" => filled.push_str(&main_directives(self.place)),
                 "TEMP" => filled.push_str(program.temp_paths()),

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod conf;
 pub mod deadline;
+pub mod dns;
 pub mod origin;
 pub mod peers;
 pub mod proc;
@@ -15,6 +16,7 @@ pub mod server;
 pub use client::{Client, Response};
 pub use conf::{Conf, http, location, servers};
 pub use deadline::{wait_for, wait_until};
+pub use dns::Dns;
 pub use origin::Origin;
 pub use reply::{Gate, Reply, answer};
 pub use server::{Server, Stop};

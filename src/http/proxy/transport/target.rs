@@ -12,6 +12,7 @@ use crate::{
     http::{
         Exchange, Fault, exchange,
         fault::{Kind, Retry, Side},
+        proxy::client_left,
     },
     upstream::Group,
 };
@@ -35,11 +36,30 @@ pub async fn target(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Gro
     if let Some(group) = exchange.event_loop.site.group(&url.group_name()) {
         return Ok(Arc::clone(group));
     }
-    match url.address() {
-        Ok(address) => {
-            Ok(Arc::new(Group::new(Arc::new(UpstreamConf::implicit(url.group_name(), vec![address])))))
+    let addresses = match url.address() {
+        Ok(address) => vec![address],
+        Err(host) => resolved(exchange, host, url.port()).await?,
+    };
+    Ok(Arc::new(Group::new(Arc::new(UpstreamConf::implicit(url.group_name(), addresses)))))
+}
+
+/// Finds the addresses of a host that only the request names.
+async fn resolved(exchange: &Exchange, host: &str, port: u16) -> Result<Vec<PeerAddress>, Fault> {
+    let Some(resolver) = &exchange.location_state().resolver else {
+        return Err(refused(502, format!("no resolver defined to resolve {host}")));
+    };
+    let location = &exchange.location;
+    let client_matters = !*location.proxy.ignore_client_abort;
+    let found = tokio::select! {
+        biased;
+        found = resolver.addresses(host, *location.resolver.timeout) => found,
+        () = exchange.client.closed(), if client_matters => return Err(client_left()),
+    };
+    match found {
+        Ok(addresses) => {
+            Ok(addresses.in_turn().map(|ip| PeerAddress::Inet(SocketAddr::new(ip, port))).collect())
         }
-        Err(host) => Err(refused(502, format!("no resolver defined to resolve {host}"))),
+        Err(why) => Err(refused(502, format!("{host} could not be resolved ({why})"))),
     }
 }
 
@@ -94,7 +114,7 @@ impl Url {
         if uri.first().is_some_and(|first| *first != b'/') {
             uri.insert(0, b'/');
         }
-        Ok(Self { host: Host::Inet { name: name.to_ascii_lowercase(), port }, uri })
+        Ok(Self { host: Host::Inet { name: name.to_owned(), port }, uri })
     }
 
     fn proxy_host(&self) -> String {
@@ -112,11 +132,18 @@ impl Url {
         }
     }
 
+    fn port(&self) -> u16 {
+        match self.host {
+            Host::Inet { port, .. } => port.unwrap_or(DEFAULT_PORT),
+            Host::Unix(_) => DEFAULT_PORT,
+        }
+    }
+
     /// Returns the name that a group with this host and port would have.
     fn group_name(&self) -> String {
         match &self.host {
-            Host::Inet { name, port: Some(port) } => format!("{name}:{port}"),
-            Host::Inet { name, port: None } => name.clone(),
+            Host::Inet { name, port: Some(port) } => format!("{}:{port}", name.to_ascii_lowercase()),
+            Host::Inet { name, port: None } => name.to_ascii_lowercase(),
             Host::Unix(path) => format!("unix:{path}"),
         }
     }
@@ -166,7 +193,7 @@ mod tests {
         let inet = |name: &str, port| Host::Inet { name: name.to_owned(), port };
         let cases = [
             ("http://backend", Ok((inet("backend", None), ""))),
-            ("HTTP://Backend:8080/x?y", Ok((inet("backend", Some(8080)), "/x?y"))),
+            ("HTTP://Backend:8080/x?y", Ok((inet("Backend", Some(8080)), "/x?y"))),
             ("http://127.0.0.1?y", Ok((inet("127.0.0.1", None), "/?y"))),
             ("http://[::1]:80/", Ok((inet("[::1]", Some(80)), "/"))),
             ("http://[::1]", Ok((inet("[::1]", None), ""))),
@@ -191,6 +218,7 @@ mod tests {
         let cases = [
             ("http://a", "a", "80", "a", Err("a")),
             ("http://a:80", "a", "80", "a:80", Err("a")),
+            ("http://A.Test:81", "A.Test:81", "81", "a.test:81", Err("A.Test")),
             ("http://[::1]:81", "[::1]:81", "81", "[::1]:81", Ok("[::1]:81")),
             ("http://127.0.0.1", "127.0.0.1", "80", "127.0.0.1", Ok("127.0.0.1:80")),
         ];

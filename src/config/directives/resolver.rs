@@ -1,0 +1,116 @@
+//! `resolver`: who is asked for the addresses of names, and for how long an answer holds.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::{
+    address::{Address, Lone, resolve},
+    parse::Directive,
+    scope::Scope,
+    settings::{HSL, Reader, settings},
+    source::Problem,
+    values::{Precision, TIME, parse_time},
+};
+
+/// Name servers, and how they are asked. Each `resolver` directive has a cache of its own, as in nginx.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameServers {
+    /// Their addresses, asked in turn.
+    pub addresses: Vec<SocketAddr>,
+    /// `valid=`: how long an answer holds, whatever it says itself.
+    pub valid: Option<Duration>,
+    /// `ipv4=` and `ipv6=`.
+    pub families: Families,
+}
+
+/// Which addresses are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    /// Both kinds.
+    Both,
+    /// `ipv6=off`.
+    Ipv4,
+    /// `ipv4=off`.
+    Ipv6,
+}
+
+settings! {
+    /// `resolver` and its companion, at one level.
+    pub struct ResolverConf {
+        /// Name servers for names that become known, or may change, while requests are served.
+        servers: Option<Arc<NameServers>> = None, "resolver" in HSL, once(RESOLVER);
+        /// How long it may take to find the addresses of a name.
+        timeout: Duration = Duration::from_secs(30), "resolver_timeout" in HSL, once(TIME), "30s";
+    }
+}
+
+/// Reads `resolver`.
+pub const RESOLVER: Reader<Option<Arc<NameServers>>> = Reader::many(
+    "address ... [valid=time] [ipv4=on|off] [ipv6=on|off] [status_zone=zone]",
+    |directive, scope| name_servers(directive, scope).map(|servers| Some(Arc::new(servers))),
+);
+
+/// Port of a name server without one.
+const DEFAULT_PORT: u16 = 53;
+
+/// Whether a kind of address is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    On,
+    Off,
+}
+
+fn name_servers(directive: &Directive, scope: &Scope<'_>) -> Result<NameServers, Problem> {
+    let mut servers = NameServers { addresses: Vec::new(), valid: None, families: Families::Both };
+    let (mut ipv4, mut ipv6) = (Asked::On, Asked::On);
+    for number in 0..directive.args.len() {
+        let text = directive.text(number);
+        let invalid = || directive.fail(number, format!("invalid parameter: {text}"));
+        let asked = |value: &str| match value {
+            "on" => Ok(Asked::On),
+            "off" => Ok(Asked::Off),
+            _ => Err(invalid().with_help("accepted: on, off")),
+        };
+        match text.split_once('=') {
+            Some(("valid", time)) => {
+                let time = parse_time(time.as_bytes(), Precision::Seconds);
+                servers.valid = Some(time.ok_or_else(|| invalid().with_help("valid takes a time: 30s"))?);
+            }
+            Some(("ipv4", value)) => ipv4 = asked(value)?,
+            Some(("ipv6", value)) => ipv6 = asked(value)?,
+            Some(("status_zone", "")) => return Err(invalid()),
+            Some(("status_zone", _)) => scope.report(Problem::warning(
+                directive.args[number].span,
+                "the \"status_zone\" parameter has no effect: there is no page of such counts yet",
+            )),
+            _ => servers.addresses.extend(addresses(directive, number, scope)?),
+        }
+    }
+    servers.families = match (ipv4, ipv6) {
+        (Asked::On, Asked::On) => Families::Both,
+        (Asked::On, Asked::Off) => Families::Ipv4,
+        (Asked::Off, Asked::On) => Families::Ipv6,
+        (Asked::Off, Asked::Off) => {
+            let message = "\"ipv4\" and \"ipv6\" cannot both be \"off\"";
+            return Err(Problem::new(directive.name.span, message));
+        }
+    };
+    match servers.addresses.is_empty() {
+        true => Err(Problem::new(directive.name.span, "no name servers defined")
+            .with_help("name one: resolver 127.0.0.53;")),
+        false => Ok(servers),
+    }
+}
+
+fn addresses(directive: &Directive, number: usize, scope: &Scope<'_>) -> Result<Vec<SocketAddr>, Problem> {
+    let text = directive.text(number);
+    let wrong = |error| directive.fail(number, format!("{error} in resolver \"{text}\""));
+    match Address::parse(&text, Lone::Host).map_err(wrong)? {
+        Address::Unix(_) => Err(directive.fail(number, format!("invalid host in resolver \"{text}\""))),
+        Address::Host { ports: Some((first, last)), .. } if first != last => {
+            Err(directive.fail(number, format!("invalid port in resolver \"{text}\"")))
+        }
+        Address::Host { host, ports, .. } => {
+            resolve(&host, ports.map_or(DEFAULT_PORT, |(port, _)| port), scope.lookup).map_err(wrong)
+        }
+    }
+}
