@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    check::{check, missing_semicolon},
+    check::{check, missing_semicolon, suggestion},
     definitions,
     directives::{
         cache_path::cache_path,
@@ -80,8 +80,11 @@ fn each<'d>(
         match applied {
             Ok(()) => moot::warning(directive).into_iter().for_each(|warning| scope.report(warning)),
             Err(problem) => {
-                let text = scope.text(directive.name.span.file);
-                scope.report(problem.with_help_if(missing_semicolon(directive, &text)));
+                let help = scope.has_room_for_help().then(|| {
+                    let text = scope.text(directive.name.span.file);
+                    missing_semicolon(directive, &text).or_else(|| suggestion(directive, level))
+                });
+                scope.report(problem.with_help_if(help.flatten()));
             }
         }
     }
@@ -143,6 +146,7 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
         computed: computed.into_values().collect(),
         defaults: Arc::new(outer),
         location_count: scope.location_count(),
+        binds_transparently: scope.binds_transparently.get(),
     }
 }
 
@@ -364,6 +368,8 @@ impl LocationConf {
             .or_else(|| self.rewrite.apply(directive, scope))
             .or_else(|| self.proxy.refuse_mixed_off(directive))
             .or_else(|| self.proxy.apply(directive, scope))
+            .or_else(|| self.proxy_socket.apply(directive, scope))
+            .or_else(|| self.proxy_ssl.apply(directive, scope))
             .or_else(|| self.cache.apply(directive, scope))
             .or_else(|| self.resolver.apply(directive, scope))
     }
@@ -414,6 +420,8 @@ impl LocationConf {
         self.log.inherit(&outer.log);
         self.rewrite.inherit(&outer.rewrite);
         self.proxy.inherit(&outer.proxy);
+        self.proxy_socket.inherit(&outer.proxy_socket);
+        self.proxy_ssl.inherit(&outer.proxy_ssl);
         self.cache.inherit(&outer.cache);
         self.resolver.inherit(&outer.resolver);
     }

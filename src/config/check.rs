@@ -33,12 +33,17 @@ fn find(directive: &Directive, level: Levels) -> Result<RowDoc, Problem> {
     if is_later(&name) {
         return Err(directive.complain("is not supported yet"));
     }
-    let problem = Problem::new(directive.name.span, format!("unknown directive \"{name}\""));
-    Err(problem.with_help_if(suggestion(&name, level)))
+    Err(Problem::new(directive.name.span, format!("unknown directive \"{name}\"")))
 }
 
-/// Names what may have been meant; what may stand here comes before what may not.
-fn suggestion(name: &str, level: Levels) -> Option<String> {
+/// Names what an unknown directive may have meant; what may stand here comes before what may not.
+///
+/// Apart from [`check`], since it takes its time, and nobody reads it of the thousandth one.
+pub fn suggestion(directive: &Directive, level: Levels) -> Option<String> {
+    let name = &*directive.name();
+    if is_later(name) || rows().any(|row| row.name == name) {
+        return None;
+    }
     let here = rows().filter(|row| row.levels.contains(level)).map(|row| row.name);
     let anywhere = || rows().map(|row| row.name).chain(later_names());
     did_you_mean(name, here).or_else(|| did_you_mean(name, anywhere()))

@@ -55,13 +55,9 @@ const LATER: &[&str] = &[
     "hash ip_hash least_conn least_time ntlm queue random upstream_conf sticky_cookie_insert state sticky
      health_check health_check_timeout match",
     // Proxying.
-    "proxy_allow_upstream proxy_bind proxy_cache_purge proxy_download_rate proxy_upload_rate proxy_half_close proxy_limit_rate
+    "proxy_allow_upstream proxy_cache_purge proxy_download_rate proxy_upload_rate proxy_half_close proxy_limit_rate
      proxy_protocol proxy_protocol_timeout proxy_requests proxy_responses proxy_session_drop
-     proxy_ssl proxy_ssl_alpn proxy_ssl_certificate proxy_ssl_certificate_cache
-     proxy_ssl_certificate_key proxy_ssl_ciphers proxy_ssl_conf_command proxy_ssl_crl
-     proxy_ssl_key_log proxy_ssl_name proxy_ssl_password_file proxy_ssl_protocols
-     proxy_ssl_server_name proxy_ssl_session_reuse proxy_ssl_trusted_certificate proxy_ssl_verify
-     proxy_ssl_verify_depth proxy_store proxy_store_access proxy_timeout proxy_pass_error_message
+     proxy_ssl proxy_ssl_alpn proxy_store proxy_store_access proxy_timeout proxy_pass_error_message
      proxy_smtp_auth",
     // TLS.
     "ssl ssl_alpn ssl_buffer_size ssl_certificate ssl_certificate_cache ssl_certificate_compression

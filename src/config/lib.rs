@@ -40,7 +40,7 @@ use std::{io, net::SocketAddr};
 use crate::{
     parse::parse_all,
     scope::Scope,
-    source::{Texts, in_order},
+    source::{Problem, Texts, in_order},
 };
 
 pub use crate::{
@@ -64,6 +64,8 @@ pub use crate::{
         map::{Lifetime, MapConf, MapSubject},
         media_types::MediaTypes,
         proxy::{HttpVersion, IgnoreHeaders, ProxyConf, SetHeader},
+        proxy_socket::{BindFrom, ProxyBind, ProxySocketConf, Transparency, parse_local_address},
+        proxy_ssl::{CertificateCache, ProxySslConf, SslProtocols},
         resolver::{Families, NameServers, ResolverConf},
         rewrite::{RewriteConf, RewriteStep, SetTarget},
         server::ServerCore,
@@ -96,6 +98,22 @@ pub trait HostLookup {
 
     /// Returns the machine's name (`server_name $hostname`).
     fn hostname(&self) -> String;
+
+    /// Says what speaks against running workers as this user; nothing where nobody will be run at all.
+    fn check_user(&self, _spec: &UserSpec) -> Result<(), InvalidUser> {
+        Ok(())
+    }
+}
+
+/// Why workers cannot run as a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidUser {
+    /// Only root can change who it is: the wish is ignored.
+    NotRoot,
+    /// Nobody has this name.
+    NoUser,
+    /// No group has this name.
+    NoGroup,
 }
 
 /// What was read.
@@ -120,9 +138,28 @@ pub fn load(source: &Source, lookup: &dyn HostLookup) -> Result<Loaded, Vec<Diag
     let config = blocks::config(&directives, &mut scope);
     problems.append(scope.problems.get_mut());
     let is_wrong = problems.iter().any(|problem| problem.level == Level::Emerg);
-    let told: Vec<Diagnostic> =
-        in_order(problems).into_iter().map(|problem| texts.diagnose(problem)).collect();
+    let told = told(&texts, problems);
     if is_wrong { Err(told) } else { Ok(Loaded { config, files: texts.into_files(), warnings: told }) }
+}
+
+/// Errors and warnings that are shown of each kind: whoever has more gains nothing by reading them all.
+const SHOWN_MAX: usize = 50;
+
+/// Makes what is shown of all that is wrong.
+fn told(texts: &Texts, problems: Vec<Problem>) -> Vec<Diagnostic> {
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        in_order(problems).into_iter().partition(|problem| problem.level == Level::Emerg);
+    let mut told = Vec::new();
+    for (problems, what) in [(errors, "errors"), (warnings, "warnings")] {
+        let left_out = problems.len().saturating_sub(SHOWN_MAX);
+        let level = problems.first().map_or(Level::Warn, |problem| problem.level);
+        told.extend(problems.into_iter().take(SHOWN_MAX).map(|problem| texts.diagnose(problem)));
+        if left_out > 0 {
+            let message = format!("{left_out} more {what} are not shown");
+            told.push(Diagnostic { level, ..Diagnostic::bare(message) });
+        }
+    }
+    told
 }
 
 /// Lists all directives, for the documentation.

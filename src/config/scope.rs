@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    HostLookup,
+    HostLookup, SHOWN_MAX,
     definitions::is_fixed,
     directives::{cache_path::CachePath, log::LogFormat, upstream::UpstreamConf},
     parse::Directive,
@@ -39,6 +39,8 @@ pub struct Scope<'a> {
     pub upstreams: BTreeMap<String, Arc<UpstreamConf>>,
     /// Groups that stand for a plain address, by `host:port`.
     pub implicit: RefCell<BTreeMap<String, Arc<UpstreamConf>>>,
+    /// Whether a `proxy_bind` is transparent, for which workers need a right of their own.
+    pub binds_transparently: Cell<bool>,
     /// What was wrong so far.
     pub problems: RefCell<Vec<Problem>>,
 }
@@ -56,6 +58,7 @@ impl<'a> Scope<'a> {
             zones: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             implicit: RefCell::new(BTreeMap::new()),
+            binds_transparently: Cell::new(false),
             problems: RefCell::new(Vec::new()),
         }
     }
@@ -78,6 +81,11 @@ impl<'a> Scope<'a> {
     /// Notes something to say.
     pub fn report(&self, problem: Problem) {
         self.problems.borrow_mut().push(problem);
+    }
+
+    /// Says whether more help can still be shown: finding out what was meant takes its time.
+    pub fn has_room_for_help(&self) -> bool {
+        self.problems.borrow().len() < SHOWN_MAX
     }
 
     /// Takes a value, or notes why there is none.
@@ -108,7 +116,7 @@ impl<'a> Scope<'a> {
     /// Says what is wrong with an argument that has variables.
     pub fn invalid_template(&self, directive: &Directive, number: usize, error: &InvalidTemplate) -> Problem {
         let help = match error {
-            InvalidTemplate::Unknown(name) => {
+            InvalidTemplate::Unknown(name) if self.has_room_for_help() => {
                 let mut known: Vec<&str> = self.defined.keys().map(String::as_str).collect();
                 known.extend(Variable::names().map(|name: &str| name));
                 did_you_mean(name, known)

@@ -4,6 +4,7 @@
 
 use std::{
     borrow::Cow,
+    collections::HashSet,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -57,7 +58,7 @@ pub struct SourceFile {
 }
 
 /// A place in a text, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Span {
     /// Number of the text.
     pub file: usize,
@@ -212,7 +213,7 @@ impl Texts {
 }
 
 /// Says in nginx's words why a file cannot be opened.
-fn open_failed(path: &Path, error: &io::Error) -> String {
+pub fn open_failed(path: &Path, error: &io::Error) -> String {
     format!("open() \"{}\" failed ({})", path.display(), system_words(error))
 }
 
@@ -228,11 +229,7 @@ pub fn system_words(error: &io::Error) -> Cow<'static, str> {
 /// Puts problems in the order nginx would meet them, those of the whole last, and drops what is told twice.
 pub fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.sort_by_key(|problem| (problem.span.file == usize::MAX, problem.level));
-    let mut seen: Vec<Problem> = Vec::new();
-    for problem in problems {
-        if !seen.iter().any(|known| known.span == problem.span && known.message == problem.message) {
-            seen.push(problem);
-        }
-    }
-    seen
+    let mut seen = HashSet::new();
+    problems.retain(|problem| seen.insert((problem.span, problem.message.clone())));
+    problems
 }

@@ -4,10 +4,13 @@
 pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (wrong.len() / 4).clamp(1, 3);
     let lower = wrong.to_ascii_lowercase();
+    let letters = letters_of(lower.as_bytes());
     known
         .into_iter()
         // Words whose lengths differ by more are never close: this is what keeps long garbage quick.
         .filter(|word| *word != wrong && word.len().abs_diff(wrong.len()) <= limit)
+        // One change adds one letter and removes one at most.
+        .filter(|word| (letters_of(word.as_bytes()) ^ letters).count_ones() as usize <= 2 * limit)
         .map(|word| (distance(lower.as_bytes(), word.as_bytes()), word))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
@@ -17,6 +20,11 @@ pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 /// Words it as a question.
 pub fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     closest(wrong, known).map(|word| format!("did you mean \"{word}\"?"))
+}
+
+/// Makes the set of bytes in a word, a bit each (some share one).
+fn letters_of(word: &[u8]) -> u64 {
+    word.iter().fold(0, |set, byte| set | 1 << (byte & 63))
 }
 
 /// Counts the letters to insert, drop, replace or swap with a neighbour to get from one word to the other.

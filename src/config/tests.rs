@@ -36,7 +36,7 @@ fn loaded(text: &str) -> Loaded {
         .unwrap_or_else(|problems| panic!("{text}\n{}", first_lines(&problems).join("\n")))
 }
 
-fn http(inside: &str) -> HttpConf {
+pub(crate) fn http(inside: &str) -> HttpConf {
     loaded(&format!("events {{}} http {{ {inside} }}")).config.http.expect("there is an http block")
 }
 
@@ -59,7 +59,7 @@ fn first_lines(problems: &[Diagnostic]) -> Vec<String> {
 }
 
 /// Loads a text that is wrong and returns what is said, without the file's name.
-fn complaints(text: &str) -> Vec<String> {
+pub(crate) fn complaints(text: &str) -> Vec<String> {
     let problems = load(&source(text), &Hosts).expect_err(text);
     first_lines(&problems).into_iter().map(|line| line.replace("in larder.conf:", "in :")).collect()
 }
@@ -189,6 +189,46 @@ fn all_errors_of_a_run_are_told() {
         "[emerg] unknown directive \"proxy_cache_vaild\" in :7",
     ];
     assert_eq!(complaints(text), wanted);
+}
+
+#[test]
+fn thousands_of_errors_are_told_of_at_once() {
+    let text: String = (0..20_000).map(|number| format!("proxy_pas_{number} on;\n")).collect();
+    let told = complaints(&format!("events {{}}\n{text}"));
+    assert_eq!(told[0], "[emerg] unknown directive \"proxy_pas_0\" in :2");
+    assert_eq!(told.len(), SHOWN_MAX + 1);
+    assert_eq!(told[SHOWN_MAX], "[emerg] 19950 more errors are not shown");
+}
+
+#[test]
+fn who_workers_run_as_is_checked_where_it_is_written() {
+    struct Strangers(InvalidUser);
+    impl HostLookup for Strangers {
+        fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+            Hosts.lookup(host, port)
+        }
+
+        fn hostname(&self) -> String {
+            Hosts.hostname()
+        }
+
+        fn check_user(&self, _: &UserSpec) -> Result<(), InvalidUser> {
+            Err(self.0)
+        }
+    }
+    let cases = [
+        (InvalidUser::NoUser, "user a b;", "[emerg] getpwnam(\"a\") failed in larder.conf:2"),
+        (InvalidUser::NoGroup, "user a b;", "[emerg] getgrnam(\"b\") failed in larder.conf:2"),
+        (InvalidUser::NoGroup, "user a;", "[emerg] getgrnam(\"a\") failed in larder.conf:2"),
+    ];
+    for (invalid, text, wanted) in cases {
+        let told = load(&source(&format!("events {{}}\n{text}")), &Strangers(invalid)).expect_err(text);
+        assert_eq!(first_lines(&told), [wanted]);
+    }
+    let loaded =
+        load(&source("events {} user a;"), &Strangers(InvalidUser::NotRoot)).expect("a warning only");
+    let warnings = first_lines(&loaded.warnings);
+    assert!(warnings[0].starts_with("[warn] the \"user\" directive makes sense only if"), "{warnings:?}");
 }
 
 #[test]
@@ -476,6 +516,7 @@ fn defaults_are_as_documented() {
                 | "client_body_temp_path"
                 | "proxy_temp_path"
                 | "proxy_cache_key"
+                | "proxy_ssl_name"
         ) {
             continue;
         }

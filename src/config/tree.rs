@@ -16,6 +16,8 @@ use crate::{
         log::{LogConf, LogFormat},
         main::MainConf,
         proxy::ProxyConf,
+        proxy_socket::ProxySocketConf,
+        proxy_ssl::ProxySslConf,
         resolver::ResolverConf,
         rewrite::{RewriteConf, RewriteStep},
         server::ServerCore,
@@ -58,6 +60,8 @@ pub struct HttpConf {
     pub defaults: Arc<LocationConf>,
     /// How many locations there are: [`LocationConf::id`] is below it.
     pub location_count: usize,
+    /// Whether connections to upstreams may come from addresses that are not the machine's (`proxy_bind transparent`).
+    pub binds_transparently: bool,
 }
 
 /// An address to listen on.
@@ -163,6 +167,10 @@ pub struct LocationConf {
     pub core: CoreConf,
     /// How requests are passed on.
     pub proxy: ProxyConf,
+    /// Sockets of connections to upstreams.
+    pub proxy_socket: ProxySocketConf,
+    /// TLS towards upstreams.
+    pub proxy_ssl: ProxySslConf,
     /// What is stored.
     pub cache: CacheConf,
     /// Who knows the addresses of names.

@@ -133,7 +133,7 @@ fn run(role: Role, generation: &mut Generation, title: &mut Title, master: Pid, 
         identity: generation.identity.clone(),
     };
     let begun = Signals::queue().map_err(|error| error.to_string()).and_then(|signals| {
-        rights::settle(&own.config.main, own.identity.as_ref(), master).map_err(|error| error.to_string())?;
+        rights::settle(&own.config, own.identity.as_ref(), master).map_err(|error| error.to_string())?;
         Ok(signals)
     });
     let signals = match begun {

@@ -10,7 +10,10 @@ use std::{
     thread,
 };
 
-use config::{Config, Diagnostic, HostLookup, ListenAddress, ListenConf, Loaded, Source, WorkerCount};
+use config::{
+    Config, Diagnostic, HostLookup, InvalidUser, ListenAddress, ListenConf, Loaded, Source, UserSpec,
+    WorkerCount,
+};
 
 use super::{files, listen::Listeners, rights::Identity};
 use crate::{
@@ -129,5 +132,9 @@ impl HostLookup for Machine {
 
     fn hostname(&self) -> String {
         nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    fn check_user(&self, spec: &UserSpec) -> Result<(), InvalidUser> {
+        Identity::check(spec)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{ffi::CString, io};
 
-use config::MainConf;
+use config::{Config, InvalidUser, MainConf, UserSpec};
 use nix::{
     errno::Errno,
     sys::{
@@ -12,6 +12,7 @@ use nix::{
     },
     unistd::{Gid, Group, Pid, Uid, User, chdir, getppid, initgroups, setgid, setuid},
 };
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::error_log::{self, Level, system_words};
 
@@ -45,15 +46,6 @@ impl Identity {
     /// Finds whom `user` means; nobody else than now where the process is not root's.
     pub fn find(main: &MainConf) -> Result<Option<Self>, RightsError> {
         if !Uid::effective().is_root() {
-            if main.user.is_some() {
-                error_log::write(
-                    Level::Warn,
-                    format_args!(
-                        "the \"user\" directive makes sense only if the master process runs with super-user \
-                         privileges, ignored"
-                    ),
-                );
-            }
             return Ok(None);
         }
         let name = main.user.as_ref().map_or(DEFAULT_USER, |spec| &spec.user);
@@ -70,6 +62,22 @@ impl Identity {
         Ok(Some(Self { name, uid: user.uid, gid }))
     }
 
+    /// Says what speaks against `user`, while its place in the configuration is known.
+    ///
+    /// What the system cannot tell now is left to [`Self::find`].
+    pub fn check(spec: &UserSpec) -> Result<(), InvalidUser> {
+        if !Uid::effective().is_root() {
+            return Err(InvalidUser::NotRoot);
+        }
+        if matches!(User::from_name(&spec.user), Ok(None)) {
+            return Err(InvalidUser::NoUser);
+        }
+        match Group::from_name(spec.group.as_ref().unwrap_or(&spec.user)) {
+            Ok(None) => Err(InvalidUser::NoGroup),
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    }
+
     fn take(&self) -> Result<(), RightsError> {
         setgid(self.gid).map_err(failed(format!("setgid({})", self.gid)))?;
         let name = self.name.to_string_lossy();
@@ -83,7 +91,8 @@ fn missing(call: String) -> RightsError {
 }
 
 /// Gives a child its limits and directory, and takes the master's rights from it.
-pub fn settle(main: &MainConf, identity: Option<&Identity>, master: Pid) -> Result<(), RightsError> {
+pub fn settle(config: &Config, identity: Option<&Identity>, master: Pid) -> Result<(), RightsError> {
+    let main = &config.main;
     if *main.worker_priority != 0 {
         let raised = rustix::process::setpriority_process(None, *main.worker_priority);
         let call = format!("setpriority({})", *main.worker_priority);
@@ -91,7 +100,14 @@ pub fn settle(main: &MainConf, identity: Option<&Identity>, master: Pid) -> Resu
     }
     set_limits(main);
     if let Some(identity) = identity {
+        let keeps_raw = config.http.as_ref().is_some_and(|http| http.binds_transparently);
+        if keeps_raw {
+            prctl::set_keepcaps(true).map_err(failed("prctl(PR_SET_KEEPCAPS, 1)"))?;
+        }
         identity.take()?;
+        if keeps_raw {
+            keep_raw()?;
+        }
     }
     // A change of user forbids core files, and forgets what to do when the parent dies: so both come after it.
     if main.worker_rlimit_core.is_some() {
@@ -102,6 +118,14 @@ pub fn settle(main: &MainConf, identity: Option<&Identity>, master: Pid) -> Resu
         chdir(directory).map_err(failed(format!("chdir(\"{}\")", directory.display())))?;
     }
     Ok(())
+}
+
+/// Keeps the one right that connections from foreign addresses need, out of all that root had. As nginx.
+fn keep_raw() -> Result<(), RightsError> {
+    let raw = CapabilitySet::NET_RAW;
+    let sets = CapabilitySets { effective: raw, permitted: raw, inheritable: CapabilitySet::empty() };
+    let kept = rustix::thread::set_capabilities(None, sets);
+    kept.map_err(|error| RightsError { call: "capset()".to_owned(), source: error.into() })
 }
 
 /// Sets `worker_rlimit_*`. As nginx: what the system refuses is told, and no reason to stop.

@@ -1,15 +1,17 @@
 //! A connection to a peer: made here, used for one request at a time, kept by the pool in between.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use bytes::BytesMut;
-use config::PeerAddress;
+use config::{PeerAddress, Transparency};
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::SockRef;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, UnixStream};
 
 use super::{group::Pick, peer::PeerId};
 use crate::{
     clock::{self, Moment},
+    error_log::system_words,
     net::{Stream, Timer},
 };
 
@@ -26,15 +28,58 @@ pub struct Connection {
     pub requests: u64,
     pub(super) opened: Moment,
     pub(super) peer: PeerId,
+    /// Where it comes from, as it was asked for: requests with another wish must not use it.
+    pub(super) local: Option<LocalAddress>,
 }
 
-/// Whether the system watches a silent connection (`proxy_socket_keepalive`).
+/// How a connection is made, but for the peer.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Dial {
+    /// How long it may take.
+    pub timeout: Duration,
+    /// Where it comes from; the system decides where nothing is said (`proxy_bind`).
+    pub local: Option<LocalAddress>,
+    /// Whether the system watches it (`proxy_socket_keepalive`).
+    pub keepalive: TcpKeepalive,
+    /// The system's buffer for what arrives (`proxy_socket_rcvbuf`).
+    pub receive_bytes: Option<usize>,
+    /// The system's buffer for what is sent (`proxy_socket_sndbuf`).
+    pub send_bytes: Option<usize>,
+}
+
+/// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// The address; port 0 leaves the port to the system.
+    pub address: SocketAddr,
+    /// Whether it need not be the machine's own.
+    pub transparency: Transparency,
+}
+
+/// Whether the system watches a silent connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TcpKeepalive {
     /// The system's default: it does not.
+    #[default]
     Off,
     /// It sends probes.
     On,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Our own side cannot be set up as told: no other peer would change that.
+    #[error("{call} failed ({})", system_words(source))]
+    Local {
+        /// The system call, as nginx writes it.
+        call: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The peer cannot be reached, or not in time.
+    #[error(transparent)]
+    Peer(#[from] io::Error),
 }
 
 impl Connection {
@@ -42,9 +87,20 @@ impl Connection {
     ///
     /// # Errors
     /// The system's, or `TimedOut`.
-    pub async fn open(pick: &Pick, timeout: Duration, keepalive: TcpKeepalive) -> io::Result<Self> {
-        let mut timer = Timer::new(timeout);
-        let stream = timer.limit(connect(&pick.peer().address, keepalive)).await?;
+    pub async fn open(pick: &Pick, dial: &Dial) -> Result<Self, OpenError> {
+        let mut timer = Timer::new(dial.timeout);
+        let stream = match &pick.peer().address {
+            PeerAddress::Inet(address) => connect_tcp(*address, dial, &mut timer).await?,
+            PeerAddress::Unix(path) => {
+                if let Some(local) = &dial.local {
+                    // As nginx: an address of the network is none for such a socket.
+                    return Err(local.failed(io::Error::from_raw_os_error(libc::EINVAL)));
+                }
+                let stream = Stream::Unix(timer.limit(UnixStream::connect(path)).await?);
+                set_buffers(&SockRef::from(&stream), dial)?;
+                stream
+            }
+        };
         Ok(Self {
             stream,
             timer,
@@ -52,6 +108,7 @@ impl Connection {
             requests: 0,
             opened: clock::moment(),
             peer: pick.peer().id,
+            local: dial.local,
         })
     }
 
@@ -61,16 +118,64 @@ impl Connection {
     }
 }
 
-async fn connect(address: &PeerAddress, keepalive: TcpKeepalive) -> io::Result<Stream> {
-    match address {
-        PeerAddress::Inet(address) => {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            if keepalive == TcpKeepalive::On {
-                SockRef::from(&stream).set_keepalive(true)?;
-            }
-            Ok(Stream::Tcp(stream))
+async fn connect_tcp(address: SocketAddr, dial: &Dial, timer: &mut Timer) -> Result<Stream, OpenError> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    set_buffers(&SockRef::from(&socket), dial)?;
+    if let Some(local) = &dial.local {
+        local.bind(&socket, address)?;
+    }
+    let stream = timer.limit(socket.connect(address)).await?;
+    stream.set_nodelay(true)?;
+    if dial.keepalive == TcpKeepalive::On {
+        SockRef::from(&stream).set_keepalive(true)?;
+    }
+    Ok(Stream::Tcp(stream))
+}
+
+/// Sets the system's buffers, before anything is sent: their size is told to the peer with the first packet.
+fn set_buffers(socket: &SockRef<'_>, dial: &Dial) -> Result<(), OpenError> {
+    let failed = |option: &str| {
+        let call = format!("setsockopt({option})");
+        move |source| OpenError::Local { call, source }
+    };
+    if let Some(bytes) = dial.receive_bytes {
+        socket.set_recv_buffer_size(bytes).map_err(failed("SO_RCVBUF"))?;
+    }
+    if let Some(bytes) = dial.send_bytes {
+        socket.set_send_buffer_size(bytes).map_err(failed("SO_SNDBUF"))?;
+    }
+    Ok(())
+}
+
+impl LocalAddress {
+    fn bind(&self, socket: &TcpSocket, peer: SocketAddr) -> Result<(), OpenError> {
+        if self.transparency == Transparency::Transparent {
+            let socket = SockRef::from(socket);
+            let (set, option) = match peer {
+                SocketAddr::V4(_) => (socket.set_ip_transparent_v4(true), "IP_TRANSPARENT"),
+                SocketAddr::V6(_) => (socket.set_ip_transparent_v6(true), "IPV6_TRANSPARENT"),
+            };
+            set.map_err(|source| OpenError::Local { call: format!("setsockopt({option})"), source })?;
         }
-        PeerAddress::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+        if self.address.port() == 0 {
+            // The port is chosen when the peer is known, so that ports are not used up. As nginx: a kernel
+            // without the option does without.
+            let _ = setsockopt(socket, sockopt::IpBindAddressNoPort, &true);
+        }
+        socket.bind(self.address).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> OpenError {
+        let shown = match self.address.port() {
+            0 => self.address.ip().to_string(),
+            _ => self.address.to_string(),
+        };
+        OpenError::Local { call: format!("bind({shown})"), source }
     }
 }
+
+#[cfg(test)]
+mod tests;

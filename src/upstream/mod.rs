@@ -13,7 +13,7 @@ pub mod retry;
 
 pub use self::{
     balance::Search,
-    connect::{Connection, TcpKeepalive},
+    connect::{Connection, Dial, LocalAddress, OpenError, TcpKeepalive},
     group::{Group, Pick},
     peer::{Health, Peer, PeerId, Place, Rank},
     pool::IdlePool,

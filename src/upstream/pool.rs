@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    connect::Connection,
+    connect::{Connection, LocalAddress},
     group::{Group, Pick},
 };
 use crate::{
@@ -52,12 +52,14 @@ struct Idle {
 }
 
 impl IdlePool {
-    /// Takes an idle connection to the peer that was chosen, the one used last.
-    pub fn take(&self, pick: &Pick) -> Option<Connection> {
+    /// Takes an idle connection to the peer that was chosen and from that address of ours, the one used last.
+    pub fn take(&self, pick: &Pick, local: Option<LocalAddress>) -> Option<Connection> {
         let mut groups = self.shared.groups.borrow_mut();
         let idle = groups.get_mut(&pick.group().id)?;
         loop {
-            let index = idle.iter().rposition(|idle| idle.connection.peer == pick.peer().id)?;
+            let peer = pick.peer().id;
+            let fits = |idle: &Idle| idle.connection.peer == peer && idle.connection.local == local;
+            let index = idle.iter().rposition(fits)?;
             let Idle { connection, .. } = idle.remove(index);
             // Whatever happens on the socket from now on is not the reaper's business.
             if is_quiet(&connection.stream, &mut Context::from_waker(Waker::noop())) {

@@ -9,14 +9,17 @@ use crate::support::{Conf, conf::Ports, http, peers::Program, server::new_dir, s
 
 /// A configuration to be tested.
 pub struct Tested {
-    name: &'static str,
-    conf: Conf,
-    place: Place,
+    /// What is wrong with it.
+    pub name: &'static str,
+    /// The configuration.
+    pub conf: Conf,
+    /// How exactly the place must be the same.
+    pub place: Place,
 }
 
 /// How exactly the place of a complaint is that of nginx.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub enum Place {
     /// The same file and line.
     Same,
     /// nginx names the end of the block, or no place at all; Larder may name the directive.
@@ -27,6 +30,12 @@ impl Tested {
     /// Tests what stands in `http`.
     pub fn inside_http(name: &'static str, text: &str) -> Self {
         Self { name, conf: http(text), place: Place::Same }
+    }
+
+    /// Tests what stands in a location.
+    pub fn inside_location(name: &'static str, text: &str) -> Self {
+        let conf = servers(&format!("location /x/ {{\n{text}\n}}"));
+        Self { name, conf, place: Place::Same }
     }
 
     /// Says that only Larder names the place, or names it better.
@@ -202,11 +211,7 @@ fn inside_a_server() -> Vec<Tested> {
 }
 
 fn inside_a_location() -> Vec<Tested> {
-    let inside = |name, text: &str| Tested {
-        name,
-        conf: servers(&format!("location /x/ {{\n{text}\n}}")),
-        place: Place::Same,
-    };
+    let inside = Tested::inside_location;
     vec![
         inside("an unknown scheme", "proxy_pass ftp://127.0.0.1;"),
         inside("no scheme", "proxy_pass 127.0.0.1;"),

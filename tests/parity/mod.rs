@@ -24,6 +24,8 @@ mod mapping;
 mod proxy_answers;
 mod proxy_peers;
 mod proxy_requests;
+mod proxy_settings;
+mod proxy_sockets;
 mod request_line;
 mod resolver;
 mod rewrite;
@@ -43,6 +45,7 @@ const GROUPS: &[fn() -> Group] = &[
     answers::group,
     proxy_requests::uris,
     proxy_requests::fields,
+    proxy_sockets::group,
     proxy_answers::group,
     proxy_peers::group,
     cookies::group,

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::log::{ERROR_LOG, LogTarget};
 use crate::{
+    InvalidUser,
     parse::Directive,
     scope::Scope,
     settings::{M, Reader, settings},
@@ -80,9 +81,26 @@ settings! {
     }
 }
 
-const USER: Reader<Option<UserSpec>> = Reader::between(1, 2, "user [group]", |directive, _| {
+const USER: Reader<Option<UserSpec>> = Reader::between(1, 2, "user [group]", |directive, scope| {
     let group = (directive.args.len() == 2).then(|| directive.text(1).into_owned());
-    Ok(Some(UserSpec { user: directive.text(0).into_owned(), group }))
+    let spec = UserSpec { user: directive.text(0).into_owned(), group };
+    match scope.lookup.check_user(&spec) {
+        Ok(()) => {}
+        Err(InvalidUser::NotRoot) => {
+            let message = "the \"user\" directive makes sense only if the master process runs with super-user \
+                           privileges, ignored";
+            scope.report(Problem::warning(directive.name.span, message));
+        }
+        Err(InvalidUser::NoUser) => {
+            return Err(directive.fail(0, format!("getpwnam(\"{}\") failed", spec.user)));
+        }
+        // As nginx: without a group the one of the user's name is meant.
+        Err(InvalidUser::NoGroup) => {
+            let group = spec.group.as_ref().unwrap_or(&spec.user);
+            return Err(directive.fail(directive.args.len() - 1, format!("getgrnam(\"{group}\") failed")));
+        }
+    }
+    Ok(Some(spec))
 });
 
 const WORKERS: Reader<WorkerCount> = Reader::one("number | auto", |directive, _| {

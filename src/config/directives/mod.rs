@@ -19,6 +19,8 @@ pub mod media_types;
 pub mod moot;
 pub mod proxy;
 pub mod proxy_pass;
+pub mod proxy_socket;
+pub mod proxy_ssl;
 pub mod resolver;
 pub mod returns;
 pub mod rewrite;
@@ -45,6 +47,8 @@ pub fn rows() -> impl Iterator<Item = RowDoc> {
         .chain(of(log::LogConf::ROWS))
         .chain(of(rewrite::RewriteConf::ROWS))
         .chain(of(proxy::ProxyConf::ROWS))
+        .chain(of(proxy_socket::ProxySocketConf::ROWS))
+        .chain(of(proxy_ssl::ProxySslConf::ROWS))
         .chain(of(cache::CacheConf::ROWS))
         .chain(of(resolver::ResolverConf::ROWS))
         .chain(of(upstream::UpstreamSettings::ROWS))

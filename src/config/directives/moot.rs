@@ -80,6 +80,8 @@ settings! {
         postpone_output: u64 = 1460, "postpone_output" in HSL, once(SIZE), "1460";
         /// Marks for the kernel; a warning tells that it has no effect.
         send_lowat: u64 = 0, "send_lowat" in HSL, once(SIZE), "0";
+        /// Marks for the kernel, which Linux has not; a warning tells that it has no effect.
+        proxy_send_lowat: u64 = 0, "proxy_send_lowat" in HSL, once(SIZE), "0";
         /// Puts a request's body into one buffer; a warning tells that it has no effect.
         client_body_in_single_buffer: bool = false, "client_body_in_single_buffer" in HSL, once(FLAG), "off";
         /// Pads error pages for old browsers; a warning tells that it has no effect.
@@ -154,8 +156,11 @@ fn power_of_two(directive: &Directive, range: RangeInclusive<u64>, words: &str) 
     if size.is_power_of_two() && range.contains(&size) { Ok(size) } else { Err(directive.complain(words)) }
 }
 
+/// Why what is about TLS towards upstreams has no effect.
+const NO_TLS_YET: &str = "upstreams are not asked over TLS yet";
+
 /// Directives whose wish is not met, with the value that wishes for nothing, and why.
-const WITHOUT_EFFECT: [(&str, &str, &str); 20] = [
+const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("use", "epoll", "events always come from epoll"),
     (
         "open_file_cache",
@@ -179,6 +184,22 @@ const WITHOUT_EFFECT: [(&str, &str, &str); 20] = [
     ("gzip_no_buffer", "on", "what is compressed is sent as soon as nothing more comes"),
     ("postpone_gzipping", "0", "compression begins with the first bytes"),
     ("gunzip_buffers", "", "memory for decompression is not settable"),
+    ("proxy_send_lowat", "", "the kernel decides when a socket can be written"),
+    ("proxy_ssl_certificate", "", NO_TLS_YET),
+    ("proxy_ssl_certificate_cache", "", NO_TLS_YET),
+    ("proxy_ssl_certificate_key", "", NO_TLS_YET),
+    ("proxy_ssl_ciphers", "", NO_TLS_YET),
+    ("proxy_ssl_conf_command", "", NO_TLS_YET),
+    ("proxy_ssl_crl", "", NO_TLS_YET),
+    ("proxy_ssl_key_log", "", NO_TLS_YET),
+    ("proxy_ssl_name", "", NO_TLS_YET),
+    ("proxy_ssl_password_file", "", NO_TLS_YET),
+    ("proxy_ssl_protocols", "", NO_TLS_YET),
+    ("proxy_ssl_server_name", "", NO_TLS_YET),
+    ("proxy_ssl_session_reuse", "", NO_TLS_YET),
+    ("proxy_ssl_trusted_certificate", "", NO_TLS_YET),
+    ("proxy_ssl_verify", "", NO_TLS_YET),
+    ("proxy_ssl_verify_depth", "", NO_TLS_YET),
     ("timer_resolution", "", "the time is read whenever it is asked for, to some milliseconds"),
 ];
 

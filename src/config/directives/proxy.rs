@@ -132,8 +132,6 @@ settings! {
         intercept_errors: bool = false, "proxy_intercept_errors" in HSL, once(FLAG), "off";
         /// Goes on when the client has left.
         ignore_client_abort: bool = false, "proxy_ignore_client_abort" in HSL, once(FLAG), "off";
-        /// Has the system watch connections.
-        socket_keepalive: bool = false, "proxy_socket_keepalive" in HSL, once(FLAG), "off";
         /// Allows ranges of answers that do not say so.
         force_ranges: bool = false, "proxy_force_ranges" in HSL, once(FLAG), "off";
         /// Sends trailers on.

@@ -9,21 +9,23 @@ use std::{borrow::Cow, io::Write, net::IpAddr, path::Path, sync::Arc};
 use bytes::Bytes;
 use cache::Meta;
 use config::{
-    HttpVersion, LocationConf, PeerAddress, ProxyPass, ProxyTarget, ServerConf, SetHeader, Template,
+    BindFrom, HttpVersion, LocationConf, PeerAddress, ProxyPass, ProxyTarget, ServerConf, SetHeader,
+    Template, parse_local_address,
 };
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Method, ResponseHead, Version};
 
 use self::uri::Spelling;
 use super::transport::target;
 use crate::{
+    error_log::Level,
     http::{
         Exchange, Fault,
         exchange::UriState,
-        fault::{Kind, Retry, Side},
+        fault::{self, Kind, Retry, Side},
         request_body::Collected,
         response::FileSlice,
     },
-    upstream::retry::Repeat,
+    upstream::{LocalAddress, retry::Repeat},
 };
 
 /// A request as it goes to upstreams.
@@ -35,6 +37,8 @@ pub struct Outgoing {
     pub method: Method,
     /// Its body.
     pub body: OutgoingBody,
+    /// Where it comes from, if `proxy_bind` says so.
+    pub local: Option<LocalAddress>,
     /// Whether it asks for another protocol.
     pub upgrade: Upgrade,
     /// Whose request it is.
@@ -168,7 +172,8 @@ pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Res
         fields.write_clients(purpose);
     }
     head.extend_from_slice(b"\r\n");
-    Ok(Outgoing { head, method, body, upgrade: upgrade(exchange), asker: asker(exchange) })
+    let local = local_address(exchange);
+    Ok(Outgoing { head, method, body, local, upgrade: upgrade(exchange), asker: asker(exchange) })
 }
 
 /// Makes the text that an answer is stored under (`proxy_cache_key`).
@@ -275,6 +280,27 @@ fn body(exchange: &Exchange) -> OutgoingBody {
             None => ClientFraming::Chunked,
         }),
     }
+}
+
+/// Works out `proxy_bind`. As nginx: what a variable makes of it and is no address is told, and then left out.
+fn local_address(exchange: &Exchange) -> Option<LocalAddress> {
+    let bind = exchange.location.proxy_socket.bind.as_ref()?;
+    let address = match &bind.from {
+        BindFrom::Fixed(address) => *address,
+        BindFrom::Variable(template) => {
+            let text = template.expand(exchange);
+            if text.is_empty() {
+                return None;
+            }
+            let Some(address) = parse_local_address(&text) else {
+                let shown = text.escape_ascii();
+                fault::report(exchange, Level::Error, format_args!("invalid local address \"{shown}\""));
+                return None;
+            };
+            address
+        }
+    };
+    Some(LocalAddress { address, transparency: bind.transparency })
 }
 
 fn upgrade(exchange: &Exchange) -> Upgrade {

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    super::{Search, TcpKeepalive},
+    super::{Dial, Search},
     *,
 };
 
@@ -39,7 +39,8 @@ impl Bench {
     /// Connects, and returns both ends; ours is told apart by its number of requests.
     async fn connect(&self, requests: u64) -> (Connection, TcpStream) {
         let pick = self.pick();
-        let open = Connection::open(&pick, Duration::from_secs(10), TcpKeepalive::Off);
+        let dial = Dial { timeout: Duration::from_secs(10), ..Dial::default() };
+        let open = Connection::open(&pick, &dial);
         let (ours, theirs) = tokio::join!(open, self.listener.accept());
         let mut ours = ours.expect("a connection");
         ours.requests = requests;
@@ -47,7 +48,7 @@ impl Bench {
     }
 
     fn take(&self) -> Option<u64> {
-        self.pool.take(&self.pick()).map(|connection| connection.requests)
+        self.pool.take(&self.pick(), None).map(|connection| connection.requests)
     }
 
     /// Waits until so many connections are idle.

@@ -13,6 +13,7 @@ use crate::{
         fault::{Kind, Retry, Side},
         proxy::request::Outgoing,
     },
+    upstream::OpenError,
 };
 
 /// Makes the fault of a system call that failed, `call` being its name.
@@ -21,6 +22,22 @@ pub(super) fn broken(during: &'static str, call: &str, error: &io::Error) -> Fau
         return fault(Kind::Timeout, during, "upstream timed out (110: Connection timed out)");
     }
     fault(Kind::Connection, during, format!("{call}() failed ({})", system_words(error)))
+}
+
+/// Makes the fault of a connection that could not be made. As nginx: where our own side is at fault, no other peer
+/// is asked.
+pub(super) fn not_connected(error: &OpenError) -> Fault {
+    const DURING: &str = "connecting to upstream";
+    match error {
+        OpenError::Peer(error) => broken(DURING, "connect", error),
+        OpenError::Local { .. } => Fault {
+            side: Side::Server,
+            kind: Kind::System,
+            during: DURING,
+            retry: Retry::Never,
+            detail: error.to_string().into(),
+        },
+    }
 }
 
 /// Makes the fault of a peer that closed the connection too early.

@@ -37,7 +37,7 @@ use crate::{
         site::EventLoop,
     },
     upstream::{
-        Connection, Group, Pick, Search, TcpKeepalive,
+        Connection, Dial, Group, Pick, Search, TcpKeepalive,
         retry::{self, Cause, Failure, Progress, Verdict},
     },
 };
@@ -164,7 +164,7 @@ impl<'a> Round<'a> {
         begun: Moment,
     ) -> Result<Reply, Lost> {
         let idle = match connections {
-            Connections::IdleFirst => self.event_loop.idle.take(pick),
+            Connections::IdleFirst => self.event_loop.idle.take(pick, self.outgoing.local),
             Connections::FreshOnly => None,
         };
         let connection = match idle {
@@ -176,13 +176,17 @@ impl<'a> Round<'a> {
     }
 
     async fn connect(&self, pick: &Pick) -> Result<Connection, Lost> {
-        let proxy = &self.location.proxy;
-        let keepalive = if *proxy.socket_keepalive { TcpKeepalive::On } else { TcpKeepalive::Off };
-        let connected = Connection::open(pick, *proxy.connect_timeout, keepalive).await;
-        connected.map_err(|error| Lost {
-            fault: log::broken("connecting to upstream", "connect", &error),
-            progress: Progress::Unsent,
-        })
+        let socket = &self.location.proxy_socket;
+        let bytes = |size: Option<u64>| size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+        let dial = Dial {
+            timeout: *self.location.proxy.connect_timeout,
+            local: self.outgoing.local,
+            keepalive: if *socket.socket_keepalive { TcpKeepalive::On } else { TcpKeepalive::Off },
+            receive_bytes: bytes(*socket.socket_rcvbuf),
+            send_bytes: bytes(*socket.socket_sndbuf),
+        };
+        let connected = Connection::open(pick, &dial).await;
+        connected.map_err(|error| Lost { fault: log::not_connected(&error), progress: Progress::Unsent })
     }
 
     /// Decides whether an answer is passed on or what else follows a try, and reports it to the group and the log.

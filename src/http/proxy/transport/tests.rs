@@ -112,6 +112,7 @@ impl Bench {
             method: Method::from_text(method.as_bytes()),
             body,
             upgrade,
+            local: None,
             asker: Asker { connection: 1, client: None, server, request_line: Vec::new() },
         }
     }
@@ -327,7 +328,7 @@ async fn an_early_answer_ends_a_large_upload() {
         assert_eq!(incoming.head.status, 413);
         assert_eq!(whole(&mut incoming.body).await.expect("a body"), "no");
         let pick = bench.group.pick(&mut Search::default(), clock::moment()).expect("the peer");
-        assert!(bench.event_loop.idle.take(&pick).is_none(), "half a request is on that connection");
+        assert!(bench.event_loop.idle.take(&pick, None).is_none(), "half a request is on that connection");
     })
     .await;
 }
