@@ -95,7 +95,7 @@ fn errors_of_blocks_and_servers_read_as_nginxs() {
         (main("listen 80;"), "\"listen\" directive is not allowed here"),
         (main("stream {}"), "\"stream\" directive is not supported yet"),
         (main("include /nowhere;"), "open() \"/nowhere\" failed (2: No such file or directory)"),
-        (http("gzip on;"), "\"gzip\" directive is not supported yet"),
+        (http("auth_basic off;"), "\"auth_basic\" directive is not supported yet"),
         (
             http("server { listen 80 ssl; }"),
             "the \"ssl\" parameter of the \"listen\" directive is not supported yet",

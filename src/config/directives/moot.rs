@@ -98,7 +98,7 @@ settings! {
         scgi_temp_path: Words = (), "scgi_temp_path" in HSL, once(DIRECTORY), "scgi_temp";
         /// Memory for compression is not settable; a warning tells that it has no effect.
         gzip_buffers: Buffers = Buffers { count: 32, size: 4096 },
-            "gzip_buffers" in HSL, once(BUFFERS), "32 4k | 16 8k";
+            "gzip_buffers" in HSL, once(BUFFERS), "32 4k";
         /// Memory for compression is not settable; a warning tells that it has no effect.
         gzip_window: u64 = 32768, "gzip_window" in HSL, once(GZIP_WINDOW), "32k";
         /// Memory for compression is not settable; a warning tells that it has no effect.
@@ -109,7 +109,7 @@ settings! {
         postpone_gzipping: u64 = 0, "postpone_gzipping" in HSL, once(SIZE), "0";
         /// Memory for decompression is not settable; a warning tells that it has no effect.
         gunzip_buffers: Buffers = Buffers { count: 32, size: 4096 },
-            "gunzip_buffers" in HSL, once(BUFFERS), "32 4k | 16 8k";
+            "gunzip_buffers" in HSL, once(BUFFERS), "32 4k";
         /// Reads the clock less often; a warning tells that it has no effect.
         timer_resolution: Duration = Duration::ZERO, "timer_resolution" in M, once(TIME);
     }
