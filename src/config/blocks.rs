@@ -15,6 +15,7 @@ use crate::{
     directives::{
         cache_path::cache_path,
         computed,
+        condition::condition,
         core::{Root, root_template},
         events::EventsConf,
         listen::{Listen, default_listen, listen},
@@ -22,7 +23,7 @@ use crate::{
         main::MainConf,
         moot::{self, MootConf},
         proxy_pass::{proxy_pass, redirect_rules},
-        rewrite,
+        rewrite::{self, If, RewriteStep},
         server::ServerCore,
         server_name::server_name,
         upstream::UpstreamSettings,
@@ -37,7 +38,7 @@ use crate::{
     settings::{E, Group, H, L, Levels, M, S, Setting, U},
     source::Problem,
     template::Template,
-    tree::{Config, Content, HttpConf, LocationConf, LocationName, ServerConf},
+    tree::{Config, Content, HttpConf, LocationConf, LocationName, ProxyPass, ServerConf},
 };
 
 /// Builds the whole tree; what is wrong goes to the scope.
@@ -205,9 +206,11 @@ fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scop
     let mut listens: Vec<(Listen, _)> = Vec::new();
     let mut locations = Vec::new();
     let mut broken_listen = false;
+    let mut steps = Vec::new();
     each(inside(block), S, scope, |directive| {
         match &*directive.name.text {
             b"location" => locations.push(directive),
+            _ if rewrite::is_step(directive) => steps.push(directive),
             b"server_name" => {
                 let all = 0..directive.args.len();
                 names.extend(all.filter_map(|number| scope.settle(server_name(directive, number, scope))));
@@ -233,6 +236,7 @@ fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scop
     core.inherit(outer_core);
     conf.inherit(outer);
     scope.settle(conf.proxy.settle_buffers(block));
+    conf.steps = self::steps(&steps, &conf, Levels::SERVER_IF, scope);
     let locations = self::locations(&locations, &conf, scope);
     let server = ServerConf {
         names,
@@ -330,6 +334,7 @@ fn placed(block: &Directive, name: LocationName, outer: &LocationConf) -> Result
 fn location(block: &Directive, name: LocationName, outer: &LocationConf, scope: &Scope<'_>) -> LocationConf {
     let mut conf = LocationConf { id: scope.location_id(), name, ..LocationConf::default() };
     let mut nested = Vec::new();
+    let mut steps = Vec::new();
     let mut pass: Option<&Directive> = None;
     each(inside(block), L, scope, |directive| {
         match &*directive.name.text {
@@ -339,22 +344,87 @@ fn location(block: &Directive, name: LocationName, outer: &LocationConf, scope: 
             b"alias" => return Some(conf.alias(directive, scope)),
             b"proxy_pass" if pass.is_some() => return Some(Err(directive.duplicate())),
             b"proxy_pass" => pass = Some(directive),
+            _ if rewrite::is_step(directive) => steps.push(directive),
             _ => return conf.apply_own(directive, scope),
         }
         Some(Ok(()))
     });
     conf.inherit(outer);
     scope.settle(conf.proxy.settle_buffers(block));
-    let passed = pass.map(|directive| {
-        let mut pass = proxy_pass(directive, &conf.name, scope)?;
-        pass.redirect = redirect_rules(directive, &pass, &conf.name, &conf.proxy)?;
-        Ok(pass)
+    if let Some(pass) = pass.and_then(|directive| scope.settle(passed(directive, &conf.name, &conf, scope))) {
+        conf.content = Content::Proxy(pass);
+    }
+    conf.steps = self::steps(&steps, &conf, Levels::LOCATION_IF, scope);
+    conf.nested = locations(&nested, &conf, scope);
+    conf
+}
+
+/// Reads `proxy_pass` of a location whose other settings are there; `name` is what its URI can replace.
+fn passed(
+    directive: &Directive,
+    name: &LocationName,
+    conf: &LocationConf,
+    scope: &Scope<'_>,
+) -> Result<ProxyPass, Problem> {
+    let mut pass = proxy_pass(directive, name, scope)?;
+    pass.redirect = redirect_rules(directive, &pass, name, &conf.proxy)?;
+    Ok(pass)
+}
+
+/// Reads the steps of rewriting of a server or location whose settings are there; `level` is that of an `if` in it.
+fn steps(
+    directives: &[&Directive],
+    conf: &LocationConf,
+    level: Levels,
+    scope: &Scope<'_>,
+) -> Vec<RewriteStep> {
+    let mut steps = Vec::new();
+    for directive in directives {
+        if directive.is("if") {
+            steps.extend(conditional(directive, conf, level, scope));
+        } else {
+            steps.extend(scope.settle(rewrite::step(directive, scope)));
+        }
+    }
+    steps
+}
+
+/// Reads an `if`: the condition, and the steps that depend on it behind it.
+fn conditional(
+    block: &Directive,
+    outer: &LocationConf,
+    level: Levels,
+    scope: &Scope<'_>,
+) -> Vec<RewriteStep> {
+    let condition = scope.settle(condition(block, scope));
+    let mut conf = LocationConf { name: outer.name.clone(), ..LocationConf::default() };
+    let mut inner = Vec::new();
+    let mut pass: Option<&Directive> = None;
+    each(inside(block), level, scope, |directive| {
+        match &*directive.name.text {
+            b"proxy_pass" if pass.is_some() => return Some(Err(directive.duplicate())),
+            b"proxy_pass" => pass = Some(directive),
+            _ if rewrite::is_step(directive) => inner.push(directive),
+            _ => return conf.apply_own(directive, scope),
+        }
+        Some(Ok(()))
     });
+    conf.inherit(outer);
+    // As nginx: who answers is inherited by an `if`, and its own `proxy_pass` has nothing that a URI could replace.
+    conf.content = outer.content.clone();
+    let passed = pass.map(|directive| passed(directive, &LocationName::Outer, &conf, scope));
     if let Some(pass) = passed.and_then(|passed| scope.settle(passed)) {
         conf.content = Content::Proxy(pass);
     }
-    conf.nested = locations(&nested, &conf, scope);
-    conf
+    let Some(condition) = condition else { return Vec::new() };
+    let mut steps = steps(&inner, &conf, level, scope);
+    let location = (level == Levels::LOCATION_IF).then(|| {
+        conf.id = scope.location_id();
+        Arc::new(conf)
+    });
+    let step = RewriteStep::If(Box::new(If { condition, location, steps: steps.len() }));
+    steps.insert(0, step);
+    steps
 }
 
 impl LocationConf {
@@ -376,9 +446,6 @@ impl LocationConf {
 
     /// Applies a directive of a server or location.
     fn apply_own(&mut self, directive: &Directive, scope: &Scope<'_>) -> Option<Result<(), Problem>> {
-        if rewrite::is_step(directive) {
-            return Some(rewrite::step(directive, scope).map(|step| self.steps.push(step)));
-        }
         if directive.is("root") && matches!(*self.core.document_root, Root::Alias(_)) {
             return Some(Err(directive.complain("is duplicate, \"alias\" directive was specified earlier")));
         }

@@ -19,7 +19,7 @@ const LATER: &[&str] = &[
      http3_stream_buffer_size quic_active_connection_id_limit quic_bpf quic_gso quic_host_key
      quic_retry",
     // Rewriting, maps and the like.
-    "if rewrite rewrite_log geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive
+    "geoip_city geoip_country geoip_org geoip_proxy geoip_proxy_recursive
      keyval keyval_zone ancient_browser ancient_browser_value modern_browser
      modern_browser_value",
     // Filters.
@@ -129,8 +129,7 @@ mod tests {
 
     #[test]
     fn names_of_modules_are_known() {
-        for name in ["gzip_static", "ssl_certificate", "fastcgi_pass", "uwsgi_param", "grpc_set_header", "if"]
-        {
+        for name in ["gzip_static", "ssl_certificate", "fastcgi_pass", "uwsgi_param", "grpc_set_header"] {
             assert!(is_later(name), "{name}");
         }
         assert!(!is_later("proxy_cache_vaild"));

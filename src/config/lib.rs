@@ -49,6 +49,7 @@ pub use crate::{
         cache::{CacheConf, CacheZone, MethodSet, ValidRule, ValidStatus},
         cache_path::CachePath,
         computed::Computed,
+        condition::{Condition, FileTest, Test},
         core::{
             BodyInFile, Buffers, CoreConf, IfModifiedSince, KeepaliveDisable, KeepaliveTimeout,
             LingeringClose, Root, ServerTokens, TempPath, TypesTable,
@@ -67,7 +68,7 @@ pub use crate::{
         proxy_socket::{BindFrom, ProxyBind, ProxySocketConf, Transparency, parse_local_address},
         proxy_ssl::{CertificateCache, ProxySslConf, SslProtocols},
         resolver::{Families, NameServers, ResolverConf},
-        rewrite::{RewriteConf, RewriteStep, SetTarget},
+        rewrite::{AfterRewrite, If, Replacement, Rewrite, RewriteConf, RewriteStep, SetTarget},
         server::ServerCore,
         split_clients::SplitConf,
         upstream::{PeerAddress, UpstreamConf, UpstreamServer},

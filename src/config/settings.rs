@@ -143,7 +143,7 @@ pub struct Reader<T> {
 
 /// A set of blocks that a directive may stand in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Levels(u8);
+pub struct Levels(u16);
 
 impl Levels {
     /// Outside all blocks.
@@ -158,14 +158,20 @@ impl Levels {
     pub const LOCATION: Self = Self(16);
     /// `upstream`.
     pub const UPSTREAM: Self = Self(32);
+    /// `if` in `server`.
+    pub const SERVER_IF: Self = Self(64);
+    /// `if` in `location`.
+    pub const LOCATION_IF: Self = Self(128);
 
-    const NAMES: [(Self, &'static str); 6] = [
+    const NAMES: [(Self, &'static str); 8] = [
         (Self::MAIN, "main"),
         (Self::EVENTS, "events"),
         (Self::HTTP, "http"),
         (Self::SERVER, "server"),
         (Self::LOCATION, "location"),
         (Self::UPSTREAM, "upstream"),
+        (Self::SERVER_IF, "if in server"),
+        (Self::LOCATION_IF, "if in location"),
     ];
 
     /// Joins two sets.
@@ -175,7 +181,7 @@ impl Levels {
 
     /// Makes the set of all blocks.
     pub const fn all() -> Self {
-        MHSL.and(E).and(U)
+        MHSL.and(E).and(U).and(IF)
     }
 
     /// Names the blocks in a sentence.
@@ -206,6 +212,10 @@ pub const S: Levels = Levels::SERVER;
 pub const L: Levels = Levels::LOCATION;
 /// `upstream`.
 pub const U: Levels = Levels::UPSTREAM;
+/// `if` in `location`.
+pub const LIF: Levels = Levels::LOCATION_IF;
+/// `if`, in `server` or `location`.
+pub const IF: Levels = Levels::SERVER_IF.and(LIF);
 /// `http` and `server`.
 pub const HS: Levels = H.and(S);
 /// `server` and `location`.

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 use super::*;
 
 /// Knows `localhost` and `two.test`, nothing else.
-struct Hosts;
+pub(crate) struct Hosts;
 
 impl HostLookup for Hosts {
     fn lookup(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

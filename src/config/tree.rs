@@ -64,6 +64,25 @@ pub struct HttpConf {
     pub binds_transparently: bool,
 }
 
+impl HttpConf {
+    /// Lists everything that has an id: locations, those within others and behind an `if` too, and what holds outside.
+    pub fn all_locations(&self) -> Vec<&Arc<LocationConf>> {
+        fn gather<'a>(table: &'a LocationTable, found: &mut Vec<&'a Arc<LocationConf>>) {
+            for location in table.iter() {
+                found.push(location);
+                found.extend(location.conditional());
+                gather(&location.nested, found);
+            }
+        }
+        let mut found = vec![&self.defaults];
+        for server in &self.servers {
+            found.push(&server.defaults);
+            gather(&server.locations, &mut found);
+        }
+        found
+    }
+}
+
 /// An address to listen on.
 #[derive(Debug, Clone)]
 pub struct ListenConf {
@@ -189,6 +208,16 @@ pub struct LocationConf {
     pub content: Content,
     /// Locations within.
     pub nested: LocationTable,
+}
+
+impl LocationConf {
+    /// Lists what holds instead of it where an `if` in it says so.
+    pub fn conditional(&self) -> impl Iterator<Item = &Arc<Self>> {
+        self.steps.iter().filter_map(|step| match step {
+            RewriteStep::If(conditional) => conditional.location.as_ref(),
+            _ => None,
+        })
+    }
 }
 
 /// What a location matches.

@@ -96,8 +96,10 @@ pub struct KeptFields {
 pub enum UriState {
     /// As sent: passing the request line's target on is right.
     AsSent,
-    /// Changed by an internal redirect: the URI in force is passed on, escaped.
+    /// Changed by an internal redirect or a `rewrite`: the URI in force is passed on, escaped.
     Changed,
+    /// Changed where it stays in its location: `proxy_pass` has nothing left to replace.
+    ChangedInPlace,
 }
 
 /// Whether an `error_page` may still be taken.
@@ -199,6 +201,23 @@ impl Exchange {
     pub fn caught(&self, captures: Captures) {
         self.slots.take(&captures);
         self.captures.replace(captures);
+    }
+
+    /// Takes another path and arguments, as a `rewrite` does.
+    ///
+    /// As nginx: `internal` locations may be entered then.
+    pub fn rewrite(&mut self, uri: Vec<u8>, args: Vec<u8>) {
+        self.uri = uri;
+        self.args = args;
+        self.internal = true;
+        self.changed();
+    }
+
+    /// Takes note that the request line no longer tells what is asked for.
+    pub fn changed(&mut self) {
+        if self.uri_state == UriState::AsSent {
+            self.uri_state = UriState::Changed;
+        }
     }
 
     /// Starts an internal redirect to a path and arguments.

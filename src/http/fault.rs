@@ -16,7 +16,7 @@ mod redirect;
 
 pub use error_page::{PageAction, error_page, has_error_page, named_location};
 pub use page::{plain, write_server};
-pub use redirect::{absolute, add_slash, locate, returned};
+pub use redirect::{absolute, add_slash, locate, returned, send_to};
 
 /// A failure while serving.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 //! not allowed or no file is answered and logged as nginx does.
 
 use std::{
-    fs::{File, Metadata, OpenOptions},
+    fs::{self, File, Metadata, OpenOptions},
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -13,11 +13,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use config::Root;
 use http1::Method;
 use nix::{errno::Errno, fcntl::OFlag};
 
 use super::{
-    Body, Exchange, Fault, Response, fault,
+    Body, Exchange, Fault, Response,
+    exchange::UriState,
+    fault::{self, Kind, Retry, Side},
     phases::Ending,
     response::{FileSlice, LastModified, Ranges},
 };
@@ -33,6 +36,9 @@ pub async fn serve(exchange: &mut Exchange) -> Ending {
     // As nginx: POST is let through to find out what is there, and refused then.
     if !matches!(exchange.method, Method::Get | Method::Head | Method::Post) {
         return fail(405);
+    }
+    if let Err(fault) = check_alias(exchange) {
+        return Ending::Fail(fault);
     }
     if exchange.uri.ends_with(b"/") {
         return index::serve(exchange).await;
@@ -57,6 +63,22 @@ pub async fn serve(exchange: &mut Exchange) -> Ending {
         }
         Err((path, error)) => fail(refuse(exchange, &path, &error)),
     }
+}
+
+/// Refuses a path that an `alias` cannot tell its own part of any more.
+pub fn check_alias(exchange: &Exchange) -> Result<(), Fault> {
+    let is_alias = matches!(*exchange.location.core.document_root, Root::Alias(_));
+    if !is_alias || exchange.uri_state != UriState::ChangedInPlace {
+        return Ok(());
+    }
+    let location = &exchange.location.name;
+    Err(Fault {
+        side: Side::Server,
+        kind: Kind::Status(500),
+        during: "",
+        retry: Retry::Never,
+        detail: format!("\"alias\" cannot be used in location \"{location}\" where URI was rewritten").into(),
+    })
 }
 
 /// Returns the type of an answer to the path in force, by its extension.
@@ -95,6 +117,27 @@ fn open(path: &Path) -> io::Result<Found> {
         kind if kind.is_file() => Found::File(file, metadata),
         _ => Found::Other(path.to_owned()),
     })
+}
+
+/// Looks at what is under a path, links followed.
+pub async fn look(path: PathBuf) -> (PathBuf, io::Result<Metadata>) {
+    off_loop(move || {
+        let found = fs::metadata(&path);
+        (path, found)
+    })
+    .await
+}
+
+/// Logs that a path cannot be looked at, unless nothing is there.
+pub fn report_look(exchange: &Exchange, path: &Path, error: &io::Error) {
+    let is_absent = matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG)
+    );
+    if !is_absent {
+        let words = system_words(error);
+        fault::report(exchange, Level::Crit, format_args!("stat() \"{}\" failed ({words})", path.display()));
+    }
 }
 
 /// Runs work that may wait for the disk.
@@ -175,7 +218,7 @@ mod tests {
     fn what_is_there_is_told_apart() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("a");
-        std::fs::write(&file, "hello").unwrap();
+        fs::write(&file, "hello").unwrap();
         let pipe = directory.path().join("p");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
         assert!(matches!(open(directory.path()), Ok(Found::Directory)));

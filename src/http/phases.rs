@@ -12,7 +12,8 @@ use super::{
     Exchange, Fault, Response,
     exchange::ErrorPage,
     fault::{self, PageAction},
-    files, filter, proxy, rewrite,
+    files, filter, proxy,
+    rewrite::{self, Path},
 };
 use crate::error_log::Level;
 
@@ -26,6 +27,8 @@ pub enum Ending {
     Restart,
     /// Not at all: the phases go on in a named location.
     Named(Arc<LocationConf>),
+    /// Not at all: `rewrite` has changed the path too often.
+    Cycle,
 }
 
 /// Where the phases begin.
@@ -54,11 +57,14 @@ pub async fn respond(exchange: &mut Exchange) -> Option<Box<Response>> {
             },
             Ending::Restart => Entry::Server,
             Ending::Named(location) => Entry::Named(location),
+            Ending::Cycle => return Some(cycle(exchange, "processing")),
         };
-        if exchange.redirects_left == 0 {
-            return Some(too_many_redirects(exchange));
+        if take_turn(exchange).is_break() {
+            return Some(match entry {
+                Entry::Server => cycle(exchange, "internally redirecting to"),
+                Entry::Named(_) => cycle(exchange, "redirect to named location"),
+            });
         }
-        exchange.redirects_left -= 1;
     }
 }
 
@@ -105,31 +111,49 @@ pub async fn refuse(exchange: &mut Exchange, fault: Fault) -> Option<Box<Respons
 }
 
 async fn run(exchange: &mut Exchange, entry: Entry) -> Ending {
-    match before_content(exchange, entry) {
+    match before_content(exchange, entry).await {
         ControlFlow::Break(ending) => ending,
         ControlFlow::Continue(()) => content(exchange).await,
     }
 }
 
-fn before_content(exchange: &mut Exchange, entry: Entry) -> ControlFlow<Ending> {
+async fn before_content(exchange: &mut Exchange, entry: Entry) -> ControlFlow<Ending> {
     match entry {
         Entry::Server => {
-            server_rewrite(exchange)?;
+            server_rewrite(exchange).await?;
             find_location(exchange)?;
         }
         Entry::Named(location) => exchange.enter(location),
     }
-    location_rewrite(exchange)
+    while location_rewrite(exchange).await? == Path::Changed {
+        if take_turn(exchange).is_break() {
+            return ControlFlow::Break(Ending::Cycle);
+        }
+        find_location(exchange)?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// Counts a change of the path; there may be ten of a request, redirects inside included.
+fn take_turn(exchange: &mut Exchange) -> ControlFlow<()> {
+    match exchange.redirects_left.checked_sub(1) {
+        None => ControlFlow::Break(()),
+        Some(left) => {
+            exchange.redirects_left = left;
+            ControlFlow::Continue(())
+        }
+    }
 }
 
 /// Server rewrite: the steps of the server itself.
-fn server_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
+async fn server_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
     if exchange.server.defaults.steps.is_empty() {
         return ControlFlow::Continue(());
     }
     let defaults = Arc::clone(&exchange.server.defaults);
     exchange.location = Arc::clone(&defaults);
-    rewrite::run(exchange, &defaults)
+    // A location is looked for anyway.
+    rewrite::run(exchange, &defaults).await.map_continue(|_| ())
 }
 
 /// Location: the longest prefix, the first regular expression; `internal`; the size of the body; the redirect
@@ -161,13 +185,13 @@ fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
 }
 
 /// Rewrite: the steps of the location. Those of the server, where no location was found, have been taken before.
-fn location_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending> {
+async fn location_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending, Path> {
     let location = &exchange.location;
     if location.steps.is_empty() || Arc::ptr_eq(location, &exchange.server.defaults) {
-        return ControlFlow::Continue(());
+        return ControlFlow::Continue(Path::Same);
     }
     let location = Arc::clone(location);
-    rewrite::run(exchange, &location)
+    rewrite::run(exchange, &location).await
 }
 
 /// Refuses a body whose announced length is over `client_max_body_size`.
@@ -222,10 +246,10 @@ fn keep(exchange: &mut Exchange, response: &mut Response) {
     response.fields = kept;
 }
 
-fn too_many_redirects(exchange: &mut Exchange) -> Box<Response> {
+/// Answers a request whose path changed too often. As nginx: without an error page.
+fn cycle(exchange: &mut Exchange, during: &str) -> Box<Response> {
     let uri = String::from_utf8_lossy(&exchange.uri);
-    let what =
-        format_args!("rewrite or internal redirection cycle while internally redirecting to \"{uri}\"");
+    let what = format_args!("rewrite or internal redirection cycle while {during} \"{uri}\"");
     fault::report(exchange, Level::Error, what);
     exchange.error_page = ErrorPage::Taken;
     exchange.error_status = Some(500);

@@ -6,9 +6,7 @@
 use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 
 use anyhow::Context;
-use config::{
-    CacheZone, Config, Content, HttpConf, LocationConf, LocationTable, NameServers, ProxyPass, ProxyTarget,
-};
+use config::{CacheZone, Config, Content, HttpConf, NameServers, ProxyPass, ProxyTarget};
 use tokio::sync::Notify;
 
 use super::{
@@ -87,11 +85,7 @@ impl Site {
     }
 
     fn add_locations(&mut self, http: &HttpConf) -> anyhow::Result<()> {
-        let mut locations = vec![&http.defaults];
-        for server in &http.servers {
-            locations.push(&server.defaults);
-            gather(&server.locations, &mut locations);
-        }
+        let mut locations = http.all_locations();
         locations.sort_by_key(|location| location.id);
         for (index, location) in locations.into_iter().enumerate() {
             debug_assert_eq!(index, location.id, "location ids are dense");
@@ -191,14 +185,6 @@ impl Drop for Task {
         let (count, changed) = &*self.0.0;
         count.set(count.get() - 1);
         changed.notify_one();
-    }
-}
-
-/// Appends the locations of a table, nested ones included.
-fn gather<'a>(table: &'a LocationTable, locations: &mut Vec<&'a Arc<LocationConf>>) {
-    for location in table.iter() {
-        locations.push(location);
-        gather(&location.nested, locations);
     }
 }
 

@@ -5,10 +5,9 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use config::{Config, HttpConf, LocationConf, LocationTable, LogSink, LogTarget};
+use config::{Config, HttpConf, LogSink, LogTarget};
 
 use super::rights::Identity;
 use crate::error_log::{self, Level, system_words};
@@ -32,7 +31,7 @@ pub fn prepare(config: &Config, identity: Option<&Identity>) -> Result<(), Files
     for zone in &http.zones {
         directory(&zone.path, identity)?;
     }
-    for location in locations(http) {
+    for location in http.all_locations() {
         for (temp, is_written) in [
             (&location.core.client_body_temp_path.path, location.core.client_body_temp_path.is_written()),
             (&location.proxy.temp_path.path, location.proxy.temp_path.is_written()),
@@ -49,7 +48,7 @@ pub fn prepare(config: &Config, identity: Option<&Identity>) -> Result<(), Files
 /// Opens the error logs of locations while the master's rights last.
 pub fn open_logs(config: &Config) -> Result<(), error_log::OpenError> {
     let Some(http) = &config.http else { return Ok(()) };
-    locations(http).iter().try_for_each(|location| error_log::open(&location.log.error_log))
+    http.all_locations().iter().try_for_each(|location| error_log::open(&location.log.error_log))
 }
 
 /// Makes the log files, and gives them to the children's user, so that they can open them again on USR1. As nginx.
@@ -83,7 +82,7 @@ fn hand_over_log(path: &Path, identity: &Identity) -> Result<(), FilesError> {
 
 fn log_paths(config: &Config) -> Vec<PathBuf> {
     let mut paths = files_of(&config.main.error_log);
-    for location in config.http.iter().flat_map(locations) {
+    for location in config.http.iter().flat_map(HttpConf::all_locations) {
         paths.extend(files_of(&location.log.error_log));
         let access = location.log.access_log.logs.iter().filter_map(|log| log.path.as_text());
         paths.extend(access.map(|path| PathBuf::from(String::from_utf8_lossy(path).into_owned())));
@@ -114,19 +113,4 @@ fn directory(path: &Path, identity: Option<&Identity>) -> Result<(), FilesError>
         chown(path, Some(identity.uid.as_raw()), None).map_err(failed("chown()"))?;
     }
     Ok(())
-}
-
-fn locations(http: &HttpConf) -> Vec<&LocationConf> {
-    fn gather<'a>(table: &'a LocationTable, found: &mut Vec<&'a LocationConf>) {
-        for location in table.iter().map(Arc::as_ref) {
-            found.push(location);
-            gather(&location.nested, found);
-        }
-    }
-    let mut found = vec![http.defaults.as_ref()];
-    for server in &http.servers {
-        found.push(&server.defaults);
-        gather(&server.locations, &mut found);
-    }
-    found
 }

@@ -38,6 +38,11 @@ impl Tested {
         Self { name, conf, place: Place::Same }
     }
 
+    /// Tests what stands in a `server`.
+    pub fn inside_a_server(name: &'static str, text: &str) -> Self {
+        Self { name, conf: servers(text), place: Place::Same }
+    }
+
     /// Says that only Larder names the place, or names it better.
     pub fn placed_better(self) -> Self {
         Self { place: Place::Better, ..self }

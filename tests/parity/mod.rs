@@ -13,6 +13,7 @@ mod cache_admission;
 mod cache_content;
 mod cache_directory;
 mod cache_stale;
+mod conditions;
 mod configuration;
 mod connections;
 mod cookies;
@@ -29,6 +30,7 @@ mod proxy_sockets;
 mod request_line;
 mod resolver;
 mod rewrite;
+mod rewrite_refused;
 mod static_files;
 
 use case::Group;
@@ -59,10 +61,14 @@ const GROUPS: &[fn() -> Group] = &[
     mapping::geo_group,
     mapping::split_group,
     resolver::group,
+    conditions::tests,
+    conditions::contents,
     rewrite::variables,
     gzip::conditions,
     gzip::proxied,
     gzip::undone,
+    rewrite::rules,
+    rewrite::redirects,
 ];
 
 #[test]

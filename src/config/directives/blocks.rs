@@ -2,7 +2,7 @@
 //! tree is built; this is their table, for checks and documentation.
 
 use super::core::BLOCK;
-use crate::settings::{Arity, H, L, Levels, M, RowDoc, S, SL};
+use crate::settings::{Arity, H, IF, L, LIF, Levels, M, RowDoc, S, SL};
 
 /// A block with a name or nothing before it.
 const fn block(
@@ -16,7 +16,7 @@ const fn block(
 }
 
 /// The table.
-pub const ROWS: [RowDoc; 19] = [
+pub const ROWS: [RowDoc; 21] = [
     block("events", M, Arity::exactly(0), BLOCK, " Holds what is about connections in general."),
     block("http", M, Arity::exactly(0), BLOCK, " Holds servers, and what is alike for them."),
     block("server", H, Arity::exactly(0), BLOCK, " Answers on addresses and names of its own."),
@@ -40,9 +40,23 @@ pub const ROWS: [RowDoc; 19] = [
     line("include", Levels::all(), Arity::exactly(1), "file | mask", " Reads other files in this place."),
     line("listen", S, Arity::at_least(1), super::listen::SYNTAX, " Gives the server an address."),
     line("server_name", S, Arity::at_least(1), "name ...", " Gives the server names."),
-    line("return", SL, Arity::between(1, 2), "code [text] | code URL | URL", " Answers at once."),
-    line("set", SL, Arity::exactly(2), "$variable value", " Gives a variable a value."),
-    line("break", SL, Arity::exactly(0), "", " Ends the steps of rewriting."),
+    line("return", SL.and(IF), Arity::between(1, 2), "code [text] | code URL | URL", " Answers at once."),
+    block(
+        "if",
+        SL,
+        Arity::at_least(1),
+        "(condition) { ... }",
+        " Holds for requests of which something is so.",
+    ),
+    line(
+        "rewrite",
+        SL.and(IF),
+        Arity::between(2, 3),
+        "regex replacement [last | break | redirect | permanent]",
+        " Changes the path, or redirects.",
+    ),
+    line("set", SL.and(IF), Arity::exactly(2), "$variable value", " Gives a variable a value."),
+    line("break", SL.and(IF), Arity::exactly(0), "", " Ends the steps of rewriting."),
     line("internal", L, Arity::exactly(0), "", " Lets only internal redirects in."),
     line(
         "alias",
@@ -51,7 +65,7 @@ pub const ROWS: [RowDoc; 19] = [
         "path",
         " Directory of files, in place of what the location matches.",
     ),
-    line("proxy_pass", L, Arity::exactly(1), "URL", " Passes requests on to another server."),
+    line("proxy_pass", L.and(LIF), Arity::exactly(1), "URL", " Passes requests on to another server."),
     line(
         "log_format",
         H,

@@ -7,7 +7,7 @@ use crate::{
     flags::{Flags, flags},
     parse::Directive,
     scope::Scope,
-    settings::{Arity, HSL, Join, L, Reader, settings},
+    settings::{Arity, HSL, Join, L, LIF, Reader, settings},
     source::Problem,
     suggest::closest,
     template::Template,
@@ -148,7 +148,7 @@ settings! {
     /// Limits, files and connections, at one level.
     pub struct CoreConf {
         /// Directory of files.
-        document_root: Root = Root::Root(Template::text("html")), "root" in HSL, once(ROOT), "html";
+        document_root: Root = Root::Root(Template::text("html")), "root" in HSL.and(LIF), once(ROOT), "html";
         /// Files tried for a path that ends in a slash.
         index: Vec<Template> = vec![Template::text("index.html")],
             "index" in HSL, joined(INDEX), "index.html";
@@ -200,11 +200,11 @@ settings! {
         /// Sends small packets at once.
         tcp_nodelay: bool = true, "tcp_nodelay" in HSL, once(FLAG), "on";
         /// Lets the kernel send files.
-        sendfile: bool = false, "sendfile" in HSL, once(FLAG), "off";
+        sendfile: bool = false, "sendfile" in HSL.and(LIF), once(FLAG), "off";
         /// Most bytes of a file sent before it is another connection's turn; 0 is no limit.
         sendfile_max_chunk: u64 = 2 << 20, "sendfile_max_chunk" in HSL, once(SIZE), "2m";
         /// What is shown for errors.
-        error_page: Vec<ErrorPage> = Vec::new(), "error_page" in HSL, each(ERROR_PAGE);
+        error_page: Vec<ErrorPage> = Vec::new(), "error_page" in HSL.and(LIF), each(ERROR_PAGE);
         /// Lets `error_page` answer for errors of error pages.
         recursive_error_pages: bool = false, "recursive_error_pages" in HSL, once(FLAG), "off";
         /// How If-Modified-Since is compared.

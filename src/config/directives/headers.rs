@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     parse::Directive,
     scope::Scope,
-    settings::{HSL, Reader, settings},
+    settings::{HSL, LIF, Reader, settings},
     source::Problem,
     template::Template,
     values::{Precision, parse_time},
@@ -54,11 +54,11 @@ settings! {
     /// Fields added to answers, at one level.
     pub struct HeadersConf {
         /// Adds a field to answers.
-        add_header: Vec<AddHeader> = Vec::new(), "add_header" in HSL, each(ADD_HEADER);
+        add_header: Vec<AddHeader> = Vec::new(), "add_header" in HSL.and(LIF), each(ADD_HEADER);
         /// Adds a field to the trailer of answers.
-        add_trailer: Vec<AddHeader> = Vec::new(), "add_trailer" in HSL, each(ADD_HEADER);
+        add_trailer: Vec<AddHeader> = Vec::new(), "add_trailer" in HSL.and(LIF), each(ADD_HEADER);
         /// Says how long clients may keep an answer.
-        expires: Expires = Expires::Off, "expires" in HSL, once(EXPIRES), "off";
+        expires: Expires = Expires::Off, "expires" in HSL.and(LIF), once(EXPIRES), "off";
     }
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use crate::{
     parse::Directive,
     scope::Scope,
-    settings::{HSL, Join, Reader, settings},
+    settings::{HSL, Join, LIF, Reader, settings},
     source::Problem,
     suggest::did_you_mean,
     template::{InvalidTemplate, Template},
@@ -133,7 +133,7 @@ settings! {
     pub struct LogConf {
         /// Logs of requests; empty is `off`.
         access_log: AccessLogs = AccessLogs::default(),
-            "access_log" in HSL, joined(ACCESS_LOG), "logs/access.log combined";
+            "access_log" in HSL.and(LIF), joined(ACCESS_LOG), "logs/access.log combined";
         /// Logs of errors; empty means those of the main level.
         error_log: Vec<LogTarget> = Vec::new(), "error_log" in HSL, each(ERROR_LOG), "logs/error.log error";
     }

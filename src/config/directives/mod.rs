@@ -4,6 +4,7 @@ pub mod blocks;
 pub mod cache;
 pub mod cache_path;
 pub mod computed;
+pub mod condition;
 pub mod core;
 pub mod error_page;
 pub mod events;

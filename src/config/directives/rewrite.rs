@@ -1,25 +1,31 @@
-//! What a request's rewriting is made of: `set`, `break`, and how it is told of.
+//! What a request's rewriting is made of: `rewrite`, `set`, `break`, and how it is told of.
 //!
 //! Where these may stand, and in which order they are carried out, is read where the tree is built.
 
-use super::returns::return_;
+use std::sync::Arc;
+
+use super::{condition::Condition, returns::return_};
 use crate::{
     definitions::is_fixed,
     parse::Directive,
+    regex::{Case, Regex},
     scope::Scope,
-    settings::{HSL, settings},
+    settings::{HSL, IF, settings},
     source::Problem,
     template::Template,
-    tree::Return,
-    values::FLAG,
+    tree::{LocationConf, Return},
+    values::{FLAG, accepted},
     variable::{Slot, Variable},
 };
 
 settings! {
     /// What the log is told while a request is rewritten.
     pub struct RewriteConf {
+        /// Logs each step of `rewrite` and each expression of `if`, as notices.
+        log: bool = false, "rewrite_log" in HSL.and(IF), once(FLAG), "off";
         /// Warns of variables that `set` has not given a value yet.
-        uninitialized_variable_warn: bool = true, "uninitialized_variable_warn" in HSL, once(FLAG), "on";
+        uninitialized_variable_warn: bool = true,
+            "uninitialized_variable_warn" in HSL.and(IF), once(FLAG), "on";
     }
 }
 
@@ -32,6 +38,10 @@ pub enum RewriteStep {
     Break,
     /// `set`.
     Set(SetTarget, Template),
+    /// `rewrite`.
+    Rewrite(Box<Rewrite>),
+    /// `if`.
+    If(Box<If>),
 }
 
 /// What `set` gives a value.
@@ -43,16 +53,73 @@ pub enum SetTarget {
     Args,
 }
 
-/// Says whether a directive is a step of the rewrite phase.
-pub fn is_step(directive: &Directive) -> bool {
-    ["break", "return", "set"].iter().any(|name| directive.is(name))
+/// `rewrite`.
+#[derive(Debug, Clone)]
+pub struct Rewrite {
+    /// What the path must match.
+    pub regex: Regex,
+    /// What replaces it.
+    pub replacement: Replacement,
+    /// Whether the request's arguments are added.
+    pub adds_args: bool,
 }
 
-/// Reads a step.
+/// What replaces a path that matched.
+#[derive(Debug, Clone)]
+pub enum Replacement {
+    /// Another path.
+    Path {
+        /// The path.
+        path: Template,
+        /// Arguments, where there is a `?`.
+        args: Option<Template>,
+        /// What comes then.
+        then: AfterRewrite,
+    },
+    /// A redirect of the client.
+    Redirect {
+        /// Its status.
+        status: u16,
+        /// Where to.
+        url: Template,
+        /// Whether the URL has arguments of its own.
+        has_args: bool,
+    },
+}
+
+/// What comes after a `rewrite` that matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterRewrite {
+    /// The next step.
+    Continue,
+    /// No more steps here; a location is looked for anew.
+    Last,
+    /// No more steps here; the request stays where it is.
+    Break,
+}
+
+/// `if`.
+#[derive(Debug, Clone)]
+pub struct If {
+    /// What is asked.
+    pub condition: Condition,
+    /// What holds if it is so; within a server nothing changes.
+    pub location: Option<Arc<LocationConf>>,
+    /// How many of the steps that follow are only taken then.
+    pub steps: usize,
+}
+
+/// Says whether a directive is a step of the rewrite phase.
+pub fn is_step(directive: &Directive) -> bool {
+    ["break", "if", "return", "rewrite", "set"].iter().any(|name| directive.is(name))
+}
+
+/// Reads a step that is no block.
 pub fn step(directive: &Directive, scope: &Scope<'_>) -> Result<RewriteStep, Problem> {
     match &*directive.name.text {
         b"return" => return_(directive, scope).map(RewriteStep::Return),
         b"set" => set(directive, scope),
+        b"rewrite" => rewrite(directive, scope).map(|rule| RewriteStep::Rewrite(Box::new(rule))),
         _ => Ok(RewriteStep::Break),
     }
 }
@@ -72,4 +139,43 @@ fn set(directive: &Directive, scope: &Scope<'_>) -> Result<RewriteStep, Problem>
         _ => return Err(directive.fail(0, format!("\"set ${name}\" is not supported yet"))),
     };
     Ok(RewriteStep::Set(target, scope.template(directive, 1)?))
+}
+
+fn rewrite(directive: &Directive, scope: &Scope<'_>) -> Result<Rewrite, Problem> {
+    let regex = scope.regex(directive, 0, directive.bytes(0), Case::Sensitive)?;
+    let written = directive.bytes(1);
+    if written.is_empty() {
+        return Err(directive.fail(1, "empty replacement"));
+    }
+    let is_url = ["http://", "https://", "$scheme"].iter().any(|start| written.starts_with(start.as_bytes()));
+    let flag = directive.args.get(2).map(|word| &*word.text);
+    let (text, adds_args) = match written {
+        // As nginx: a mark at the end keeps the request's arguments away.
+        [text @ .., b'?'] => (text, false),
+        text => (text, true),
+    };
+    let redirect = |status| -> Result<Replacement, Problem> {
+        let url = scope.compile(directive, 1, text)?;
+        Ok(Replacement::Redirect { status, url, has_args: text.contains(&b'?') })
+    };
+    let path = |then| -> Result<Replacement, Problem> {
+        let mark = text.iter().position(|byte| *byte == b'?');
+        let (path, args) = text.split_at(mark.unwrap_or(text.len()));
+        let args = args.split_first().map(|(_, args)| scope.compile(directive, 1, args)).transpose()?;
+        Ok(Replacement::Path { path: scope.compile(directive, 1, path)?, args, then })
+    };
+    let replacement = match flag {
+        Some(b"permanent") => redirect(301),
+        Some(b"redirect") => redirect(302),
+        None | Some(b"last" | b"break") if is_url => redirect(302),
+        Some(b"last") => path(AfterRewrite::Last),
+        Some(b"break") => path(AfterRewrite::Break),
+        None => path(AfterRewrite::Continue),
+        Some(_) => {
+            let word = directive.text(2);
+            let help = accepted(&word, ["last", "break", "redirect", "permanent"].into_iter());
+            return Err(directive.fail(2, format!("invalid parameter \"{word}\"")).with_help(help));
+        }
+    };
+    Ok(Rewrite { regex, replacement: replacement?, adds_args })
 }

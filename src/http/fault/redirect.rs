@@ -17,7 +17,7 @@ pub fn returned(exchange: &mut Exchange, rule: &Return) -> Ending {
         ReturnWith::Text(template) | ReturnWith::Location(template) => Template::expand(template, exchange),
     };
     if is_redirect(rule.status) {
-        return to(exchange, rule.status, text);
+        return send_to(exchange, rule.status, text);
     }
     if let Err(fault) = exchange.body.discard_arrived(&exchange.client) {
         return Ending::Fail(fault);
@@ -36,10 +36,11 @@ pub fn add_slash(exchange: &mut Exchange) -> Ending {
         location.push(b'?');
         location.extend_from_slice(&exchange.args);
     }
-    to(exchange, 301, location)
+    send_to(exchange, 301, location)
 }
 
-fn to(exchange: &mut Exchange, status: u16, location: Vec<u8>) -> Ending {
+/// Redirects the client.
+pub fn send_to(exchange: &mut Exchange, status: u16, location: Vec<u8>) -> Ending {
     exchange.kept.location = Some(location);
     Ending::Fail(Fault::status_only(status))
 }

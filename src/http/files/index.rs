@@ -2,14 +2,11 @@
 //!
 //! The first one that exists is redirected to inside, so that its own location has the last word.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use nix::errno::Errno;
 
-use super::{fail, off_loop, path::file_path};
+use super::{fail, look, path::file_path};
 use crate::{
     error_log::{Level, system_words},
     http::{Exchange, fault::report, phases::Ending},
@@ -27,7 +24,7 @@ pub(super) async fn serve(exchange: &mut Exchange) -> Ending {
         }
         let uri = [&exchange.uri[..], &name].concat();
         let path = file_path(exchange, &uri);
-        let (path, found) = off_loop(move || look(path)).await;
+        let (path, found) = look(path).await;
         let Err(error) = found else { return redirect(exchange, uri) };
         match errno(&error) {
             Some(Errno::ELOOP | Errno::EMLINK) => return fail(403),
@@ -56,11 +53,6 @@ pub(super) async fn serve(exchange: &mut Exchange) -> Ending {
     fail(403)
 }
 
-fn look(path: PathBuf) -> (PathBuf, io::Result<()>) {
-    let found = fs::metadata(&path).map(|_| ());
-    (path, found)
-}
-
 /// Redirects inside; the arguments stay.
 fn redirect(exchange: &mut Exchange, uri: Vec<u8>) -> Ending {
     let args = std::mem::take(&mut exchange.args);
@@ -72,8 +64,7 @@ fn redirect(exchange: &mut Exchange, uri: Vec<u8>) -> Ending {
 ///
 /// `index` is the file that was looked for in it, which the log names as nginx's does.
 async fn check_directory(exchange: &Exchange, path: &Path, index: &Path) -> Option<Ending> {
-    let looked_at = path.to_owned();
-    let error = match off_loop(move || fs::metadata(&looked_at)).await {
+    let error = match look(path.to_owned()).await.1 {
         Ok(metadata) if metadata.is_dir() => return None,
         Ok(_) => {
             report(exchange, Level::Alert, format_args!("\"{}\" is not a directory", path.display()));

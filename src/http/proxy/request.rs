@@ -234,6 +234,7 @@ fn upstream_uri<'a>(exchange: &'a Exchange, pass: &ProxyPass) -> Result<Cow<'a, 
             }
             None
         }
+        ProxyTarget::Group(_) if exchange.uri_state == UriState::ChangedInPlace => None,
         ProxyTarget::Group(_) => pass.uri.as_deref(),
     };
     let target = exchange.head.path_and_query();
