@@ -6,7 +6,7 @@ use crate::{
     parse::Directive,
     regex::{Case, Regex},
     scope::Scope,
-    settings::{HSL, Join, Reader, settings},
+    settings::{HSL, Join, LIF, Reader, settings},
     source::Problem,
     values::{FLAG, NUMBER, SIZE, choice},
 };
@@ -64,7 +64,7 @@ settings! {
     /// Compression of answers, at one level.
     pub struct GzipConf {
         /// Compresses answers for clients that accept it.
-        enable: bool = false, "gzip" in HSL, once(FLAG), "off";
+        enable: bool = false, "gzip" in HSL.and(LIF), once(FLAG), "off";
         /// How hard to try: 1 is quickest, 9 is smallest.
         comp_level: u32 = 1, "gzip_comp_level" in HSL, once(LEVEL), "1";
         /// Fewest bytes of a body that is worth it, where its length is known.
