@@ -10,8 +10,8 @@ use std::{
 };
 
 use config::{
-    AfterRewrite, Captures, Condition, FileTest, LocationConf, Part, Regex, Replacement, Rewrite,
-    RewriteStep, SetTarget, Template, Test, Variable, VariableSource,
+    AfterRewrite, Condition, FileTest, LocationConf, Part, Regex, Replacement, Rewrite, RewriteStep,
+    SetTarget, Template, Test, Variable, VariableSource,
 };
 use http1::EscapeKind;
 
@@ -122,7 +122,7 @@ fn caught(exchange: &mut Exchange, conf: &LocationConf, regex: &Regex, subject: 
         notice(exchange, format_args!("\"{}\" {verb} \"{subject}\"", regex.as_str()));
     }
     let matches = captures.is_some();
-    exchange.caught(captures.unwrap_or_else(Captures::default));
+    exchange.caught(captures.unwrap_or_default());
     matches
 }
 

@@ -11,6 +11,45 @@ fn conditions() {
     compare(&tests());
 }
 
+/// What is asked of the conditions, by name.
+const ASKED: [(&str, &str); 35] = [
+    ("nothing", "/"),
+    ("a value", "/?a=x"),
+    ("another value", "/?a=y"),
+    ("zero", "/?a=0"),
+    ("zeros", "/?a=00"),
+    ("no value", "/?a="),
+    ("a value that begins so", "/?a=xyz"),
+    ("a capital letter", "/?a=X"),
+    ("two values alike", "/?a=y&b=y"),
+    ("two values joined", "/?a=xy&b=y"),
+    ("a value with a space", "/?b=y%20z"),
+    ("a condition of the server", "/?server=1"),
+    ("return in a condition of the server", "/?stop=1"),
+    ("return with text in a condition of the server", "/?stop=2"),
+    ("rewrite in a condition of the server", "/?stop=3&server=1"),
+    ("rewrite with break in a condition of the server", "/?stop=4"),
+    ("break in a condition of the server", "/?stop=5"),
+    ("none of the server's conditions but the last", "/?stop=6"),
+    ("a file", "/files/a.txt"),
+    ("a directory", "/files/sub"),
+    ("a directory with a slash", "/files/sub/"),
+    ("nothing there", "/files/none"),
+    ("nothing below a file", "/files/a.txt/none"),
+    ("groups", "/groups/one/two/three"),
+    ("groups that are escaped", "/groups/one/t%20wo/three"),
+    ("groups of a path that does not match", "/groups"),
+    ("groups are forgotten", "/forgotten"),
+    ("GET where it is allowed", "/method"),
+    ("a break in a condition", "/stop"),
+    ("a rewrite in a condition", "/chain?n=1"),
+    ("no rewrite in a condition", "/chain?n=2"),
+    ("no condition", "/chain"),
+    ("a redirect by return", "/redirect?to=x"),
+    ("a redirect by rewrite", "/redirect?rewrite=x"),
+    ("no redirect", "/redirect"),
+];
+
 /// Every test of `if`; the answer says which of them held.
 pub fn tests() -> Group {
     let conf = http(
@@ -65,44 +104,7 @@ pub fn tests() -> Group {
     .file("html/files/a.txt", "a text")
     .file("html/files/marker", "here")
     .file("html/files/sub/x", "x");
-    let paths = [
-        ("nothing", "/"),
-        ("a value", "/?a=x"),
-        ("another value", "/?a=y"),
-        ("zero", "/?a=0"),
-        ("zeros", "/?a=00"),
-        ("no value", "/?a="),
-        ("a value that begins so", "/?a=xyz"),
-        ("a capital letter", "/?a=X"),
-        ("two values alike", "/?a=y&b=y"),
-        ("two values joined", "/?a=xy&b=y"),
-        ("a value with a space", "/?b=y%20z"),
-        ("a condition of the server", "/?server=1"),
-        ("return in a condition of the server", "/?stop=1"),
-        ("return with text in a condition of the server", "/?stop=2"),
-        ("rewrite in a condition of the server", "/?stop=3&server=1"),
-        ("rewrite with break in a condition of the server", "/?stop=4"),
-        ("break in a condition of the server", "/?stop=5"),
-        ("none of the server's conditions but the last", "/?stop=6"),
-        ("a file", "/files/a.txt"),
-        ("a directory", "/files/sub"),
-        ("a directory with a slash", "/files/sub/"),
-        ("nothing there", "/files/none"),
-        ("nothing below a file", "/files/a.txt/none"),
-        ("groups", "/groups/one/two/three"),
-        ("groups that are escaped", "/groups/one/t%20wo/three"),
-        ("groups of a path that does not match", "/groups"),
-        ("groups are forgotten", "/forgotten"),
-        ("GET where it is allowed", "/method"),
-        ("a break in a condition", "/stop"),
-        ("a rewrite in a condition", "/chain?n=1"),
-        ("no rewrite in a condition", "/chain?n=2"),
-        ("no condition", "/chain"),
-        ("a redirect by return", "/redirect?to=x"),
-        ("a redirect by rewrite", "/redirect?rewrite=x"),
-        ("no redirect", "/redirect"),
-    ];
-    let gets = paths.map(|(name, path)| case(name).get(path));
+    let gets = ASKED.map(|(name, path)| case(name).get(path));
     Group::new("conditions", conf).cases(gets).cases([
         case("POST where it is not allowed").request("POST /method HTTP/1.1", &["Content-Length: 0"], ""),
         case("a robot").get_with("/agent", &["User-Agent: A-Bot/1"]),

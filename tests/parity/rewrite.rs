@@ -281,9 +281,13 @@ pub fn redirects() -> Group {
     .file("html/slash-relative/x", "x")
     .file("html/slash-no-port/x", "x")
     .file("html/slash-named/x", "x");
+    Group::new("redirects by rewrite and return", conf).cases(redirected())
+}
+
+fn redirected() -> Vec<Case> {
     let named =
         |name, path: &str| case(name).send(format!("GET {path} HTTP/1.1\r\nHost: second.test\r\n\r\n"));
-    Group::new("redirects by rewrite and return", conf).cases([
+    vec![
         case("redirect").get("/redirect/x"),
         case("redirect with arguments").get("/redirect/x?a=b"),
         case("redirect with escapes").get("/redirect/a%20b%2Fc%3Fd?e=%2F"),
@@ -315,7 +319,7 @@ pub fn redirects() -> Group {
         case("a slash is added, relative").get("/slash-relative"),
         case("a slash is added without port").get("/slash-no-port"),
         named("a slash is added with the server's name", "/slash-named"),
-    ])
+    ]
 }
 
 fn ok() -> crate::support::Reply {
