@@ -127,6 +127,8 @@ pub struct Sent {
     pub status: u16,
     /// Head of the answer, for `$sent_http_*`: slots included. Filled only where a log wants it.
     pub fields: Fields,
+    /// Fields that followed a chunked body, for `$sent_trailer_*`.
+    pub trailers: Fields,
     /// Bytes of the head on the wire.
     pub head_bytes: u64,
     /// Bytes of the body on the wire, with its framing (`$body_bytes_sent`).

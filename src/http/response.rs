@@ -42,6 +42,8 @@ pub struct Response {
     pub varies_by_encoding: bool,
     /// Whether ranges of this body may be asked for.
     pub ranges: Ranges,
+    /// Whose head it is.
+    pub author: Author,
     /// Who answers If-Modified-Since, If-None-Match and their kind.
     pub conditions: Conditions,
     /// The body.
@@ -85,6 +87,15 @@ pub enum Ranges {
     Single,
     /// Any ranges up to `max_ranges`.
     Allowed,
+}
+
+/// Who wrote the head of an answer, at first or for the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Author {
+    /// We did.
+    Us,
+    /// An upstream did: its Date and Server may be passed on in the place of ours.
+    Upstream,
 }
 
 /// Who answers conditions of the request (If-Modified-Since, If-None-Match, …).
@@ -275,6 +286,7 @@ impl Response {
             fields: Fields::new(),
             varies_by_encoding: false,
             ranges: Ranges::Refused,
+            author: Author::Us,
             conditions: Conditions::Ours,
             body: Body::Empty,
         }

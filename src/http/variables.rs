@@ -89,8 +89,7 @@ impl Exchange {
             V::RequestUri => sink.bytes(self.head.path_and_query()),
             V::Scheme => sink.bytes(b"http"),
             V::SentHttp(name) => sink.fields(&self.sent.fields, name),
-            // Answers have no trailers of our own, and those passed on are not kept.
-            V::SentTrailer(_) => false,
+            V::SentTrailer(name) => sink.fields(&self.sent.trailers, name),
             V::ServerAddr => sink.bytes(self.client.local.text.as_bytes()),
             V::ServerName => sink.bytes(self.server.first_name.as_bytes()),
             V::ServerPort => sink.port(self.client.local.port()),

@@ -7,6 +7,7 @@ mod case;
 mod run;
 mod transcript;
 
+mod answer_fields;
 mod answers;
 mod bodies;
 mod cache_admission;
@@ -22,11 +23,13 @@ mod header_lines;
 mod locations;
 mod logs;
 mod mapping;
+mod next_upstream;
 mod proxy_answers;
 mod proxy_peers;
 mod proxy_requests;
 mod proxy_settings;
 mod proxy_sockets;
+mod redirects;
 mod request_line;
 mod resolver;
 mod rewrite;
@@ -51,6 +54,9 @@ const GROUPS: &[fn() -> Group] = &[
     proxy_answers::group,
     proxy_peers::group,
     cookies::group,
+    redirects::group,
+    next_upstream::group,
+    answer_fields::group,
     cache_admission::group,
     cache_content::group,
     cache_stale::group,

@@ -6,7 +6,7 @@
 use http1::{Fields, Method, Version};
 
 use super::headers::is_fitting;
-use crate::http::{Body, Exchange, Response};
+use crate::http::{Body, Exchange, Response, proxy::response::passes_trailer};
 
 /// Makes an answer chunked where fields are to follow it and the client can have it so.
 pub(super) fn make_room(exchange: &Exchange, response: &mut Response) {
@@ -20,13 +20,14 @@ pub(super) fn make_room(exchange: &Exchange, response: &mut Response) {
     }
 }
 
-/// Writes the end of a chunked body, with the fields that follow it.
-pub fn write_end(out: &mut Vec<u8>, exchange: &Exchange) {
+/// Writes the end of a chunked body with the fields that follow it, and keeps them for `$sent_trailer_*`.
+pub fn write_end(out: &mut Vec<u8>, exchange: &mut Exchange) {
     let mut trailers = Fields::new();
-    if *exchange.location.proxy.pass_trailers
+    let location = &exchange.location;
+    if *location.proxy.pass_trailers
         && let Some(passed) = &exchange.upstream.trailers
     {
-        for (name, value) in passed.iter() {
+        for (name, value) in passed.iter().filter(|(name, _)| passes_trailer(location, name)) {
             trailers.push(name, value);
         }
     }
@@ -37,6 +38,7 @@ pub fn write_end(out: &mut Vec<u8>, exchange: &Exchange) {
         }
     }
     http1::write_trailers(out, &trailers);
+    exchange.sent.trailers = trailers;
 }
 
 fn added(exchange: &Exchange, status: u16) -> impl Iterator<Item = &config::AddHeader> {

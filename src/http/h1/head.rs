@@ -6,7 +6,10 @@ use http1::{Fields, Method, Version};
 
 use crate::{
     clock,
-    http::{Body, Exchange, Response, fault, response::LastModified},
+    http::{
+        Body, Exchange, Response, fault,
+        response::{Author, LastModified},
+    },
 };
 
 /// How a body's end is told.
@@ -70,10 +73,15 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether the upstream's own field stands in the place of ours (`proxy_pass_header`). As nginx.
+/// Whether the upstream's own field stands in the place of ours (`proxy_pass_header`).
+///
+/// As nginx: what is passed on is not made up for where the upstream has none.
 fn is_passed_on(exchange: &Exchange, response: &Response, name: &str) -> bool {
-    let passed = &exchange.location.proxy.pass_header;
-    passed.iter().any(|passed| passed.eq_ignore_ascii_case(name)) && response.field(name).is_some()
+    let passed = || exchange.location.proxy.pass_header.iter();
+    match response.author {
+        Author::Us => false,
+        Author::Upstream => passed().any(|passed| passed.eq_ignore_ascii_case(name)),
+    }
 }
 
 /// Keeps the fields of an answer for `$sent_http_*`.

@@ -14,6 +14,9 @@ use crate::http::{
 /// Fields that go along; Content-Type does too, in its own place.
 const KEPT: [&str; 5] = ["Set-Cookie", "Content-Disposition", "Cache-Control", "Expires", "Accept-Ranges"];
 
+/// What is being done, for the log.
+const DURING: &str = "reading response header from upstream";
+
 /// Goes where an upstream's head says; nothing where it says nothing, or is not to be listened to.
 pub(super) fn follow(
     exchange: &mut Exchange,
@@ -25,7 +28,7 @@ pub(super) fn follow(
     if let Some(name) = target.strip_prefix(b"@") {
         return Some(match fault::named_location(exchange, name) {
             Ok(location) => Ending::Named(location),
-            Err(fault) => Ending::Fail(fault),
+            Err(fault) => Ending::Fail(Fault { during: DURING, ..fault }),
         });
     }
     let Some((path, args)) = split(target) else { return Some(Ending::Fail(unsafe_uri(target))) };
@@ -65,7 +68,7 @@ fn unsafe_uri(target: &[u8]) -> Fault {
     Fault {
         side: Side::Upstream,
         kind: Kind::Status(404),
-        during: "",
+        during: DURING,
         retry: Retry::Never,
         detail: format!("unsafe URI \"{}\" was detected", String::from_utf8_lossy(target)).into(),
     }

@@ -206,7 +206,7 @@ impl Dealing<'_> {
         exchange.upstream.cache_status = Some(status);
         exchange.upstream.head = Some(Arc::clone(&entry.head));
         self.zone.touch(&self.digest, entry);
-        if let Some(ending) = intercept(exchange, entry.head.status) {
+        if let Some(ending) = intercept(exchange, &entry.head) {
             return ending;
         }
         Ending::Answer(Box::new(stored::answer(exchange, entry)))
@@ -322,7 +322,7 @@ impl Dealing<'_> {
 fn follow(exchange: &mut Exchange, reader: FillReader) -> Ending {
     let entry = &reader.incomplete().entry;
     exchange.upstream.head = Some(Arc::clone(&entry.head));
-    if let Some(ending) = intercept(exchange, entry.head.status) {
+    if let Some(ending) = intercept(exchange, &entry.head) {
         return ending;
     }
     let mut response = stored::head(exchange, entry);

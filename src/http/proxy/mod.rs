@@ -22,7 +22,7 @@ pub mod zone;
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 
 use config::{CacheZone, ProxyPass};
-use http1::{Method, Version};
+use http1::{Method, ResponseHead, Version};
 
 use self::{
     ahead::ReadAhead,
@@ -132,16 +132,26 @@ fn client_left() -> Fault {
 }
 
 /// Has `error_page` answer instead, where it has a page for the status (`proxy_intercept_errors`).
-fn intercept(exchange: &Exchange, status: u16) -> Option<Ending> {
+fn intercept(exchange: &mut Exchange, head: &ResponseHead) -> Option<Ending> {
+    let status = head.status;
     let intercepts =
         *exchange.location.proxy.intercept_errors && status >= 300 && fault::has_error_page(exchange, status);
-    intercepts.then(|| Ending::Fail(Fault::status_only(status)))
+    if !intercepts {
+        return None;
+    }
+    if status == 401 {
+        // As nginx: without it the client could not do what the page asks for.
+        for challenge in head.fields.all("WWW-Authenticate") {
+            exchange.kept.fields.push(b"WWW-Authenticate", challenge);
+        }
+    }
+    Some(Ending::Fail(Fault::status_only(status)))
 }
 
 /// Turns an upstream's answer into the client's.
 fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
     let Incoming { head, mut body, upgraded, buffering, .. } = incoming;
-    if let Some(ending) = intercept(exchange, head.status) {
+    if let Some(ending) = intercept(exchange, &head) {
         body.finish(&mut exchange.upstream);
         return ending;
     }

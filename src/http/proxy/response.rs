@@ -14,7 +14,7 @@ use http1::ResponseHead;
 use self::redirect::{pass_location, pass_refresh};
 use crate::http::{
     Exchange, Response,
-    response::{Conditions, LastModified, Ranges},
+    response::{Author, Conditions, LastModified, Ranges},
 };
 
 /// Translates an upstream's head, or a stored one, into the client's. The body is the caller's.
@@ -22,15 +22,20 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
     let location = &*exchange.location;
     let mut response = Response::new(head.status);
     response.content_length = None;
+    response.author = Author::Upstream;
     response.reason = reason(head);
     let asked = asked_for(exchange);
     let changes_cookies = cookie::has_rules(&location.proxy);
+    let mut charset = None;
     response.conditions = match asked {
         AskedFor::Client => Conditions::Upstream,
         AskedFor::Cache => Conditions::Ours,
     };
     for (name, value) in head.fields.iter() {
         let role = Role::of(name);
+        if role == Role::Charset {
+            charset = Some(value);
+        }
         if is_hidden(location, role, name) {
             continue;
         }
@@ -49,15 +54,40 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
             Role::AcceptRanges if *location.proxy.force_ranges => {}
             Role::AcceptRanges if asked == AskedFor::Cache => response.ranges = Ranges::Single,
             Role::Connection => {}
-            Role::AcceptRanges | Role::SetCookie | Role::OursUnlessPassed | Role::Other => {
+            Role::AcceptRanges | Role::SetCookie | Role::Charset | Role::OursUnlessPassed | Role::Other => {
                 response.fields.push(name, value);
             }
         }
+    }
+    if let Some(charset) = charset.filter(|_| !location.proxy.ignore_headers.x_accel_charset) {
+        add_charset(&mut response, charset);
     }
     if *location.proxy.force_ranges {
         response.ranges = Ranges::Single;
     }
     response
+}
+
+/// Obeys X-Accel-Charset, where the type does not name a charset already.
+fn add_charset(response: &mut Response, charset: &[u8]) {
+    let Some(content_type) = &mut response.content_type else { return };
+    if content_type.is_empty() || charset.is_empty() || charset == b"off" || names_charset(content_type) {
+        return;
+    }
+    *content_type = [content_type, &b"; charset="[..], charset].concat().into();
+}
+
+fn names_charset(content_type: &[u8]) -> bool {
+    let mut parameters = content_type.split(|byte| *byte == b';').skip(1);
+    parameters.any(|parameter| {
+        let name = parameter.trim_ascii_start().get(..8);
+        name.is_some_and(|name| name.eq_ignore_ascii_case(b"charset="))
+    })
+}
+
+/// Whether a trailer of an upstream goes to the client (`proxy_pass_trailers`).
+pub fn passes_trailer(location: &LocationConf, name: &[u8]) -> bool {
+    !is_hidden(location, Role::of(name), name)
 }
 
 /// Whether a head may come out otherwise for each request: the rules for values have variables.
@@ -93,6 +123,8 @@ enum Role {
     Refresh,
     SetCookie,
     AcceptRanges,
+    /// X-Accel-Charset, hidden by default.
+    Charset,
     /// It concerns the upstream's connection.
     Connection,
     /// We write our own, or it was meant for us: hidden by default.
@@ -115,7 +147,8 @@ impl Role {
             13 if is("Last-Modified") => Self::LastModified,
             13 if is("Accept-Ranges") => Self::AcceptRanges,
             14 if is("Content-Length") => Self::ContentLength,
-            15 if is("X-Accel-Expires") || is("X-Accel-Charset") => Self::OursUnlessPassed,
+            15 if is("X-Accel-Charset") => Self::Charset,
+            15 if is("X-Accel-Expires") => Self::OursUnlessPassed,
             16 if is("X-Accel-Redirect") => Self::OursUnlessPassed,
             17 if is("Transfer-Encoding") => Self::Connection,
             17 if is("X-Accel-Buffering") => Self::OursUnlessPassed,
@@ -130,7 +163,7 @@ fn is_hidden(location: &LocationConf, role: Role, name: &[u8]) -> bool {
     let is_in = |names: &[String]| names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));
     // As nginx: a field that is hidden by name stays hidden, though it be passed by name too.
     is_in(&location.proxy.hide_header)
-        || (role == Role::OursUnlessPassed && !is_in(&location.proxy.pass_header))
+        || (matches!(role, Role::Charset | Role::OursUnlessPassed) && !is_in(&location.proxy.pass_header))
 }
 
 /// Returns the reason phrase where it is not the usual one.

@@ -10,7 +10,7 @@ use http1::Method;
 use super::{response, zone::Entry};
 use crate::http::{
     Body, Exchange, Response,
-    response::{LastModified, Ranges, SharedFields},
+    response::{Author, LastModified, Ranges, SharedFields},
 };
 
 /// An entry's head as the clients of one location get it.
@@ -79,6 +79,7 @@ impl Cooked {
 
     fn serve(&self) -> Response {
         let mut response = Response::new(self.status);
+        response.author = Author::Upstream;
         response.reason.clone_from(&self.reason);
         response.content_type.clone_from(&self.content_type);
         response.content_length = self.content_length;

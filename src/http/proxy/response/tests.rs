@@ -128,6 +128,26 @@ async fn a_location_of_the_upstream_becomes_one_of_ours() {
     }
 }
 
+#[tokio::test]
+async fn a_charset_is_put_into_the_type() {
+    let cases = [
+        ("", "text/html", "utf-8", "text/html; charset=utf-8"),
+        ("", "text/html; q=1", "utf-8", "text/html; q=1; charset=utf-8"),
+        ("", "text/html; Charset=a", "utf-8", "text/html; Charset=a"),
+        ("", "text/html", "off", "text/html"),
+        ("", "text/html", "", "text/html"),
+        ("", "", "utf-8", ""),
+        ("proxy_ignore_headers X-Accel-Charset;", "text/html", "utf-8", "text/html"),
+    ];
+    for (location, content_type, charset, wanted) in cases {
+        let head = format!("Content-Type: {content_type}\nX-Accel-Charset: {charset}");
+        let wanted = self::wanted("", &format!("{wanted}||"), Ranges::Refused);
+        assert_eq!(seen(location, None, &head), wanted, "{location} {content_type} {charset}");
+    }
+    let passed = seen("proxy_pass_header X-Accel-Charset;", None, "Content-Type: a/b\nX-Accel-Charset: c");
+    assert_eq!(passed, wanted("X-Accel-Charset: c", "a/b; charset=c||", Ranges::Refused));
+}
+
 #[test]
 fn an_unusual_reason_is_kept() {
     let reason_of = |text: &str| {
