@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Fields that the configuration itself turns into others when it is read.
-const RESOLVED_WHEN_READ: [&str; 1] = ["redirect_written"];
+const RESOLVED_WHEN_READ: [&str; 2] = ["redirect_written", "startup"];
 
 /// Rows that there are at least: fewer means that this test no longer finds them.
 const ROWS_LEAST: usize = 100;

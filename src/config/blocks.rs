@@ -18,15 +18,17 @@ use crate::{
         condition::condition,
         core::{Root, root_template},
         events::EventsConf,
+        late_host::LateLookup,
         listen::{Listen, default_listen, listen},
         log::{LogLevel, LogSink, LogTarget, combined, log_format},
         main::MainConf,
         moot::{self, MootConf},
         proxy_pass::{proxy_pass, redirect_rules},
+        resolver::STARTUP,
         rewrite::{self, If, RewriteStep},
         server::ServerCore,
         server_name::server_name,
-        upstream::UpstreamSettings,
+        upstream::{UpstreamServer, UpstreamSettings},
     },
     hosts::HostPattern,
     locations::LocationTable,
@@ -155,6 +157,12 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
 fn name_things(block: &[Directive], scope: &mut Scope<'_>) {
     let combined = combined();
     scope.formats.insert(combined.name.clone(), Arc::new(combined));
+    // Hosts are looked for where they are read, and upstreams are read first.
+    if let Some(startup) = block.iter().find(|directive| directive.is("resolver_startup"))
+        && startup.args.len() == 1
+    {
+        scope.startup = (STARTUP.read)(startup, scope).unwrap_or(scope.startup);
+    }
     for directive in block.iter().filter(|directive| check(directive, H).is_ok()) {
         let named = match &*directive.name.text {
             b"log_format" => log_format(directive, scope).map(|format| {
@@ -170,14 +178,30 @@ fn name_things(block: &[Directive], scope: &mut Scope<'_>) {
                     Some(known) => Err(directive.fail(0, format!("duplicate zone \"{}\"", known.name))),
                 }
             }),
-            b"upstream" => upstream(directive, scope),
+            b"upstream" => upstream(directive, Resolver::of(block), scope),
             _ => Ok(()),
         };
         scope.settle(named);
     }
 }
 
-fn upstream(block: &Directive, scope: &mut Scope<'_>) -> Result<(), Problem> {
+/// Whether `http` has a `resolver` for all groups.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Resolver {
+    Given,
+    Missing,
+}
+
+impl Resolver {
+    fn of(block: &[Directive]) -> Self {
+        match block.iter().any(|directive| directive.is("resolver")) {
+            true => Self::Given,
+            false => Self::Missing,
+        }
+    }
+}
+
+fn upstream(block: &Directive, resolver: Resolver, scope: &mut Scope<'_>) -> Result<(), Problem> {
     let name = block.text(0).into_owned();
     let mut settings = UpstreamSettings::default();
     each(inside(block), U, scope, |directive| settings.apply(directive, scope));
@@ -190,6 +214,20 @@ fn upstream(block: &Directive, scope: &mut Scope<'_>) -> Result<(), Problem> {
         return Err(block
             .fail(0, format!("no servers in upstream \"{name}\""))
             .with_help("all of them are backups"));
+    }
+    let is_found_later = |server: &UpstreamServer| {
+        server.late.as_ref().is_some_and(|late| late.lookup != LateLookup::UntilKnown)
+    };
+    if settings.servers.iter().any(is_found_later) {
+        let resolving = "resolving names at run time requires";
+        if !settings.zone.is_written() {
+            let message = format!("{resolving} upstream \"{name}\" to be in shared memory");
+            return Err(block.fail(0, message).with_help("write into the block: zone NAME 64k;"));
+        }
+        if resolver == Resolver::Missing && settings.name_servers.is_none() {
+            let message = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
+            return Err(block.fail(0, message).with_help("name one: resolver 127.0.0.53;"));
+        }
     }
     if scope.upstreams.contains_key(&name) {
         return Err(block.fail(0, format!("duplicate upstream \"{name}\"")));

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     net::{Drain, Resolver},
-    upstream::{Group, IdlePool},
+    upstream::{Group, IdlePool, Renewal},
 };
 
 /// Everything that the event loops of one worker share.
@@ -79,6 +79,9 @@ impl Site {
         }
         for upstream in &http.upstreams {
             site.groups.insert(upstream.name.clone(), Arc::new(Group::new(Arc::clone(upstream))));
+            if let Some(servers) = &upstream.name_servers {
+                site.resolver(servers);
+            }
         }
         site.add_locations(http)?;
         Ok(Arc::new(site))
@@ -114,6 +117,28 @@ impl Site {
         let resolver = Resolver::new(Arc::clone(servers));
         self.resolvers.push((Arc::clone(servers), Arc::clone(&resolver)));
         resolver
+    }
+
+    /// Says whether anything is to be done beside serving.
+    pub fn needs_upkeep(&self) -> bool {
+        let has_late_hosts =
+            |group: &Arc<Group>| group.conf.servers.iter().any(|server| server.late.is_some());
+        self.groups.values().any(has_late_hosts)
+    }
+
+    /// Lists the servers whose addresses are found while requests are served.
+    pub fn renewals(&self) -> Vec<Renewal> {
+        let Some(http) = &self.config.http else { return Vec::new() };
+        let resolver_of = |servers: &Arc<NameServers>| {
+            self.resolvers.iter().find(|(known, _)| Arc::ptr_eq(known, servers)).map(|(_, resolver)| resolver)
+        };
+        let defaults = &http.defaults.resolver;
+        let renewals = self.groups.values().flat_map(|group| {
+            let servers = group.conf.name_servers.as_ref().or(defaults.servers.as_ref());
+            let patience = group.conf.resolver_timeout.unwrap_or(*defaults.timeout);
+            Renewal::of_group(group, servers.and_then(resolver_of), patience)
+        });
+        renewals.collect()
     }
 
     /// Returns what is kept for the location with that id.

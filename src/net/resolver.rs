@@ -44,6 +44,13 @@ pub struct Resolver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unresolved(u16);
 
+impl Unresolved {
+    /// Whether the name is known not to exist.
+    pub fn is_not_found(self) -> bool {
+        self.0 == NOT_FOUND
+    }
+}
+
 /// Addresses of a name.
 #[derive(Debug)]
 pub struct Addresses {
@@ -71,6 +78,11 @@ impl Resolver {
     /// Makes a resolver that knows nothing yet.
     pub fn new(conf: Arc<NameServers>) -> Arc<Self> {
         Arc::new(Self { conf, names: Mutex::default(), next_server: AtomicUsize::new(0) })
+    }
+
+    /// Returns `valid=`.
+    pub fn valid(&self) -> Option<Duration> {
+        self.conf.valid
     }
 
     /// Finds the addresses of a name. Cancel safe; the question is given up once nobody waits for its answer.

@@ -24,6 +24,7 @@ mod start;
 mod sys;
 mod title;
 mod upgrade;
+mod upkeep;
 mod words;
 mod worker;
 

@@ -21,6 +21,7 @@ use super::{
     generation::Generation,
     listen::Door,
     signals::Signals,
+    upkeep,
 };
 use crate::{
     clock,
@@ -121,7 +122,7 @@ impl Loops {
         let ending = Arc::new(ending);
         let (orders, _) = watch::channel(Order::Serve);
         let (ready, are_ready) = mpsc::channel();
-        let mut threads = Vec::new();
+        let mut threads: Vec<_> = upkeep::start(site, orders.subscribe())?.into_iter().collect();
         let count = doors.len();
         for (index, doors) in doors.into_iter().enumerate() {
             let (site, ready, ending) = (Arc::clone(site), ready.clone(), Arc::clone(&ending));

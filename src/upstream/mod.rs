@@ -9,6 +9,7 @@ pub mod connect;
 pub mod group;
 pub mod peer;
 pub mod pool;
+pub mod renewal;
 pub mod retry;
 
 pub use self::{
@@ -17,4 +18,5 @@ pub use self::{
     group::{Group, Pick},
     peer::{Health, Peer, PeerId, Place, Rank},
     pool::IdlePool,
+    renewal::{Again, Renewal},
 };

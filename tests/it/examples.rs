@@ -16,7 +16,11 @@ use std::{
 use flate2::read::GzDecoder;
 
 use crate::support::{
-    Conf, Gate, Origin, Reply, Response, Server, answer, origin::Asked, reply::Part, wait_until,
+    Conf, Dns, Gate, Origin, Reply, Response, Server, answer,
+    dns::{addresses, services},
+    origin::Asked,
+    reply::Part,
+    wait_until,
 };
 
 /// A running example with the applications behind it.
@@ -25,6 +29,7 @@ struct Visit {
     first: Origin,
     second: Origin,
     third: Origin,
+    _dns: Dns,
 }
 
 /// One row per example: its test, its file, and what is to be seen through it.
@@ -44,6 +49,7 @@ examples! {
     example_reverse_proxy: "reverse-proxy.conf", reverse_proxy;
     example_uri_mapping: "uri-mapping.conf", uri_mapping;
     example_upstream_group: "upstream-group.conf", upstream_group;
+    example_names_that_change: "names-that-change.conf", names_that_change;
     example_headers: "headers.conf", headers;
     example_redirects: "redirects.conf", redirects;
     example_cookies: "cookies.conf", cookies;
@@ -84,12 +90,17 @@ impl Visit {
             ("127.0.0.1:3002", "%ORIGIN:third%"),
             ("127.0.0.1:3009", "%CLOSED%"),
             ("/run/app/app.sock", "%DIR%/app.sock"),
+            ("127.0.0.53", "%DNS%"),
         ];
         let text =
             places.iter().fold(text, |text, (literal, placeholder)| text.replace(literal, placeholder));
         let origins =
             ["first", "second", "third"].map(|name| Origin::answering(move |_| answer(200).body(name)));
-        let mut conf = Conf::whole(format!("%MAIN%\n{text}"));
+        let dns = Dns::start();
+        let port = |number: usize| origins[number].address().port();
+        let found = services(&[(1, 2, port(0), "a.internal"), (1, 1, port(1), "a.internal")], 60);
+        dns.tell("_http._tcp.app.internal", found).tell("a.internal", addresses(&["127.0.0.1"], 60));
+        let mut conf = Conf::whole(format!("%MAIN%\n{text}")).dns(&dns);
         for (name, origin) in ["first", "second", "third"].iter().zip(&origins) {
             conf = conf.origin_named(name, origin);
         }
@@ -103,7 +114,7 @@ impl Visit {
         ];
         let conf = files.iter().fold(conf, |conf, (path, content)| conf.file(path, content));
         let [first, second, third] = origins;
-        Self { server: Server::start(&conf), first, second, third }
+        Self { server: Server::start(&conf), first, second, third, _dns: dns }
     }
 
     /// Asks on a connection of its own, with more header lines.
@@ -172,6 +183,15 @@ fn upstream_group(visit: &Visit) {
         origin.restart((0..4).map(|_| answer(503).body("busy")));
     }
     assert_eq!(visit.get("/").text(), "third");
+}
+
+fn names_that_change(visit: &Visit) {
+    let bodies: Vec<_> = (0..6).map(|_| visit.get("/").text()).collect();
+    assert_eq!(bodies.iter().filter(|body| *body == "first").count(), 4, "{bodies:?}");
+    assert_eq!(bodies.iter().filter(|body| *body == "second").count(), 2, "{bodies:?}");
+    let nobody = visit.get("/tenant/?tenant=nobody");
+    assert_eq!((nobody.status(), nobody.text().as_str()), (404, "There is no such tenant.\n"));
+    assert_eq!(visit.get("/reports/").status(), 502);
 }
 
 fn headers(visit: &Visit) {

@@ -11,6 +11,7 @@ mod crashes;
 mod docs;
 mod examples;
 mod filters;
+mod late_hosts;
 mod local_addresses;
 #[path = "../parity/mod.rs"]
 mod parity;

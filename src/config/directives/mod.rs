@@ -12,6 +12,7 @@ pub mod failures;
 pub mod geo;
 pub mod gzip;
 pub mod headers;
+pub mod late_host;
 pub mod listen;
 pub mod log;
 pub mod main;

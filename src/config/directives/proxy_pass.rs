@@ -98,7 +98,7 @@ fn group(directive: &Directive, address: &str, scope: &Scope<'_>) -> Result<Arc<
     if let Some(group) = scope.implicit.borrow().get(address) {
         return Ok(Arc::clone(group));
     }
-    let addresses = addresses(address, DEFAULT_PORT, scope).map_err(|message| {
+    let addresses = addresses(directive, address, scope).map_err(|message| {
         let close = crate::suggest::did_you_mean(host, scope.upstreams.keys().map(String::as_str));
         directive.fail(0, message).with_help_if(close)
     })?;

@@ -6,9 +6,9 @@ use crate::{
     address::{Address, Lone, resolve},
     parse::Directive,
     scope::Scope,
-    settings::{HSL, Reader, settings},
+    settings::{H, HSL, Reader, settings},
     source::Problem,
-    values::{Precision, TIME, parse_time},
+    values::{Precision, TIME, choice, parse_time},
 };
 
 /// Name servers, and how they are asked. Each `resolver` directive has a cache of its own, as in nginx.
@@ -40,8 +40,24 @@ settings! {
         servers: Option<Arc<NameServers>> = None, "resolver" in HSL, once(RESOLVER);
         /// How long it may take to find the addresses of a name.
         timeout: Duration = Duration::from_secs(30), "resolver_timeout" in HSL, once(TIME), "30s";
+        /// Whether hosts of upstreams must be known at the start. Larder's own; nginx is always strict.
+        startup: Startup = Startup::Strict, "resolver_startup" in H, once(STARTUP), "strict";
     }
 }
+
+/// `resolver_startup`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Startup {
+    /// A host that nobody knows is an error.
+    Strict,
+    /// Requests for it are answered with 502 until it becomes known.
+    Lenient,
+}
+
+/// Reads `resolver_startup`.
+pub const STARTUP: Reader<Startup> = Reader::one("strict | lenient", |directive, _| {
+    choice(directive, 0, &[("strict", Startup::Strict), ("lenient", Startup::Lenient)])
+});
 
 /// Reads `resolver`.
 pub const RESOLVER: Reader<Option<Arc<NameServers>>> = Reader::many(

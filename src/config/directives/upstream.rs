@@ -1,14 +1,18 @@
 //! `upstream` and its servers.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use super::{
+    late_host::{LateHost, late_host},
+    resolver::{NameServers, RESOLVER, Startup},
+};
 use crate::{
-    address::{Address, Lone, resolve},
+    address::{Address, InvalidAddress, Lone, resolve},
     parse::Directive,
     scope::Scope,
     settings::{Reader, Setting, U, settings},
     source::Problem,
-    values::{NUMBER, Precision, TIME, accepted, parse_number, parse_size, parse_time},
+    values::{NUMBER, OPTIONAL_TIME, Precision, TIME, accepted, parse_number, parse_size, parse_time},
 };
 
 /// A group of servers.
@@ -26,6 +30,10 @@ pub struct UpstreamConf {
     pub keepalive_time: Duration,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// Who knows the addresses of its `resolve` servers; absent where `http` says it.
+    pub name_servers: Option<Arc<NameServers>>,
+    /// How long they may take; absent where `http` says it.
+    pub resolver_timeout: Option<Duration>,
     /// Whether it stands for a plain `proxy_pass` address rather than an `upstream` block.
     pub implicit: bool,
 }
@@ -49,6 +57,8 @@ pub struct UpstreamServer {
     pub backup: bool,
     /// `down`.
     pub down: bool,
+    /// The host whose addresses are found while the group serves.
+    pub late: Option<LateHost>,
 }
 
 /// Where a peer listens.
@@ -75,6 +85,10 @@ settings! {
         keepalive_timeout: Duration = Duration::from_secs(60), "keepalive_timeout" in U, once(TIME), "60s";
         /// Shares the state of the group; here all event loops share it anyway.
         zone: () = (), "zone" in U, once(ZONE);
+        /// Name servers for the group's `resolve` servers, in place of those of `http`.
+        name_servers: Option<Arc<NameServers>> = None, "resolver" in U, once(RESOLVER);
+        /// How long they may take to find the addresses of a name.
+        resolver_timeout: Option<Duration> = None, "resolver_timeout" in U, once(OPTIONAL_TIME), "30s";
     }
 }
 
@@ -88,6 +102,8 @@ impl UpstreamSettings {
             keepalive_requests: *self.keepalive_requests,
             keepalive_time: *self.keepalive_time,
             keepalive_timeout: *self.keepalive_timeout,
+            name_servers: self.name_servers.into_inner(),
+            resolver_timeout: *self.resolver_timeout,
             implicit: false,
         }
     }
@@ -110,7 +126,10 @@ impl UpstreamConf {
 impl UpstreamServer {
     /// Makes a server without parameters.
     pub fn new(name: String, addresses: Vec<PeerAddress>) -> Self {
+        // An empty list is what `resolver_startup lenient` makes of a host that nobody knows.
+        let late = if addresses.is_empty() { LateHost::unknown(&name, DEFAULT_PORT) } else { None };
         Self {
+            late,
             name,
             addresses,
             weight: 1,
@@ -138,22 +157,33 @@ const ZONE: Reader<()> = Reader::between(1, 2, "name [size]", |directive, _| mat
 });
 
 const SERVER: Reader<UpstreamServer> = Reader::many(
-    "address [weight=number] [max_conns=number] [max_fails=number] [fail_timeout=time] [backup] [down]",
+    "address [weight=number] [max_conns=number] [max_fails=number] [fail_timeout=time] [backup] [down] \
+     [resolve] [service=name]",
     server,
 );
 
 fn server(directive: &Directive, scope: &Scope<'_>) -> Result<UpstreamServer, Problem> {
     let name = directive.text(0).into_owned();
-    let addresses = addresses(&name, 80, scope).map_err(|error| directive.fail(0, error))?;
-    let mut server = UpstreamServer::new(name, addresses);
+    let late = late_host(directive, DEFAULT_PORT)?;
+    let mut server = match late {
+        Some(late) => UpstreamServer { late: Some(late), ..UpstreamServer::new(name, Vec::new()) },
+        None => {
+            let addresses = addresses(directive, &name, scope).map_err(|error| directive.fail(0, error))?;
+            UpstreamServer::new(name, addresses)
+        }
+    };
     for number in 1..directive.args.len() {
         parameter(&mut server, directive, number)?;
     }
     Ok(server)
 }
 
-/// Finds the addresses of an upstream server, or says in nginx's words why there are none.
-pub fn addresses(text: &str, default_port: u16, scope: &Scope<'_>) -> Result<Vec<PeerAddress>, String> {
+/// Port of a server without one.
+const DEFAULT_PORT: u16 = 80;
+
+/// Finds the addresses of an upstream server, or says in nginx's words why there are none. With
+/// `resolver_startup lenient`, none is no error.
+pub fn addresses(directive: &Directive, text: &str, scope: &Scope<'_>) -> Result<Vec<PeerAddress>, String> {
     let wrong = |error| format!("{error} in upstream \"{text}\"");
     match Address::parse(text, Lone::Host).map_err(wrong)? {
         Address::Unix(path) => Ok(vec![PeerAddress::Unix(path)]),
@@ -161,17 +191,25 @@ pub fn addresses(text: &str, default_port: u16, scope: &Scope<'_>) -> Result<Vec
             Err(format!("invalid port in upstream \"{text}\""))
         }
         Address::Host { host, ports, .. } => {
-            let port = ports.map_or(default_port, |(port, _)| port);
-            let found = resolve(&host, port, scope.lookup).map_err(wrong)?;
-            Ok(found.into_iter().map(PeerAddress::Inet).collect())
+            let port = ports.map_or(DEFAULT_PORT, |(port, _)| port);
+            match resolve(&host, port, scope.lookup) {
+                Ok(found) => Ok(found.into_iter().map(PeerAddress::Inet).collect()),
+                Err(InvalidAddress::NotFound) if scope.startup == Startup::Lenient => {
+                    let message = wrong(InvalidAddress::NotFound) + ", it is asked for again";
+                    scope.report(Problem::warning(directive.args[0].span, message));
+                    Ok(Vec::new())
+                }
+                Err(error) => Err(wrong(error)),
+            }
         }
     }
 }
 
-const PARAMETERS: [&str; 6] = ["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down"];
+const PARAMETERS: [&str; 8] =
+    ["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down", "resolve", "service="];
 
 /// Parameters of nginx that are not here yet.
-const LATER: [&str; 5] = ["resolve", "service", "slow_start", "route", "drain"];
+const LATER: [&str; 3] = ["slow_start", "route", "drain"];
 
 fn parameter(server: &mut UpstreamServer, directive: &Directive, number: usize) -> Result<(), Problem> {
     let text = directive.text(number);
@@ -197,6 +235,8 @@ fn parameter(server: &mut UpstreamServer, directive: &Directive, number: usize) 
         }
         ("backup", None) => server.backup = true,
         ("down", None) => server.down = true,
+        // They were read before all else.
+        ("resolve", None) | ("service", Some(_)) => {}
         _ => return Err(invalid().with_help(accepted(name, PARAMETERS.into_iter()))),
     }
     Ok(())

@@ -16,7 +16,7 @@ use hickory_proto::{
     op::{Message, MessageType, ResponseCode},
     rr::{
         Name, RData, Record, RecordType,
-        rdata::{A, AAAA, CNAME},
+        rdata::{A, AAAA, CNAME, SRV},
     },
 };
 
@@ -89,6 +89,14 @@ pub fn addresses(addresses: &[&str], ttl: u32) -> Told {
 /// Tells another name that stands for this one.
 pub fn alias(target: &str, ttl: u32) -> Told {
     Told::new(vec![RData::CNAME(CNAME(name_of(target)))], ttl)
+}
+
+/// Tells servers of a service: priority, weight, port, target.
+pub fn services(services: &[(u16, u16, u16, &str)], ttl: u32) -> Told {
+    let record = |&(priority, weight, port, target): &(u16, u16, u16, &str)| {
+        RData::SRV(SRV::new(priority, weight, port, name_of(target)))
+    };
+    Told::new(services.iter().map(record).collect(), ttl)
 }
 
 /// Refuses with DNS's code.
