@@ -28,6 +28,8 @@ use crate::{
         rewrite::{self, If, RewriteStep},
         server::ServerCore,
         server_name::server_name,
+        try_files::try_files,
+        upstream::UpstreamSettings,
         upstream::{UpstreamServer, UpstreamSettings},
     },
     hosts::HostPattern,
@@ -484,6 +486,12 @@ impl LocationConf {
 
     /// Applies a directive of a server or location.
     fn apply_own(&mut self, directive: &Directive, scope: &Scope<'_>) -> Option<Result<(), Problem>> {
+        if directive.is("try_files") {
+            if self.try_files.is_some() {
+                return Some(Err(directive.duplicate()));
+            }
+            return Some(try_files(directive, scope).map(|tried| self.try_files = Some(Arc::new(tried))));
+        }
         if directive.is("root") && matches!(*self.core.document_root, Root::Alias(_)) {
             return Some(Err(directive.complain("is duplicate, \"alias\" directive was specified earlier")));
         }

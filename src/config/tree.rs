@@ -21,6 +21,7 @@ use crate::{
         resolver::ResolverConf,
         rewrite::{RewriteConf, RewriteStep},
         server::ServerCore,
+        try_files::TryFiles,
         upstream::UpstreamConf,
         value_rules::ValueRule,
     },
@@ -204,6 +205,8 @@ pub struct LocationConf {
     pub rewrite: RewriteConf,
     /// What to do first; a server's own come before a location is looked for.
     pub steps: Vec<RewriteStep>,
+    /// Files to look for before anybody answers. As nginx: what is within does not inherit them.
+    pub try_files: Option<Arc<TryFiles>>,
     /// Who answers.
     pub content: Content,
     /// Locations within.

@@ -39,6 +39,8 @@ pub struct Exchange {
     pub args: Vec<u8>,
     /// Whether [`Self::uri`] is no longer what the request line said, or was not plain to begin with.
     pub uri_state: UriState,
+    /// Whether the path is appended to an `alias` that would replace all of it: `try_files` found it there.
+    pub appends_to_alias: bool,
     /// Captures of the last regular expression that matched.
     pub captures: RefCell<Captures>,
     /// Values of the variables that the configuration defines.
@@ -240,6 +242,7 @@ impl Exchange {
 
     fn enter_internally(&mut self) {
         self.internal = true;
+        self.appends_to_alias = false;
         self.proxy_target = None;
         self.upstream.redirected_after.push(self.upstream.tries.len());
     }

@@ -14,7 +14,7 @@ mod error_page;
 mod page;
 mod redirect;
 
-pub use error_page::{PageAction, error_page, has_error_page, named_location};
+pub use error_page::{PageAction, error_page, has_error_page, named_location, split_args};
 pub use page::{plain, write_server};
 pub use redirect::{absolute, add_slash, locate, returned, send_to};
 

@@ -28,8 +28,10 @@ use crate::error_log::{Level, system_words};
 
 mod index;
 mod path;
+mod try_files;
 
 pub use path::{document_root, file_path, real_root};
+pub use try_files::choose;
 
 /// Answers with a file of the location in force.
 pub async fn serve(exchange: &mut Exchange) -> Ending {

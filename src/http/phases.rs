@@ -131,7 +131,10 @@ async fn before_content(exchange: &mut Exchange, entry: Entry) -> ControlFlow<En
         }
         find_location(exchange)?;
     }
-    ControlFlow::Continue(())
+    match exchange.location.try_files.clone() {
+        Some(tried) => files::choose(exchange, &tried).await,
+        None => ControlFlow::Continue(()),
+    }
 }
 
 /// Counts a change of the path; there may be ten of a request, redirects inside included.

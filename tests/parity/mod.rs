@@ -35,6 +35,7 @@ mod resolver;
 mod rewrite;
 mod rewrite_refused;
 mod static_files;
+mod try_files;
 
 use case::Group;
 
@@ -45,6 +46,8 @@ const GROUPS: &[fn() -> Group] = &[
     bodies::group,
     connections::group,
     static_files::group,
+    try_files::files,
+    try_files::errors,
     locations::group,
     locations::names,
     answers::group,

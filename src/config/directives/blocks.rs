@@ -16,7 +16,7 @@ const fn block(
 }
 
 /// The table.
-pub const ROWS: [RowDoc; 21] = [
+pub const ROWS: [RowDoc; 22] = [
     block("events", M, Arity::exactly(0), BLOCK, " Holds what is about connections in general."),
     block("http", M, Arity::exactly(0), BLOCK, " Holds servers, and what is alike for them."),
     block("server", H, Arity::exactly(0), BLOCK, " Answers on addresses and names of its own."),
@@ -57,6 +57,7 @@ pub const ROWS: [RowDoc; 21] = [
     ),
     line("set", SL.and(IF), Arity::exactly(2), "$variable value", " Gives a variable a value."),
     line("break", SL.and(IF), Arity::exactly(0), "", " Ends the steps of rewriting."),
+    line("try_files", SL, Arity::at_least(2), "file ... uri | =code", " Looks for files, in order."),
     line("internal", L, Arity::exactly(0), "", " Lets only internal redirects in."),
     line(
         "alias",

@@ -29,6 +29,7 @@ pub mod rewrite;
 pub mod server;
 pub mod server_name;
 pub mod split_clients;
+pub mod try_files;
 pub mod upstream;
 pub mod value_rules;
 

@@ -107,7 +107,7 @@ fn take(exchange: &mut Exchange, status: u16) -> Option<PageAction> {
 }
 
 /// Splits a target at its first `?`.
-fn split_args(target: &[u8]) -> (&[u8], &[u8]) {
+pub fn split_args(target: &[u8]) -> (&[u8], &[u8]) {
     match target.iter().position(|&byte| byte == b'?') {
         Some(mark) => (&target[..mark], &target[mark + 1..]),
         None => (target, b""),

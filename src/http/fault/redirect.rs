@@ -14,7 +14,9 @@ pub fn returned(exchange: &mut Exchange, rule: &Return) -> Ending {
     let text = match &rule.with {
         ReturnWith::Page if rule.status >= 400 => return Ending::Fail(Fault::status_only(rule.status)),
         ReturnWith::Page => Vec::new(),
-        ReturnWith::Text(template) | ReturnWith::Location(template) => Template::expand(template, exchange),
+        ReturnWith::Text(template) | ReturnWith::Location(template) => {
+            expand(exchange, rule.status, template)
+        }
     };
     if is_redirect(rule.status) {
         return send_to(exchange, rule.status, text);
@@ -25,6 +27,15 @@ pub fn returned(exchange: &mut Exchange, rule: &Return) -> Ending {
     let mut response = Response::new(rule.status).with_memory(Bytes::new(), text);
     response.content_type = files::content_type(exchange);
     Ending::Answer(Box::new(response))
+}
+
+/// Puts values into the text of a `return`. As nginx: `$status` is the status that it returns, unless an error's is.
+fn expand(exchange: &mut Exchange, status: u16, template: &Template) -> Vec<u8> {
+    let before = exchange.sent.status;
+    exchange.sent.status = exchange.error_status.unwrap_or(status);
+    let text = template.expand(exchange);
+    exchange.sent.status = before;
+    text
 }
 
 /// Redirects to the path in force with a slash at its end.

@@ -12,18 +12,25 @@ use crate::http::Exchange;
 
 /// Returns the file that a path asks for in the location in force.
 pub fn file_path(exchange: &Exchange, uri: &[u8]) -> PathBuf {
-    let base = document_root(exchange);
-    let replaced = match (&*exchange.location.core.document_root, exchange.location.alias_len) {
+    let replaced = match replaced(exchange) {
+        Replaced::Whole if exchange.appends_to_alias => Replaced::Nothing,
+        replaced => replaced,
+    };
+    PathBuf::from(OsString::from_vec(join(document_root(exchange), uri, replaced)))
+}
+
+/// Returns which part of a path the directory in force stands for.
+pub(super) fn replaced(exchange: &Exchange) -> Replaced {
+    match (&*exchange.location.core.document_root, exchange.location.alias_len) {
         (Root::Root(_), _) => Replaced::Nothing,
         (Root::Alias(_), Some(len)) => Replaced::Prefix(len),
         (Root::Alias(_), None) => Replaced::Whole,
-    };
-    PathBuf::from(OsString::from_vec(join(base, uri, replaced)))
+    }
 }
 
 /// Which part of a path the directory stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Replaced {
+pub(super) enum Replaced {
     /// None: the path is appended.
     Nothing,
     /// The beginning, of that many bytes.

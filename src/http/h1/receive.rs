@@ -122,6 +122,7 @@ impl Connection {
             uri_state: UriState::AsSent,
             captures: Default::default(),
             slots: Slots::default(),
+            appends_to_alias: false,
             body: RequestBody::new(Framing::Empty, Expectation::None),
             head_bytes,
             started,

@@ -75,6 +75,7 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
         uri_state: UriState::AsSent,
         captures: captures.into(),
         slots: Slots::default(),
+        appends_to_alias: false,
         body: RequestBody::new(framing, Expectation::None),
         started: clock::moment(),
         redirects_left: 10,
