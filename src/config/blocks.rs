@@ -29,7 +29,6 @@ use crate::{
         server::ServerCore,
         server_name::server_name,
         try_files::try_files,
-        upstream::UpstreamSettings,
         upstream::{UpstreamServer, UpstreamSettings},
     },
     hosts::HostPattern,
