@@ -137,7 +137,6 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
     let location = |text: &str| format!("events {{}}\nhttp {{ server {{ location / {{ {text} }} }} }}");
     let cases = [
         (location("return foo;"), "invalid return code \"foo\""),
-        (location("client_body_in_file_only on;"), "\"client_body_in_file_only on\" is not supported yet"),
         (location("return 200 $nothing;"), "unknown \"nothing\" variable"),
         (location("return 200 $ssl_protocol;"), "variable \"ssl_protocol\" is not supported yet"),
         (

@@ -4,23 +4,29 @@
 //! `client_body_buffer_size` and in a temporary file beyond. What nobody read is discarded at the end,
 //! so that the connection can be used again.
 
-use std::{borrow::Cow, io, io::Write, path::Path, sync::Arc, time::Duration};
+mod spool;
+
+use std::{borrow::Cow, io, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use config::{BodyInFile, CoreConf};
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Framing};
 
+pub use self::spool::BodyFile;
+use self::spool::Spool;
 use super::{
+    Exchange,
     client::Client,
-    fault::{Fault, Kind, Retry, Side},
-    response::FileSlice,
+    fault::{self, Fault, Kind, Retry, Side},
 };
-use crate::net::Timer;
+use crate::{error_log::Level, net::Timer};
 
 /// A request's body while it is being read.
 pub struct RequestBody {
     stage: Stage,
     expectation: Expectation,
+    /// Whether the client said that there is one; it may be of no bytes all the same.
+    announced: bool,
     received: u64,
     payload: u64,
     collected: Option<Collected>,
@@ -48,8 +54,8 @@ enum Stage {
 pub enum Collected {
     /// In memory.
     Memory(Bytes),
-    /// In a temporary file that has no name any more.
-    File(FileSlice),
+    /// In a temporary file.
+    File(BodyFile),
 }
 
 /// What is kept to while a body is read.
@@ -71,19 +77,20 @@ impl BodyLimits {
 impl RequestBody {
     /// Sets up the reading of a body with that framing.
     pub fn new(framing: Framing, expectation: Expectation) -> Self {
+        let announced = framing != Framing::Empty;
         let stage = match framing {
             Framing::Empty | Framing::UntilClose | Framing::Length(0) => Stage::Done,
             Framing::Length(left) => Stage::Length { left },
             Framing::Chunked => Stage::Chunked(Box::new(ChunkedDecoder::new(ChunkLimits::default()))),
         };
-        Self { stage, expectation, received: 0, payload: 0, collected: None, timer: None }
+        Self { stage, expectation, announced, received: 0, payload: 0, collected: None, timer: None }
     }
 
     /// Returns the bytes still announced by Content-Length; none where the body is chunked.
     pub fn length(&self) -> Option<u64> {
         match (&self.collected, &self.stage) {
             (Some(Collected::Memory(bytes)), _) => Some(bytes.len() as u64),
-            (Some(Collected::File(slice)), _) => Some(slice.len),
+            (Some(Collected::File(file)), _) => Some(file.slice.len),
             (None, Stage::Length { left }) => Some(*left),
             (None, Stage::Chunked(_)) => None,
             (None, Stage::Done | Stage::Broken) => Some(0),
@@ -215,29 +222,25 @@ impl RequestBody {
 
     async fn read_whole(&mut self, client: &Client, core: &CoreConf) -> Result<Collected, Fault> {
         let limits = BodyLimits::of(core);
-        let memory_bytes = match *core.client_body_in_file_only {
-            BodyInFile::Off => usize::try_from(*core.client_body_buffer_size).unwrap_or(usize::MAX),
-            BodyInFile::Clean => 0,
-        };
+        let most = memory_bytes(core, self.length(), client.input.borrow().len() as u64);
         let mut memory = BytesMut::new();
         let mut spool: Option<Spool> = None;
         while let Some(bytes) = self.next(client, limits).await? {
             memory.extend_from_slice(&bytes);
-            if memory.len() > memory_bytes {
-                let path = &core.client_body_temp_path.path;
+            if memory.len() as u64 > most {
                 let file = match spool.take() {
                     Some(file) => file,
-                    None => Spool::create(path).await.map_err(|error| system(path, &error))?,
+                    None => Spool::create(core).await?,
                 };
-                let full = memory.split().freeze();
-                spool = Some(file.append(full).await.map_err(|error| system(path, &error))?);
+                spool = Some(file.append(memory.split().freeze()).await?);
             }
         }
-        let Some(spool) = spool else { return Ok(Collected::Memory(memory.freeze())) };
-        let path = &core.client_body_temp_path.path;
-        let spool = spool.append(memory.freeze()).await.map_err(|error| system(path, &error))?;
-        let slice = FileSlice { file: Arc::new(spool.file), offset: 0, len: spool.len };
-        Ok(Collected::File(slice))
+        let spool = match spool {
+            None if most == 0 && self.announced => Spool::create(core).await?,
+            None => return Ok(Collected::Memory(memory.freeze())),
+            Some(spool) => spool.append(memory.freeze()).await?,
+        };
+        Ok(Collected::File(spool.finish()))
     }
 
     /// Drops what has arrived, so that a body that is broken shows before the answer promises to go on.
@@ -272,43 +275,38 @@ impl RequestBody {
     }
 }
 
-/// A temporary file without a name, written on the blocking pool.
-struct Spool {
-    file: std::fs::File,
-    len: u64,
-}
-
-impl Spool {
-    async fn create(directory: &Path) -> io::Result<Self> {
-        let directory = directory.to_owned();
-        blocking(move || {
-            std::fs::create_dir_all(&directory)?;
-            Ok(Self { file: tempfile::tempfile_in(&directory)?, len: 0 })
-        })
-        .await
+/// Reads the whole body of a request, and says so where it went into a file.
+///
+/// # Errors
+/// The client's faults, and ours where the temporary file cannot be written.
+pub async fn collect(exchange: &mut Exchange) -> Result<(), Fault> {
+    if exchange.body.collected().is_some() {
+        return Ok(());
     }
-
-    async fn append(mut self, bytes: Bytes) -> io::Result<Self> {
-        blocking(move || {
-            self.file.write_all(&bytes)?;
-            self.len += bytes.len() as u64;
-            Ok(self)
-        })
-        .await
+    let (client, location) = (Rc::clone(&exchange.client), Arc::clone(&exchange.location));
+    exchange.body.collect(&client, &location.core).await?;
+    if let Some(Collected::File(file)) = exchange.body.collected() {
+        // As nginx: a file that was asked for is no reason to warn.
+        let level = match *location.core.client_body_in_file_only {
+            BodyInFile::Off => Level::Warn,
+            BodyInFile::Clean | BodyInFile::On => Level::Notice,
+        };
+        let words = "a client request body is buffered to a temporary file";
+        fault::report(exchange, level, format_args!("{words} {}", file.path.display()));
     }
+    Ok(())
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
-}
+/// A body that arrived together with the head is in memory already, up to this size.
+const PREREAD_BYTES: u64 = 1024;
 
-fn system(path: &Path, error: &io::Error) -> Fault {
-    Fault {
-        side: Side::Server,
-        kind: Kind::System,
-        during: "writing client request body",
-        retry: Retry::Never,
-        detail: format!("temporary file in \"{}\": {error}", path.display()).into(),
+/// Returns how much of a body stays in memory. As nginx: a little more than the buffer where that is all of it.
+fn memory_bytes(core: &CoreConf, length: Option<u64>, arrived: u64) -> u64 {
+    let buffer = (*core.client_body_buffer_size).max(arrived.min(PREREAD_BYTES));
+    match (*core.client_body_in_file_only, length) {
+        (BodyInFile::Clean | BodyInFile::On, _) => 0,
+        (BodyInFile::Off, Some(length)) if length < buffer.saturating_add(buffer / 4) => length,
+        (BodyInFile::Off, _) => buffer,
     }
 }
 
@@ -320,7 +318,8 @@ mod tests {
     use super::*;
     use crate::net::Stream;
 
-    async fn collected(in_file: BodyInFile) -> Collected {
+    /// Collects a body with that directive, and lets `look` see it before the request is over.
+    async fn collected(in_file: BodyInFile, look: impl FnOnce(&Collected)) -> Vec<std::path::PathBuf> {
         let directory = tempfile::tempdir().unwrap();
         let (_peer, socket) = UnixStream::pair().unwrap();
         let client = Client::new(Stream::Unix(socket), 1, 0);
@@ -330,12 +329,46 @@ mod tests {
         core.client_body_temp_path
             .default_to(config::TempPath { path: directory.path().into(), levels: vec![] });
         let mut body = RequestBody::new(Framing::Length(5), Expectation::None);
-        body.collect(&client, &core).await.unwrap().clone()
+        look(body.collect(&client, &core).await.unwrap());
+        drop(body);
+        std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
 
     #[tokio::test]
     async fn a_small_body_is_in_a_file_only_where_that_is_asked_for() {
-        assert!(matches!(collected(BodyInFile::Off).await, Collected::Memory(bytes) if bytes == "hello"));
-        assert!(matches!(collected(BodyInFile::Clean).await, Collected::File(slice) if slice.len == 5));
+        let left = collected(BodyInFile::Off, |body| {
+            assert!(matches!(body, Collected::Memory(bytes) if bytes == "hello"));
+        });
+        assert!(left.await.is_empty());
+        for (in_file, stays) in [(BodyInFile::Clean, 0), (BodyInFile::On, 1)] {
+            let left = collected(in_file, |body| {
+                let Collected::File(file) = body else { panic!("in memory") };
+                assert_eq!(std::fs::read(&file.path).unwrap(), b"hello");
+                assert_eq!(file.slice.len, 5);
+            });
+            assert_eq!(left.await.len(), stays, "{in_file:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_a_little_larger_than_the_buffer_stays_in_memory() {
+        let core = |in_file| CoreConf {
+            client_body_in_file_only: Setting::written(in_file),
+            client_body_buffer_size: Setting::written(400),
+            ..CoreConf::default()
+        };
+        let cases = [
+            (BodyInFile::Off, Some(10), 0, 10),
+            (BodyInFile::Off, Some(499), 0, 499),
+            (BodyInFile::Off, Some(500), 0, 400),
+            (BodyInFile::Off, Some(1000), 1000, 1000),
+            (BodyInFile::Off, Some(5000), 5000, 1024),
+            (BodyInFile::Off, None, 0, 400),
+            (BodyInFile::On, Some(10), 10, 0),
+            (BodyInFile::Clean, None, 0, 0),
+        ];
+        for (in_file, length, arrived, wanted) in cases {
+            assert_eq!(memory_bytes(&core(in_file), length, arrived), wanted, "{in_file:?} {length:?}");
+        }
     }
 }

@@ -78,8 +78,10 @@ impl Exchange {
             V::RemoteUser => sink.some(request::user(&self.head.fields).as_deref()),
             V::Request => sink.unless_empty(self.head.request_line()),
             V::RequestBody => sink.some(request_body(self)),
-            // A body that outgrows memory goes to a file without a name.
-            V::RequestBodyFile => false,
+            V::RequestBodyFile => match self.body.collected() {
+                Some(Collected::File(file)) => sink.path(&file.path),
+                Some(Collected::Memory(_)) | None => false,
+            },
             V::RequestCompletion => sink.bytes(if self.sent.complete { b"OK" } else { b"" }),
             V::RequestFilename => sink.path(&files::file_path(self, &self.uri)),
             V::RequestId => sink.bytes(self.request_id.get_or_init(request::random_id).as_bytes()),

@@ -19,5 +19,6 @@ mod processes;
 mod proxying;
 mod readme;
 mod real_files;
+mod request_bodies;
 mod resolving;
 mod starting;

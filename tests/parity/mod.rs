@@ -10,6 +10,7 @@ mod transcript;
 mod answer_fields;
 mod answers;
 mod bodies;
+mod body_files;
 mod cache_admission;
 mod cache_content;
 mod cache_directory;
@@ -30,7 +31,9 @@ mod proxy_requests;
 mod proxy_settings;
 mod proxy_sockets;
 mod redirects;
+mod request_fields;
 mod request_line;
+mod request_shapes;
 mod resolver;
 mod rewrite;
 mod rewrite_refused;
@@ -54,6 +57,9 @@ const GROUPS: &[fn() -> Group] = &[
     proxy_requests::uris,
     proxy_requests::fields,
     proxy_sockets::group,
+    request_fields::group,
+    request_shapes::group,
+    body_files::group,
     proxy_answers::group,
     proxy_peers::group,
     cookies::group,

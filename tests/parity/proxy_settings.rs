@@ -96,6 +96,8 @@ fn bodies() -> Vec<Tested> {
         "client_body_buffer_size 1g;",
         "client_body_buffer_size 1k; client_body_buffer_size 1k;",
         "client_body_in_file_only maybe;",
+        "client_body_in_file_only on; client_body_in_file_only on;",
+        "client_body_in_file_only on;",
         "client_body_in_file_only clean;",
         "client_body_in_single_buffer 1;",
         "client_body_temp_path;",

@@ -119,8 +119,10 @@ pub enum IfModifiedSince {
 pub enum BodyInFile {
     /// Only what does not fit in memory.
     Off,
-    /// All.
+    /// All, until the request is over.
     Clean,
+    /// All, for good.
+    On,
 }
 
 /// A directory for temporary files.
@@ -167,7 +169,7 @@ settings! {
         /// Where bodies are put that do not fit in memory.
         client_body_temp_path: TempPath = TempPath { path: PathBuf::from("client_body_temp"), levels: Vec::new() },
             "client_body_temp_path" in HSL, once(TEMP_PATH), "client_body_temp";
-        /// Puts bodies into files that are gone after the request, also where they would fit in memory. `on`, which keeps the files, is not supported yet.
+        /// Puts bodies into files, also where they would fit in memory: `clean` removes them after the request.
         client_body_in_file_only: BodyInFile = BodyInFile::Off,
             "client_body_in_file_only" in HSL, once(BODY_IN_FILE), "off";
         /// How long a client may take nothing.
@@ -313,11 +315,9 @@ fn buffers(directive: &Directive) -> Result<Buffers, Problem> {
     if size == 0 { Err(invalid(1)) } else { Ok(Buffers { count, size }) }
 }
 
-const BODY_IN_FILE: Reader<BodyInFile> = Reader::one("clean | off", |directive, _| {
-    if directive.bytes(0).eq_ignore_ascii_case(b"on") {
-        return Err(directive.fail(0, "\"client_body_in_file_only on\" is not supported yet"));
-    }
-    choice(directive, 0, &[("off", BodyInFile::Off), ("clean", BodyInFile::Clean)])
+const BODY_IN_FILE: Reader<BodyInFile> = Reader::one("on | clean | off", |directive, _| {
+    let words = [("off", BodyInFile::Off), ("on", BodyInFile::On), ("clean", BodyInFile::Clean)];
+    choice(directive, 0, &words)
 });
 
 const KEEPALIVE_TIMEOUT: Reader<KeepaliveTimeout> =

@@ -82,7 +82,7 @@ settings! {
         send_lowat: u64 = 0, "send_lowat" in HSL, once(SIZE), "0";
         /// Marks for the kernel, which Linux has not; a warning tells that it has no effect.
         proxy_send_lowat: u64 = 0, "proxy_send_lowat" in HSL, once(SIZE), "0";
-        /// Puts a request's body into one buffer; a warning tells that it has no effect.
+        /// A request's body in memory is in one piece anyway.
         client_body_in_single_buffer: bool = false, "client_body_in_single_buffer" in HSL, once(FLAG), "off";
         /// Pads error pages for old browsers; a warning tells that it has no effect.
         msie_padding: bool = true, "msie_padding" in HSL, once(FLAG), "on";
@@ -173,7 +173,6 @@ const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("output_buffers", "", "memory for files is not settable"),
     ("postpone_output", "0", "small pieces are sent together as long as more is ready, and not held back"),
     ("send_lowat", "0", "the kernel decides when a socket can be written"),
-    ("client_body_in_single_buffer", "off", "a body in memory is in one piece anyway"),
     ("multi_accept", "on", "an event loop always accepts all connections that wait"),
     ("log_subrequest", "off", "no request makes subrequests"),
     ("msie_padding", "off", "error pages are alike for all browsers"),

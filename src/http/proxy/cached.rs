@@ -4,7 +4,7 @@
 //! being stored, an answer passes through uncached, or the client gets an error. Who asks the
 //! upstream is decided by [`Zone::turn`]; nobody else waits longer than `proxy_cache_lock_timeout`.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use cache::{
     Digest, Key,
@@ -26,6 +26,7 @@ use crate::{
     http::{
         Exchange, Fault, fault,
         phases::Ending,
+        request_body,
         response::{Body, Source},
     },
     upstream::Group,
@@ -69,9 +70,7 @@ pub(super) async fn serve(
 ) -> Ending {
     if !exchange.body.is_done() {
         // As nginx: a body is read first, so that the key may name it.
-        let client = Rc::clone(&exchange.client);
-        let location = Arc::clone(&exchange.location);
-        if let Err(fault) = exchange.body.collect(&client, &location.core).await {
+        if let Err(fault) = request_body::collect(exchange).await {
             return Ending::Fail(fault);
         }
     }

@@ -34,6 +34,7 @@ use super::{
     Exchange, Fault,
     fault::{self, Kind, Retry, Side},
     phases::Ending,
+    request_body,
     response::{Body, Source},
 };
 use crate::upstream::Group;
@@ -104,8 +105,7 @@ async fn ask(
     let location = Arc::clone(&exchange.location);
     let streams = !*location.proxy.request_buffering && request::may_stream(exchange);
     if !streams {
-        let client = Rc::clone(&exchange.client);
-        exchange.body.collect(&client, &location.core).await?;
+        request_body::collect(exchange).await?;
     }
     let mut outgoing = request::build(exchange, pass, purpose)?;
     let event_loop = Rc::clone(&exchange.event_loop);

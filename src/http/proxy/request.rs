@@ -274,7 +274,8 @@ fn body(exchange: &Exchange) -> OutgoingBody {
     match exchange.body.collected() {
         Some(Collected::Memory(bytes)) if bytes.is_empty() => OutgoingBody::Empty,
         Some(Collected::Memory(bytes)) => OutgoingBody::Memory(bytes.clone()),
-        Some(Collected::File(slice)) => OutgoingBody::File(slice.clone()),
+        Some(Collected::File(file)) if file.slice.len == 0 => OutgoingBody::Empty,
+        Some(Collected::File(file)) => OutgoingBody::File(file.slice.clone()),
         None if exchange.body.is_done() => OutgoingBody::Empty,
         None => OutgoingBody::Client(match exchange.body.length() {
             Some(_) => ClientFraming::Length,

@@ -1,6 +1,6 @@
 //! Requests as upstreams see them; the wanted heads were taken from what nginx 1.22 sends.
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use config::Setting;
 
@@ -9,14 +9,15 @@ use super::{
     fixture::{exchange, pass},
     *,
 };
+use crate::http::request_body;
 
 /// Builds a request in a server block and returns it as it would be sent, with its body in memory.
 async fn built(server: &str, request: &str, purpose: Purpose<'_>) -> String {
     let mut exchange = exchange(server, request);
-    let (client, location) = (Rc::clone(&exchange.client), Arc::clone(&exchange.location));
+    let location = Arc::clone(&exchange.location);
     let streams = !*location.proxy.request_buffering && may_stream(&exchange);
     if !streams {
-        exchange.body.collect(&client, &location.core).await.expect("a whole body");
+        request_body::collect(&mut exchange).await.expect("a whole body");
     }
     target(&mut exchange, pass(&location)).await.expect("a group");
     let outgoing = build(&exchange, pass(&location), purpose).expect("a request");
