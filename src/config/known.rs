@@ -10,7 +10,7 @@ const LATER: &[&str] = &[
     "allow aio_write auth_delay auth_basic auth_basic_user_file auth_jwt auth_jwt_claim_set
      auth_jwt_header_set auth_jwt_key_cache auth_jwt_key_file auth_jwt_key_request auth_jwt_leeway
      auth_jwt_require auth_jwt_type auth_oidc auth_request auth_request_set deny disable_symlinks
-     early_hints limit_except limit_rate limit_rate_after oidc_provider
+     limit_except limit_rate limit_rate_after oidc_provider
      satisfy status_zone subrequest_output_buffer_size add_header_inherit
      add_trailer_inherit keepalive_min_timeout http2 http2_body_preread_size http2_chunk_size
      http2_idle_timeout http2_max_concurrent_pushes http2_max_concurrent_streams

@@ -82,6 +82,15 @@ impl Client {
         self.stream.try_read(&mut input)
     }
 
+    /// Sends an interim answer (1xx), all of it. Not cancel safe: the client may have got half of it.
+    pub async fn send_interim(&self, mut head: &[u8]) -> io::Result<()> {
+        while !head.is_empty() {
+            let count = self.stream.write(head).await?;
+            head = &head[count..];
+        }
+        Ok(())
+    }
+
     /// Waits until the client has closed its side. Cancel safe.
     ///
     /// Bytes that it pipelines meanwhile are kept, up to one read's worth; with more than that it

@@ -198,14 +198,8 @@ impl RequestBody {
         if std::mem::replace(&mut self.expectation, Expectation::None) == Expectation::None {
             return Ok(());
         }
-        let mut left: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-        while !left.is_empty() {
-            match client.stream.write(left).await {
-                Ok(count) => left = &left[count..],
-                Err(error) => return Err(self.broken(Kind::Connection, error.to_string())),
-            }
-        }
-        Ok(())
+        let sent = client.send_interim(b"HTTP/1.1 100 Continue\r\n\r\n").await;
+        sent.map_err(|error| self.broken(Kind::Connection, error.to_string()))
     }
 
     /// Reads the whole body; later calls return the same.

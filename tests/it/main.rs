@@ -4,6 +4,7 @@
 
 mod support;
 
+mod answering;
 mod buffers;
 mod caching;
 mod command_line;

@@ -224,6 +224,8 @@ settings! {
         port_in_redirect: bool = true, "port_in_redirect" in HSL, once(FLAG), "on";
         /// Logs files that are not there.
         log_not_found: bool = true, "log_not_found" in HSL, once(FLAG), "on";
+        /// Passes a 103 of an upstream on where a text is neither empty nor `0`.
+        early_hints: Vec<Template> = Vec::new(), "early_hints" in HSL, joined(TEXTS);
     }
 }
 

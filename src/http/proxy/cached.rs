@@ -10,12 +10,12 @@ use cache::{
     Digest, Key,
     policy::{self, CacheStatus, Reuse},
 };
-use config::{ProxyPass, Template};
+use config::ProxyPass;
 
 use super::{
-    client_left, deliver,
+    any_true, client_left, deliver,
     fill::{FillReader, ReadBy, Release, Stage, Ticket},
-    intercept, pass_on, range_offset,
+    hints, intercept, pass_on, range_offset,
     request::{self, Purpose},
     stored,
     storing::{self, Order, Outcome, Stale, Storing},
@@ -269,11 +269,17 @@ impl Dealing<'_> {
         status: CacheStatus,
     ) -> Ending {
         exchange.upstream.cache_status = Some(status);
-        let order = match self.order(exchange, stale) {
+        let mut order = match self.order(exchange, stale) {
             Ok(order) => order,
             Err(fault) => return Ending::Fail(fault),
         };
-        let answer = storing::start(&exchange.event_loop, order, ticket).await.unwrap_or_default();
+        let (hints, arriving) = hints::channel(exchange);
+        order.outgoing.hints = hints;
+        let answer = storing::start(&exchange.event_loop, order, ticket);
+        let answer = match arriving.meanwhile(&exchange.client, answer).await {
+            Ok(answer) => answer.unwrap_or_default(),
+            Err(fault) => return Ending::Fail(fault),
+        };
         exchange.upstream.tries.extend(answer.facts.tries);
         exchange.upstream.head = answer.facts.head;
         match answer.outcome {
@@ -330,12 +336,4 @@ fn follow(exchange: &mut Exchange, reader: FillReader) -> Ending {
     }
     response.body = Body::Stream { source: Source::Fill(Box::new(reader)), window: None };
     Ending::Answer(Box::new(response))
-}
-
-/// Whether one of the texts is neither empty nor `0`.
-fn any_true(exchange: &Exchange, templates: &[Template]) -> bool {
-    templates.iter().any(|template| {
-        let value = template.expand(exchange);
-        !value.is_empty() && value != b"0"
-    })
 }

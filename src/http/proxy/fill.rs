@@ -20,7 +20,7 @@ use crate::{
     clock::{self, Moment},
     http::{
         Fault,
-        exchange::{Try, UpstreamFacts},
+        exchange::UpstreamFacts,
         fault::{Kind, Retry, Side},
         response::{FileSlice, Piece},
     },
@@ -47,8 +47,8 @@ struct State {
     tail_start: u64,
     received: u64,
     end: Option<End>,
-    /// The try that brought the answer, when all of it is there.
-    last_try: Option<Try>,
+    /// What is known of the tries that brought the answer, when all of it is there.
+    facts: Option<UpstreamFacts>,
     /// Positions of the readers that follow.
     readers: Vec<Option<u64>>,
 }
@@ -100,7 +100,7 @@ impl Fill {
             tail_start: 0,
             received: 0,
             end: None,
-            last_try: None,
+            facts: None,
             readers: Vec::new(),
         };
         Arc::new(Self {
@@ -223,11 +223,11 @@ impl Ticket {
         }
     }
 
-    /// Tells the readers that the body is whole.
-    pub fn complete(&self, last_try: Option<Try>) {
+    /// Tells the readers that the body is whole, and the one who asked what it took.
+    pub fn complete(&self, facts: UpstreamFacts) {
         self.fill.change(|state| {
             state.end = Some(End::Complete);
-            state.last_try = last_try;
+            state.facts = Some(facts);
         });
     }
 
@@ -356,10 +356,14 @@ impl FillReader {
 
     /// Notes in the facts what the whole answer took, where it was this request that caused it.
     pub fn finish(&self, facts: &mut UpstreamFacts) {
-        let last_try = self.fill.state.lock().last_try.clone();
-        if let (ReadBy::Initiator, Some(known), Some(done)) = (self.by, facts.tries.last_mut(), last_try) {
+        if self.by != ReadBy::Initiator {
+            return;
+        }
+        let Some(mut whole) = self.fill.state.lock().facts.take() else { return };
+        if let Some((known, done)) = facts.tries.last_mut().zip(whole.tries.pop()) {
             *known = done;
         }
+        facts.trailers = whole.trailers;
     }
 
     fn take(&mut self) -> Option<Result<Option<Piece>, Fault>> {

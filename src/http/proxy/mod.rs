@@ -2,13 +2,14 @@
 //!
 //! `cached.rs` decides whether a stored answer will do and whose turn it is to ask for a new one; `fill.rs`
 //! holds what is arriving for all who wait, `storing.rs` puts it into the cache; `request.rs` and `response.rs` translate heads;
-//! `transport/` talks to one peer after another; `ahead.rs` reads ahead of slow clients;
+//! `transport/` talks to one peer after another; `hints.rs` passes on what comes before an answer; `ahead.rs` reads ahead of slow clients;
 //! `accel_redirect.rs` lets another location answer where the upstream says so.
 
 mod accel_redirect;
 pub mod ahead;
 mod cached;
 pub mod fill;
+mod hints;
 mod pump;
 mod range_offset;
 pub mod request;
@@ -21,7 +22,7 @@ pub mod zone;
 
 use std::{borrow::Cow, rc::Rc, sync::Arc};
 
-use config::{CacheZone, ProxyPass};
+use config::{CacheZone, ProxyPass, Template};
 use http1::{Method, ResponseHead, Version};
 
 use self::{
@@ -110,14 +111,24 @@ async fn ask(
     let mut outgoing = request::build(exchange, pass, purpose)?;
     let event_loop = Rc::clone(&exchange.event_loop);
     let client = Rc::clone(&exchange.client);
+    let (hints, arriving) = hints::channel(exchange);
+    outgoing.hints = hints;
     let body = streams.then(|| ClientBody { client: &client, body: &mut exchange.body });
     let watches = !streams && !*location.proxy.ignore_client_abort;
     let fetch = transport::fetch(&event_loop, &location, group, &mut outgoing, body, &mut exchange.upstream);
     tokio::select! {
         biased;
-        incoming = fetch => incoming,
+        incoming = arriving.meanwhile(&client, fetch) => incoming?,
         () = client.closed(), if watches => Err(client_left()),
     }
+}
+
+/// Whether one of the texts is neither empty nor `0`.
+fn any_true(exchange: &Exchange, templates: &[Template]) -> bool {
+    templates.iter().any(|template| {
+        let value = template.expand(exchange);
+        !value.is_empty() && value != b"0"
+    })
 }
 
 /// The client went away while an upstream was being asked: 499.

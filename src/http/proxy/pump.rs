@@ -183,12 +183,12 @@ impl Pump {
         }
     }
 
-    fn hand_out_end(mut self, mut facts: UpstreamFacts) {
+    fn hand_out_end(mut self, facts: UpstreamFacts) {
         self.ticket.unlist();
         if let Some(last) = self.last.take() {
             self.ticket.append(last);
         }
-        self.ticket.complete(facts.tries.pop());
+        self.ticket.complete(facts);
     }
 }
 

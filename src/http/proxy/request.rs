@@ -15,7 +15,7 @@ use config::{
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Method, ResponseHead, Version};
 
 use self::uri::Spelling;
-use super::transport::target;
+use super::{hints::Hints, transport::target};
 use crate::{
     error_log::Level,
     http::{
@@ -43,6 +43,8 @@ pub struct Outgoing {
     pub upgrade: Upgrade,
     /// Whose request it is.
     pub asker: Asker,
+    /// Where a 103 goes; nowhere where nobody wants it.
+    pub hints: Option<Hints>,
 }
 
 /// The body of an [`Outgoing`].
@@ -173,7 +175,15 @@ pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Res
     }
     head.extend_from_slice(b"\r\n");
     let local = local_address(exchange);
-    Ok(Outgoing { head, method, body, local, upgrade: upgrade(exchange), asker: asker(exchange) })
+    Ok(Outgoing {
+        head,
+        method,
+        body,
+        local,
+        upgrade: upgrade(exchange),
+        asker: asker(exchange),
+        hints: None,
+    })
 }
 
 /// Makes the text that an answer is stored under (`proxy_cache_key`).

@@ -158,6 +158,12 @@ impl Role {
     }
 }
 
+/// Whether a field of a 103 goes to the client (`early_hints`).
+pub(super) fn passes_ahead(location: &LocationConf, name: &[u8]) -> bool {
+    let role = Role::of(name);
+    !matches!(role, Role::Connection | Role::ContentLength) && !is_hidden(location, role, name)
+}
+
 /// Applies `proxy_hide_header` and `proxy_pass_header`.
 fn is_hidden(location: &LocationConf, role: Role, name: &[u8]) -> bool {
     let is_in = |names: &[String]| names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));

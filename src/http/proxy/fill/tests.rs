@@ -117,7 +117,7 @@ fn readers_get_everything_from_memory_and_file() {
         incomplete.file.set((Arc::new(file), 4)).expect("set once");
         ticket.trim(8);
         ticket.append(Bytes::from_static(b"three"));
-        ticket.complete(None);
+        ticket.complete(UpstreamFacts::default());
 
         let mut late =
             FillReader::join(Arc::clone(ticket.fill()), ReadBy::Follower).expect("it is being stored");

@@ -119,6 +119,9 @@ impl HeadReader<'_> {
             if !matches!(self.head.status, 100 | 102..=199) {
                 return self.framed(bytes, outgoing);
             }
+            if let Some(hints) = outgoing.hints.as_ref().filter(|_| self.head.status == 103) {
+                hints.pass(location, &self.head);
+            }
             parser.reset();
             self.head.clear();
         }

@@ -113,6 +113,7 @@ impl Bench {
             body,
             upgrade,
             local: None,
+            hints: None,
             asker: Asker { connection: 1, client: None, server, request_line: Vec::new() },
         }
     }
