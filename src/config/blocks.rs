@@ -151,6 +151,7 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
         defaults: Arc::new(outer),
         location_count: scope.location_count(),
         binds_transparently: scope.binds_transparently.get(),
+        defined: scope.defined.clone(),
     }
 }
 
@@ -473,6 +474,7 @@ impl LocationConf {
             .apply(directive, scope)
             .or_else(|| self.headers.apply(directive, scope))
             .or_else(|| self.gzip.apply(directive, scope))
+            .or_else(|| self.ssi.apply(directive, scope))
             .or_else(|| self.log.apply(directive, scope))
             .or_else(|| self.rewrite.apply(directive, scope))
             .or_else(|| self.proxy.refuse_mixed_off(directive))
@@ -529,6 +531,7 @@ impl LocationConf {
         self.core.inherit(&outer.core);
         self.headers.inherit(&outer.headers);
         self.gzip.inherit(&outer.gzip);
+        self.ssi.inherit(&outer.ssi);
         self.log.inherit(&outer.log);
         self.rewrite.inherit(&outer.rewrite);
         self.proxy.inherit(&outer.proxy);

@@ -11,7 +11,7 @@ const LATER: &[&str] = &[
      auth_jwt_header_set auth_jwt_key_cache auth_jwt_key_file auth_jwt_key_request auth_jwt_leeway
      auth_jwt_require auth_jwt_type auth_oidc auth_request auth_request_set deny disable_symlinks
      limit_except limit_rate limit_rate_after oidc_provider
-     satisfy status_zone subrequest_output_buffer_size add_header_inherit
+     satisfy status_zone add_header_inherit
      add_trailer_inherit keepalive_min_timeout http2 http2_body_preread_size http2_chunk_size
      http2_idle_timeout http2_max_concurrent_pushes http2_max_concurrent_streams
      http2_max_field_size http2_max_header_size http2_max_requests http2_push http2_push_preload
@@ -28,8 +28,8 @@ const LATER: &[&str] = &[
      gzip_static 
      image_filter image_filter_buffer image_filter_interlace
      image_filter_jpeg_quality image_filter_sharpen image_filter_transparency
-     image_filter_webp_quality ssi ssi_ignore_recycled_buffers ssi_last_modified ssi_min_file_chunk
-     ssi_silent_errors ssi_types ssi_value_length sub_filter sub_filter_last_modified
+     image_filter_webp_quality 
+     sub_filter sub_filter_last_modified
      sub_filter_once sub_filter_types xml_entities xslt_last_modified xslt_param xslt_string_param
      xslt_stylesheet xslt_types slice f4f f4f_buffer_size flv hls hls_buffers hls_forward_args
      hls_fragment hls_mp4_buffer_size hls_mp4_max_buffer_size mp4 mp4_buffer_size mp4_limit_rate

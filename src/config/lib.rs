@@ -72,6 +72,7 @@ pub use crate::{
         rewrite::{AfterRewrite, If, Replacement, Rewrite, RewriteConf, RewriteStep, SetTarget},
         server::ServerCore,
         split_clients::SplitConf,
+        ssi::SsiConf,
         try_files::{Fallback, TriedFile, TriedKind, TryFiles},
         upstream::{PeerAddress, UpstreamConf, UpstreamServer},
         value_rules::{CookieFlags, CookieFlagsRule, CookieName, ValuePattern, ValueRule},

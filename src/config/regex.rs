@@ -81,6 +81,11 @@ impl Regex {
         self.names.iter().map(|(name, _)| &**name)
     }
 
+    /// Lists the groups that have a name, with what they caught in a match of this expression.
+    pub fn named<'a>(&'a self, captures: &'a Captures) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.names.iter().filter_map(|(name, number)| Some((&**name, captures.group(*number)?)))
+    }
+
     /// Says whether a subject matches. An expression that gives up (its backtracking limit) does not match.
     pub fn is_match(&self, subject: &[u8]) -> bool {
         self.inner.is_match(subject).unwrap_or(false)

@@ -2,7 +2,7 @@
 //!
 //! It knows nothing of nginx's syntax, so that another language can be read into it.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use crate::{
     directives::{
@@ -21,6 +21,7 @@ use crate::{
         resolver::ResolverConf,
         rewrite::{RewriteConf, RewriteStep},
         server::ServerCore,
+        ssi::SsiConf,
         try_files::TryFiles,
         upstream::UpstreamConf,
         value_rules::ValueRule,
@@ -29,6 +30,7 @@ use crate::{
     names::{NameTable, ServerName},
     regex::Regex,
     template::Template,
+    variable::Variable,
 };
 
 /// A whole configuration.
@@ -63,9 +65,16 @@ pub struct HttpConf {
     pub location_count: usize,
     /// Whether connections to upstreams may come from addresses that are not the machine's (`proxy_bind transparent`).
     pub binds_transparently: bool,
+    /// Variables that the configuration defines, by name.
+    pub defined: BTreeMap<String, Variable>,
 }
 
 impl HttpConf {
+    /// Finds a variable by its name without `$`.
+    pub fn variable(&self, name: &str) -> Option<Variable> {
+        self.defined.get(name).cloned().or_else(|| Variable::named(name))
+    }
+
     /// Lists everything that has an id: locations, those within others and behind an `if` too, and what holds outside.
     pub fn all_locations(&self) -> Vec<&Arc<LocationConf>> {
         fn gather<'a>(table: &'a LocationTable, found: &mut Vec<&'a Arc<LocationConf>>) {
@@ -199,6 +208,8 @@ pub struct LocationConf {
     pub headers: HeadersConf,
     /// What is compressed.
     pub gzip: GzipConf,
+    /// What pages include.
+    pub ssi: SsiConf,
     /// What is logged.
     pub log: LogConf,
     /// What the log is told of rewriting.

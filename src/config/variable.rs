@@ -93,6 +93,10 @@ variables! {
     "content_length" => ContentLength,
     /// Field Content-Type of the request.
     "content_type" => ContentType,
+    /// The time in Greenwich, as a page with commands writes it.
+    "date_gmt" => DateGmt,
+    /// The time here, as a page with commands writes it.
+    "date_local" => DateLocal,
     /// `root` or `alias` in force.
     "document_root" => DocumentRoot,
     /// Same as `$uri`.
@@ -213,8 +217,6 @@ pub const LATER_VARIABLES: &[&str] = &[
     "connections_reading",
     "connections_waiting",
     "connections_writing",
-    "date_gmt",
-    "date_local",
     "fastcgi_path_info",
     "fastcgi_script_name",
     "geoip_",

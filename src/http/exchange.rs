@@ -3,14 +3,21 @@
 //! An `Exchange` is made by a front, changed by the phases, and read by the log. It holds no
 //! protocol state: how bytes come and go is the front's business.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
+use bytes::Bytes;
 use cache::policy::CacheStatus;
 use config::{Captures, LocationConf, ServerConf};
 use http1::{Fields, Method, RequestHead, ResponseHead};
 
 use super::{
     client::Client,
+    filter::Page,
     request_body::RequestBody,
     site::{EventLoop, LocationState},
     variables::Slots,
@@ -55,8 +62,10 @@ pub struct Exchange {
     pub redirects_left: u8,
     /// Whether this is an internal redirect, which may enter `internal` locations.
     pub internal: bool,
-    /// Whether it is a client's request, or one that a page of ours made.
-    pub rank: Rank,
+    /// What part of a page it is for; none where a client asked.
+    pub part: Option<Box<Part>>,
+    /// What all documents of a page share, where one has commands (`ssi`).
+    pub page: OnceCell<Rc<RefCell<Page>>>,
     /// The error that an `error_page` is being made for: its status, or what replaces it.
     pub error_status: Option<u16>,
     /// Whether an `error_page` has been taken, which rules out another (`recursive_error_pages off`).
@@ -72,16 +81,25 @@ pub struct Exchange {
     /// Whether the connection may be used again after this exchange.
     pub keepalive: bool,
     /// Random text of `$request_id`, made on first use.
-    pub request_id: std::cell::OnceCell<String>,
+    pub request_id: OnceCell<String>,
 }
 
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rank {
-    /// A client.
-    Main,
-    /// The answer to another request, which has a place for this one's body in its own.
-    Subrequest,
+/// What is known of a request that was made to put a page together.
+#[derive(Debug)]
+pub struct Part {
+    /// How many levels of such requests there may still be below it.
+    pub levels_left: u8,
+    /// What is shown in place of an empty answer or an error.
+    pub stub: Option<Stub>,
+}
+
+/// A text that stands in for an answer.
+#[derive(Debug, Clone)]
+pub struct Stub {
+    /// The text.
+    pub text: Bytes,
+    /// Its type, which is that of the page around it.
+    pub content_type: Option<Bytes>,
 }
 
 /// Fields that outlive an internal redirect.
@@ -222,6 +240,11 @@ impl Exchange {
         if self.uri_state == UriState::AsSent {
             self.uri_state = UriState::Changed;
         }
+    }
+
+    /// Whether a client asked, rather than a page that is being put together.
+    pub fn is_main(&self) -> bool {
+        self.part.is_none()
     }
 
     /// Starts an internal redirect to a path and arguments.

@@ -240,6 +240,9 @@ impl fmt::Display for Whom<'_> {
         if !line.is_empty() {
             write!(out, ", request: \"{}\"", String::from_utf8_lossy(line))?;
         }
+        if !exchange.is_main() {
+            write!(out, ", subrequest: \"{}\"", String::from_utf8_lossy(&exchange.uri))?;
+        }
         if let Some(last) = exchange.upstream.tries.last() {
             let target = String::from_utf8_lossy(&exchange.upstream.target);
             write!(out, ", upstream: \"http://{}{target}\"", last.address)?;

@@ -76,6 +76,11 @@ fn fail(exchange: &mut Exchange, fault: &Fault) -> ControlFlow<Option<Box<Respon
         exchange.sent.status = status;
         return ControlFlow::Break(None);
     }
+    if let Some(stub) = exchange.part.as_mut().and_then(|part| part.stub.take()) {
+        let mut response = Response::new(200).with_memory(stub.content_type.unwrap_or_default(), stub.text);
+        filter::apply_to_part(exchange, &mut response);
+        return ControlFlow::Break(Some(Box::new(response)));
+    }
     let response = match fault::error_page(exchange, status) {
         None => fault::plain(status, exchange),
         Some(PageAction::External(response)) => response,
@@ -228,7 +233,10 @@ fn finish(exchange: &mut Exchange, mut response: Box<Response>) -> Box<Response>
         response.reason = None;
     }
     keep(exchange, &mut response);
-    filter::apply(exchange, &mut response);
+    match exchange.is_main() {
+        true => filter::apply(exchange, &mut response),
+        false => filter::apply_to_part(exchange, &mut response),
+    }
     response
 }
 

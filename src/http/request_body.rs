@@ -86,6 +86,12 @@ impl RequestBody {
         Self { stage, expectation, announced, received: 0, payload: 0, collected: None, timer: None }
     }
 
+    /// Returns what has been read, as the body of a request that is a part of this one.
+    pub fn share(&self) -> Self {
+        let collected = self.collected.clone();
+        Self { collected, ..Self::new(Framing::Empty, Expectation::None) }
+    }
+
     /// Returns the bytes still announced by Content-Length; none where the body is chunked.
     pub fn length(&self) -> Option<u64> {
         match (&self.collected, &self.stage) {

@@ -12,7 +12,7 @@ use http1::Fields;
 use super::{
     Exchange, Fault,
     fault::Context,
-    filter::{Compressing, Decompressing},
+    filter::{Assembling, Compressing, Decompressing},
     proxy::{
         ahead::ReadAhead,
         fill::FillReader,
@@ -140,6 +140,8 @@ pub enum Source {
     Compressing(Box<Compressing>),
     /// From another body that was compressed.
     Decompressing(Box<Decompressing>),
+    /// From another body, with its commands carried out.
+    Assembling(Box<Assembling>),
 }
 
 impl Source {
@@ -151,6 +153,7 @@ impl Source {
             Self::Fill(reader) => reader.is_ready(),
             Self::Compressing(body) => body.is_ready(),
             Self::Decompressing(body) => body.is_ready(),
+            Self::Assembling(body) => body.is_ready(),
         }
     }
 
@@ -167,6 +170,7 @@ impl Source {
             // Boxed, since what they read is a source again.
             Self::Compressing(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
             Self::Decompressing(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
+            Self::Assembling(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
         }
     }
 
@@ -192,6 +196,7 @@ impl Source {
             Self::Upstream(_) | Self::Fill(_) => None,
             Self::Compressing(body) => body.input_mut().source_mut()?.ahead(),
             Self::Decompressing(body) => body.input_mut().source_mut()?.ahead(),
+            Self::Assembling(body) => body.input_mut().source_mut()?.ahead(),
         }
     }
 
@@ -202,6 +207,7 @@ impl Source {
             Self::Upstream(_) | Self::Ahead(_) => false,
             Self::Compressing(body) => body.input().source().is_some_and(Self::outlives_client),
             Self::Decompressing(body) => body.input().source().is_some_and(Self::outlives_client),
+            Self::Assembling(body) => body.input().source().is_some_and(Self::outlives_client),
         }
     }
 
@@ -213,6 +219,9 @@ impl Source {
             Self::Fill(reader) => reader.finish(&mut exchange.upstream),
             Self::Compressing(body) => body.finish(exchange),
             Self::Decompressing(body) => {
+                body.input().source().into_iter().for_each(|source| source.finish(exchange));
+            }
+            Self::Assembling(body) => {
                 body.input().source().into_iter().for_each(|source| source.finish(exchange));
             }
         }

@@ -14,7 +14,11 @@ use super::{
     files,
     request_body::Collected,
 };
-use crate::{clock, error_log::Level, net::tcp_info};
+use crate::{
+    clock,
+    error_log::Level,
+    net::{TcpInfo, tcp_info},
+};
 
 mod computed;
 mod forwarded;
@@ -56,6 +60,8 @@ impl Exchange {
             V::ContentLength => sink.some(self.head.fields.get("Content-Length")),
             V::ContentType => sink.some(self.head.fields.get("Content-Type")),
             V::Cookie(name) => sink.some(request::cookie(&self.head.fields, name)),
+            V::DateGmt => sink.date(time::Place::Greenwich),
+            V::DateLocal => sink.date(time::Place::Here),
             V::DocumentRoot => sink.bytes(&files::document_root(self)),
             V::GzipRatio => sink.some(self.sent.compressed.and_then(ratio).as_deref()),
             V::Host => sink.bytes(host(self)),
@@ -97,14 +103,10 @@ impl Exchange {
             V::ServerPort => sink.port(self.client.local.port()),
             V::ServerProtocol => sink.unless_empty(self.head.protocol()),
             V::Status => sink.status(self),
-            V::TcpinfoRcvSpace => {
-                sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.receive_space))
-            }
-            V::TcpinfoRtt => sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.rtt_us)),
-            V::TcpinfoRttvar => {
-                sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.rtt_variation_us))
-            }
-            V::TcpinfoSndCwnd => sink.some_number(tcp_info(&self.client.stream).map(|tcp| tcp.send_window)),
+            V::TcpinfoRcvSpace => sink.tcp(self, |tcp| tcp.receive_space),
+            V::TcpinfoRtt => sink.tcp(self, |tcp| tcp.rtt_us),
+            V::TcpinfoRttvar => sink.tcp(self, |tcp| tcp.rtt_variation_us),
+            V::TcpinfoSndCwnd => sink.tcp(self, |tcp| tcp.send_window),
             V::TimeIso8601 => sink.local_time(time::Form::Iso8601),
             V::TimeLocal => sink.local_time(time::Form::Log),
             V::Upstream(variable) => sink.upstream(self, variable),
@@ -139,8 +141,17 @@ impl Sink<'_> {
         number.is_some_and(|number| self.number(number))
     }
 
+    fn tcp(&mut self, exchange: &Exchange, fact: fn(TcpInfo) -> u64) -> bool {
+        self.some_number(tcp_info(&exchange.client.stream).map(fact))
+    }
+
     fn seconds(&mut self, time: std::time::Duration) -> bool {
         time::write_seconds(self.0, time);
+        true
+    }
+
+    fn date(&mut self, place: time::Place) -> bool {
+        time::write_formatted(self.0, clock::now(), place, time::DATE_FORMAT);
         true
     }
 

@@ -32,7 +32,7 @@ const PAGES: [(&str, &str); 5] = [
         "rewrite* if set break return uninitialized_variable_warn map* geo* split_clients try_files internal
          error_page recursive_error_pages absolute_redirect port_in_redirect server_name_in_redirect variables_hash*",
     ),
-    ("directives/answers.md", "add_* expires gzip* gunzip* postpone_gzipping ssi* charset* sub_filter* early_hints limit_rate*"),
+    ("directives/answers.md", "add_* expires gzip* gunzip* postpone_gzipping ssi* subrequest_* charset* sub_filter* early_hints limit_rate*"),
     ("directives/logs.md", "*log log_* open_log*"),
 ];
 

@@ -65,6 +65,7 @@ examples! {
     example_error_pages: "error-pages.conf", error_pages;
     example_static_mirror: "static-mirror.conf", static_mirror;
     example_gzip: "gzip.conf", gzip;
+    example_ssi: "ssi.conf", ssi;
     example_production: "production.conf", production;
 }
 
@@ -109,6 +110,12 @@ impl Visit {
             ("www/images/here.png", "from disk"),
             ("www/docs/here.txt", "from disk"),
             ("www/static/site.css", "from disk"),
+            (
+                "www/shop.html",
+                "<!--#block name=\"no-basket\" -->no basket<!--#endblock -->\
+                 <!--#include virtual=\"/menu\" -->|<!--#include virtual=\"/offers/today\" -->|\
+                 <!--#include virtual=\"/basket\" stub=\"no-basket\" -->|<!--#echo var=\"arg_name\" default=\"guest\" -->",
+            ),
             ("www/not-found.html", "our 404"),
             ("www/sorry.html", "our apology"),
         ];
@@ -485,6 +492,21 @@ fn gzip(visit: &Visit) {
         &format!("{accepts}Via: 1.1 proxy\r\nUser-Agent: MSIE 6.0;\r\n"),
         ""
     )));
+}
+
+fn ssi(visit: &Visit) {
+    assert_eq!(visit.get("/shop.html").text(), "first|second|no basket|guest");
+    wait_until("the menu is stored", || {
+        let before = visit.first.request_count();
+        visit.ask("GET", "/shop.html?name=<Ann>", "If-None-Match: \"x\"\r\n", "");
+        visit.first.request_count() == before
+    });
+    assert_eq!(visit.get("/shop.html?name=<Ann>").text(), "first|second|no basket|&lt;Ann&gt;");
+    assert_eq!(last(&visit.second).field("If-None-Match"), None);
+    assert_eq!(visit.get("/menu").status(), 404, "pages only");
+    let page = "[<!--#include virtual=\"/offers/a\" --><!--#nonsense -->]";
+    visit.third.restart([answer(200).field("Content-Type", "text/html").body(page)]);
+    assert_eq!(visit.get("/app/").text(), "[second]");
 }
 
 fn production(visit: &Visit) {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use flate2::{Decompress, FlushDecompress, read::GzDecoder};
 
-use crate::support::{Client, Gate, Origin, Server, answer, http, servers};
+use crate::support::{Client, Gate, Origin, Server, answer, client::End, http, servers};
 
 /// What a client can make of the compressed bytes that have come so far.
 fn readable(compressed: &[u8]) -> String {
@@ -81,4 +81,94 @@ fn many_compressed_answers_come_out_whole() {
         GzDecoder::new(&response.body[..]).read_to_string(&mut plain).unwrap();
         assert_eq!(plain, page);
     }
+}
+
+/// A page that includes `/b/0` to `/b/2`, with text between.
+const THREE: &str =
+    "a<!--#include virtual=\"/b/0\" -->b<!--#include virtual=\"/b/1\" -->c<!--#include virtual=\"/b/2\" -->d";
+
+fn pages(origin: &Origin, text: &str) -> Server {
+    let conf = servers(
+        "ssi on; root %DIR%; types { text/html html; }
+        location /b/ { proxy_pass http://%ORIGIN%; }
+        location /page.html { log_subrequest on; }",
+    );
+    Server::start(&conf.origin(origin).file("page.html", text))
+}
+
+#[test]
+fn parts_are_asked_for_at_once_and_shown_in_order() {
+    let gate = Gate::closed();
+    let first = gate.clone();
+    let origin = Origin::answering(move |asked| match asked.target() {
+        "/b/0" => answer(200).when(&first).body("zero"),
+        target => answer(200).body(target),
+    });
+    let server = pages(&origin, THREE);
+    let mut client = server.client();
+    client.send("GET /page.html HTTP/1.0\r\n\r\n").head_only();
+    assert_eq!(client.bytes(1), b"a", "what stands before is shown at once");
+    origin.wait_for_requests(3);
+    gate.open();
+    assert_eq!(client.rest().0, b"zerob/b/1c/b/2d");
+}
+
+#[test]
+fn many_parts_of_one_page() {
+    let origin = Origin::answering(|asked| answer(200).body(asked.target()));
+    let include = |number: usize| format!("<!--#include virtual=\"/b/{number}\" -->,");
+    let server = pages(&origin, &(0..300).map(include).collect::<String>());
+    let wanted: String = (0..300).map(|number| format!("/b/{number},")).collect();
+    assert_eq!(server.get("/page.html").text(), wanted);
+    assert_eq!(origin.request_count(), 300);
+}
+
+#[test]
+fn a_client_that_leaves_ends_the_parts_of_its_page() {
+    let gate = Gate::closed();
+    let never = gate.clone();
+    let origin = Origin::answering(move |_| answer(200).when(&never).body("late"));
+    let server = pages(&origin, THREE);
+    let mut client = server.client();
+    client.send("GET /page.html HTTP/1.1\r\nHost: a\r\n\r\n").head_only();
+    origin.wait_for_requests(3);
+    client.leave();
+    server.wait_for_log("client prematurely closed connection");
+    gate.open();
+    assert_eq!(server.get("/b/9").text(), "late");
+}
+
+#[test]
+fn a_part_that_breaks_off_tears_its_page() {
+    let origin = Origin::script([
+        answer(200).body("zero"),
+        answer(200).declared(100).bytes("torn").then_close(),
+        answer(200).body("two"),
+    ]);
+    let page = THREE.replace("/b/0\"", "/b/0\" wait=\"yes\"").replace("/b/1\"", "/b/1\" wait=\"yes\"");
+    let server = pages(&origin, &page);
+    let mut client = server.client();
+    client.send("GET /page.html HTTP/1.1\r\nHost: a\r\n\r\n");
+    let response = client.response();
+    assert_eq!(response.end, End::Torn, "{response}");
+    assert_eq!(response.text(), "azerobtorn");
+}
+
+#[test]
+fn errors_of_parts_are_logged_with_their_path() {
+    let origin = Origin::always(answer(200).body("x"));
+    let server = pages(&origin, "<!--#include virtual=\"/nothing\" --><!--#nonsense -->");
+    server.get("/page.html");
+    server.wait_for_log("request: \"GET /page.html HTTP/1.1\", subrequest: \"/nothing\"");
+    server.wait_for_log("invalid SSI command: \"nonsense\" while sending response to client");
+}
+
+#[test]
+fn a_value_that_is_too_big_ends_the_answer() {
+    let origin = Origin::always(answer(200).body("x".repeat(5000)));
+    let server = pages(&origin, "<!--#include virtual=\"/b/0\" set=\"x\" -->");
+    let mut client = server.client();
+    client.send("GET /page.html HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response().end, End::Torn);
+    server.wait_for_log("too big subrequest response: ");
 }

@@ -37,6 +37,7 @@ mod request_shapes;
 mod resolver;
 mod rewrite;
 mod rewrite_refused;
+mod ssi;
 mod static_files;
 mod try_files;
 
@@ -84,6 +85,9 @@ const GROUPS: &[fn() -> Group] = &[
     gzip::undone,
     rewrite::rules,
     rewrite::redirects,
+    ssi::pages,
+    ssi::included,
+    ssi::answers,
 ];
 
 #[test]

@@ -123,9 +123,17 @@ fn hide_program(response: &mut Response) {
         }
     }
     let body = response.text();
-    let Some((before, rest)) = body.split_once("<hr><center>") else { return };
-    let Some((program, after)) = rest.split_once("</center>") else { return };
-    let neutral = format!("{before}<hr><center>{}</center>{after}", neutral_program(program));
+    let mut neutral = String::new();
+    let mut rest = body.as_str();
+    while let Some((before, found)) = rest.split_once("<hr><center>") {
+        let Some((program, after)) = found.split_once("</center>") else { break };
+        neutral += &format!("{before}<hr><center>{}</center>", neutral_program(program));
+        rest = after;
+    }
+    if neutral.is_empty() {
+        return;
+    }
+    neutral += rest;
     let length = body.len().to_string();
     for (name, value) in &mut response.fields {
         if name == "Content-Length" && *value == length {

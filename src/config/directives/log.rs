@@ -9,7 +9,7 @@ use crate::{
     source::Problem,
     suggest::did_you_mean,
     template::{InvalidTemplate, Template},
-    values::{Precision, accepted, parse_size, parse_time},
+    values::{FLAG, Precision, accepted, parse_size, parse_time},
 };
 
 /// Where a log goes.
@@ -136,6 +136,8 @@ settings! {
             "access_log" in HSL.and(LIF), joined(ACCESS_LOG), "logs/access.log combined";
         /// Logs of errors; empty means those of the main level.
         error_log: Vec<LogTarget> = Vec::new(), "error_log" in HSL, each(ERROR_LOG), "logs/error.log error";
+        /// Logs requests made to put pages together, too.
+        log_subrequest: bool = false, "log_subrequest" in HSL, once(FLAG), "off";
     }
 }
 

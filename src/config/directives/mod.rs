@@ -29,6 +29,7 @@ pub mod rewrite;
 pub mod server;
 pub mod server_name;
 pub mod split_clients;
+pub mod ssi;
 pub mod try_files;
 pub mod upstream;
 pub mod value_rules;
@@ -47,6 +48,7 @@ pub fn rows() -> impl Iterator<Item = RowDoc> {
         .chain(of(core::CoreConf::ROWS))
         .chain(of(headers::HeadersConf::ROWS))
         .chain(of(gzip::GzipConf::ROWS))
+        .chain(of(ssi::SsiConf::ROWS))
         .chain(of(log::LogConf::ROWS))
         .chain(of(rewrite::RewriteConf::ROWS))
         .chain(of(proxy::ProxyConf::ROWS))

@@ -88,8 +88,6 @@ settings! {
         msie_padding: bool = true, "msie_padding" in HSL, once(FLAG), "on";
         /// Redirects old browsers by pages; a warning tells that it has no effect.
         msie_refresh: bool = false, "msie_refresh" in HSL, once(FLAG), "off";
-        /// Logs subrequests; a warning tells that it has no effect.
-        log_subrequest: bool = false, "log_subrequest" in HSL, once(FLAG), "off";
         /// Nothing is passed on by FastCGI yet, so nothing needs the directory.
         fastcgi_temp_path: Words = (), "fastcgi_temp_path" in HSL, once(DIRECTORY), "fastcgi_temp";
         /// Nothing is passed on by uwsgi yet, so nothing needs the directory.
@@ -110,6 +108,10 @@ settings! {
         /// Memory for decompression is not settable; a warning tells that it has no effect.
         gunzip_buffers: Buffers = Buffers { count: 32, size: 4096 },
             "gunzip_buffers" in HSL, once(BUFFERS), "32 4k";
+        /// Leaves small pieces of a page out of files; a warning tells that it has no effect.
+        ssi_min_file_chunk: u64 = 1024, "ssi_min_file_chunk" in HSL, once(SIZE), "1k";
+        /// Concerns buffers of another program; a warning tells that it has no effect.
+        ssi_ignore_recycled_buffers: bool = false, "ssi_ignore_recycled_buffers" in HSL, once(FLAG), "off";
         /// Reads the clock less often; a warning tells that it has no effect.
         timer_resolution: Duration = Duration::ZERO, "timer_resolution" in M, once(TIME);
     }
@@ -174,7 +176,8 @@ const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("postpone_output", "0", "small pieces are sent together as long as more is ready, and not held back"),
     ("send_lowat", "0", "the kernel decides when a socket can be written"),
     ("multi_accept", "on", "an event loop always accepts all connections that wait"),
-    ("log_subrequest", "off", "no request makes subrequests"),
+    ("ssi_min_file_chunk", "", "pages with commands are read into memory piece by piece"),
+    ("ssi_ignore_recycled_buffers", "off", "buffers are not recycled"),
     ("msie_padding", "off", "error pages are alike for all browsers"),
     ("msie_refresh", "off", "redirects are alike for all browsers"),
     ("gzip_buffers", "", "memory for compression is not settable"),

@@ -11,7 +11,6 @@ use super::{gzip::may_compress, lose_length, remove_field, weaken_etag};
 use crate::http::{
     Body, Exchange, Fault, Response,
     body_reader::BodyReader,
-    exchange::Rank,
     fault::{Kind, Retry, Side},
     response::Source,
 };
@@ -32,7 +31,7 @@ pub(super) fn decompress(exchange: &Exchange, response: &mut Response, now: Syst
     }
     response.varies_by_encoding = *conf.vary;
     // As nginx: nobody asked for the parts of a page to be compressed.
-    if exchange.rank == Rank::Main && may_compress(&exchange.head, conf, response, now) {
+    if exchange.is_main() && may_compress(&exchange.head, conf, response, now) {
         return;
     }
     remove_field(response, "Content-Encoding");

@@ -9,10 +9,12 @@ mod gunzip;
 mod gzip;
 mod headers;
 mod range;
+mod ssi;
 mod trailers;
 
 pub use gunzip::Decompressing;
 pub use gzip::Compressing;
+pub use ssi::{Assembling, Page};
 pub use trailers::write_end;
 
 use self::{conditional::Verdict, range::Wanted};
@@ -36,6 +38,7 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
     let tells_change = matches!(response.status, 200 | 206 | 304);
     response.last_modified.take_if(|modified| !tells_change && matches!(modified, LastModified::Ours(_)));
     gunzip::decompress(exchange, response, now);
+    ssi::assemble(exchange, response);
     gzip::compress(exchange, response, now);
     match range::select(&exchange.head, *core.max_ranges, response) {
         Wanted::Everything => {}
@@ -51,6 +54,12 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
     trailers::make_room(exchange, response);
 }
 
+/// Takes an answer that becomes part of a page through the filters of bodies: its head is sent to nobody.
+pub fn apply_to_part(exchange: &Exchange, response: &mut Response) {
+    gunzip::decompress(exchange, response, clock::now());
+    ssi::assemble(exchange, response);
+}
+
 /// Takes an answer out of its place, for a filter that makes another of it.
 fn taken(response: &mut Response) -> Response {
     std::mem::replace(response, Response::new(response.status))
@@ -61,7 +70,7 @@ fn taken(response: &mut Response) -> Response {
 /// Without such a page [`apply`] makes the default one.
 pub fn refusal(exchange: &Exchange, response: &Response) -> Option<Fault> {
     let core = &exchange.location.core;
-    if core.error_page.is_empty() || exchange.error_status.is_some() {
+    if core.error_page.is_empty() || exchange.error_status.is_some() || !exchange.is_main() {
         return None;
     }
     let status = match conditional::judge(&exchange.head.fields, *core.if_modified_since, response) {

@@ -15,7 +15,7 @@ use crate::{
     error_log::{self, Level},
     http::{
         Exchange, Fault,
-        exchange::{ErrorPage, KeptFields, Rank, Sent, UpstreamFacts, UriState},
+        exchange::{ErrorPage, KeptFields, Sent, UpstreamFacts, UriState},
         fault::{Kind, Retry, Side},
         request_body::{Expectation, RequestBody},
         route,
@@ -128,13 +128,14 @@ impl Connection {
             started,
             redirects_left: REDIRECTS_MAX,
             internal: false,
-            rank: Rank::Main,
+            part: None,
             error_status: None,
             error_page: ErrorPage::Untaken,
             proxy_target: None,
             sent: Sent::default(),
             upstream: UpstreamFacts::default(),
             kept: KeptFields::default(),
+            page: OnceCell::new(),
             request_id: OnceCell::new(),
         });
         let fault = fault.or_else(|| understand(&mut exchange).err());

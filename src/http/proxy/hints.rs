@@ -11,7 +11,7 @@ use http1::{ResponseHead, Version};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{any_true, client_left, response};
-use crate::http::{Exchange, Fault, client::Client, exchange::Rank};
+use crate::http::{Exchange, Fault, client::Client};
 
 /// The end where an upstream's hints go in.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) fn channel(exchange: &Exchange) -> (Option<Hints>, Arriving) {
     let send_timeout = *core.send_timeout;
     // Older clients would take it for the answer, and a part of an answer has no place for it.
     if core.early_hints.is_empty()
-        || exchange.rank == Rank::Subrequest
+        || !exchange.is_main()
         || exchange.head.version < Version::V1_1
         || !any_true(exchange, &core.early_hints)
     {

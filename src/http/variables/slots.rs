@@ -2,14 +2,17 @@
 //!
 //! There is no room for them until one gets a value: a configuration without such variables pays nothing.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    rc::Rc,
+};
 
 use config::{Captures, Slot};
 
-/// The values of one request. They outlive internal redirects.
+/// The values of one request, and of those made to put its page together. They outlive internal redirects.
 #[derive(Debug, Default)]
 pub struct Slots {
-    values: RefCell<Vec<Option<Vec<u8>>>>,
+    values: OnceCell<Rc<RefCell<Values>>>,
     /// How many values are being worked out, each for the one before.
     depth: Cell<u8>,
 }
@@ -27,10 +30,12 @@ impl Drop for Deeper<'_> {
     }
 }
 
+type Values = Vec<Option<Vec<u8>>>;
+
 impl Slots {
     /// Gives a variable a value.
     pub fn set(&self, slot: &Slot, value: Vec<u8>) {
-        let mut values = self.values.borrow_mut();
+        let mut values = self.values.get_or_init(Rc::default).borrow_mut();
         if values.len() <= slot.number {
             values.resize(slot.number + 1, None);
         }
@@ -46,6 +51,12 @@ impl Slots {
         })
     }
 
+    /// Returns the same values, for a request that is a part of this one: what one sets the other sees.
+    pub fn share(&self) -> Self {
+        let values = Rc::clone(self.values.get_or_init(Rc::default));
+        Self { values: OnceCell::from(values), depth: Cell::default() }
+    }
+
     /// Gives the variables of named groups what the groups caught.
     pub fn take(&self, captures: &Captures) {
         for (slot, value) in captures.slots() {
@@ -55,7 +66,8 @@ impl Slots {
 
     /// Appends the value of a variable; false says that it has none yet.
     pub fn write(&self, slot: &Slot, out: &mut Vec<u8>) -> bool {
-        let values = self.values.borrow();
+        let Some(values) = self.values.get() else { return false };
+        let values = values.borrow();
         let value = values.get(slot.number).and_then(Option::as_ref);
         value.is_some_and(|value| {
             out.extend_from_slice(value);
@@ -82,5 +94,15 @@ mod tests {
         slots.set(&slot(2), b"".to_vec());
         assert!(slots.write(&slot(2), &mut out));
         assert_eq!(out, b"two");
+    }
+
+    #[test]
+    fn parts_of_a_page_share_values() {
+        let slot = Slot { number: 1, name: "x".into(), unset: Unset::Empty };
+        let (ours, mut out) = (Slots::default(), Vec::new());
+        let theirs = ours.share();
+        theirs.set(&slot, b"seen".to_vec());
+        assert!(ours.write(&slot, &mut out));
+        assert_eq!(out, b"seen");
     }
 }

@@ -17,6 +17,18 @@ pub(super) enum Form {
     Iso8601,
 }
 
+/// Where a clock hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Here.
+    Here,
+    /// In Greenwich.
+    Greenwich,
+}
+
+/// How dates are written where a page does not say (`$date_local`, `$date_gmt`).
+pub(crate) const DATE_FORMAT: &[u8] = b"%A, %d-%b-%Y %H:%M:%S %Z";
+
 /// Texts of one second.
 #[derive(Default)]
 struct Texts {
@@ -52,6 +64,27 @@ pub(super) fn write_local(out: &mut Vec<u8>, now: SystemTime, form: Form) {
         };
         out.extend_from_slice(text.as_bytes());
     });
+}
+
+/// Appends `now` as `strftime` would write it. As nginx: `%s` alone is the seconds since 1970.
+pub(crate) fn write_formatted(out: &mut Vec<u8>, now: SystemTime, place: Place, format: &[u8]) {
+    if format == b"%s" {
+        let seconds = since_epoch(now).as_secs();
+        return write!(out, "{seconds}").expect("memory takes all that is written");
+    }
+    let format = String::from_utf8_lossy(format);
+    let (zoned, format) = match place {
+        Place::Here => (local(now), format.into_owned()),
+        Place::Greenwich => (local(now).with_time_zone(TimeZone::UTC), in_greenwich(&format)),
+    };
+    let lenient = strtime::Config::new().lenient(true);
+    let written = strtime::BrokenDownTime::from(&zoned).to_string_with_config(&lenient, format.as_str());
+    out.extend_from_slice(written.unwrap_or_default().as_bytes());
+}
+
+/// Puts the name that the zone has in dates into a format.
+fn in_greenwich(format: &str) -> String {
+    format.split("%%").map(|part| part.replace("%Z", "GMT")).collect::<Vec<_>>().join("%%")
 }
 
 /// Returns the next moment at which clocks here show this time of day.
@@ -115,6 +148,22 @@ mod tests {
                 (text(&zoned, Form::Log), text(&zoned, Form::Iso8601)),
                 (log.to_owned(), iso8601.to_owned())
             );
+        }
+    }
+
+    #[test]
+    fn dates_are_written_by_a_format() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        for (format, wanted) in [
+            ("%A, %d-%b-%Y %H:%M:%S %Z", "Sunday, 09-Sep-2001 01:46:40 GMT"),
+            ("%s", "1000000000"),
+            ("%%Z %y%%", "%Z 01%"),
+            ("text", "text"),
+            ("", ""),
+        ] {
+            let mut out = Vec::new();
+            write_formatted(&mut out, now, Place::Greenwich, format.as_bytes());
+            assert_eq!(String::from_utf8(out).unwrap(), wanted, "{format}");
         }
     }
 

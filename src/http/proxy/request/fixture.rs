@@ -11,7 +11,7 @@ use crate::{
     http::{
         Exchange,
         client::Client,
-        exchange::{ErrorPage, KeptFields, Rank, Sent, UpstreamFacts, UriState},
+        exchange::{ErrorPage, KeptFields, Sent, UpstreamFacts, UriState},
         request_body::{Expectation, RequestBody},
         site::{EventLoop, Site},
         variables::Slots,
@@ -80,13 +80,14 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
         started: clock::moment(),
         redirects_left: 10,
         internal: false,
-        rank: Rank::Main,
+        part: None,
         error_status: None,
         error_page: ErrorPage::Untaken,
         proxy_target: None,
         sent: Sent::default(),
         upstream: UpstreamFacts::default(),
         kept: KeptFields::default(),
+        page: OnceCell::new(),
         request_id: OnceCell::new(),
     }
 }

@@ -1,0 +1,39 @@
+//! `ssi`: carries out the commands in a page while it is sent.
+//!
+//! Which pages, and which of their fields change, are nginx's rules. `scanner.rs` finds the commands, `document.rs` says
+//! what they mean, `body.rs` puts the page together.
+
+mod body;
+mod commands;
+mod document;
+mod scanner;
+mod text;
+
+pub use self::{body::Assembling, document::Page};
+use super::{lose_length, remove_field, weaken_etag};
+use crate::http::{Body, Exchange, Response, response::Source};
+
+/// Has the commands of an answer carried out, where the configuration wants it.
+pub(super) fn assemble(exchange: &Exchange, response: &mut Response) {
+    let conf = &exchange.location.ssi;
+    let is_page = *conf.enable
+        && response.content_length != Some(0)
+        && !matches!(response.body, Body::Tunnel(_))
+        && conf.types.contains(response.content_type.as_deref());
+    if !is_page {
+        return;
+    }
+    if exchange.is_main() {
+        lose_length(response);
+        if *conf.last_modified {
+            weaken_etag(response);
+        } else {
+            response.last_modified = None;
+            remove_field(response, "Last-Modified");
+            remove_field(response, "ETag");
+        }
+    }
+    let body = std::mem::replace(&mut response.body, Body::Empty);
+    let source = Source::Assembling(Box::new(Assembling::new(body, response.content_type.clone(), conf)));
+    response.body = Body::Stream { source, window: None };
+}

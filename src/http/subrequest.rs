@@ -1,0 +1,240 @@
+//! Requests that the answer to another one makes, to have theirs within its own.
+//!
+//! Such a request takes the way of any other, from the server's own rules on, with a path and arguments of its own; all
+//! else is its client's: fields, addresses, variables of the configuration. As nginx: its method is GET, only its body is
+//! seen, and there is a limit to how deep they go. It is a task of its own, which ends when nobody waits for it any more.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http1::Method;
+use tokio::task::JoinHandle;
+
+use super::{
+    Exchange, Fault, Response, access_log,
+    body_reader::BodyReader,
+    exchange::{ErrorPage, KeptFields, Part, Sent, Stub, UpstreamFacts, UriState},
+    fault::{Kind, Retry, Side},
+    phases,
+};
+use crate::clock;
+
+/// Levels of requests below a client's. As nginx.
+const LEVELS_MOST: u8 = 51;
+
+/// Internal redirects that one request may take. As nginx.
+const REDIRECTS_MOST: u8 = 10;
+
+/// A request of ours, and what is left of its answer.
+pub struct Subrequest {
+    stage: Stage,
+    /// What is shown if nothing else is.
+    stub: Option<Bytes>,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub enum NoSubrequest {
+    /// There are too many levels of them already.
+    TooDeep {
+        /// The path that was asked for.
+        uri: Vec<u8>,
+    },
+}
+
+enum Stage {
+    /// The head of the answer is waited for.
+    Asking(Asking),
+    /// The body is read.
+    Reading { exchange: Box<Exchange>, body: BodyReader },
+    /// All is read.
+    Ended,
+}
+
+/// What a request ends in: an answer, or a connection that is to be closed.
+type Answered = (Box<Exchange>, Option<Box<Response>>);
+
+/// A task that ends with whoever waits for it.
+struct Asking(JoinHandle<Answered>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Future for Asking {
+    type Output = Answered;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answered> {
+        Pin::new(&mut self.0).poll(context).map(|done| match done {
+            Ok(answered) => answered,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        })
+    }
+}
+
+impl Subrequest {
+    /// Asks for a path on behalf of the answer to `parent`. `stub` is shown if the answer is empty or an error.
+    ///
+    /// # Errors
+    /// There are too many levels of such requests.
+    pub fn start(
+        parent: &Exchange,
+        uri: Vec<u8>,
+        args: Vec<u8>,
+        stub: Option<Stub>,
+    ) -> Result<Self, NoSubrequest> {
+        let left = parent.part.as_ref().map_or(LEVELS_MOST, |part| part.levels_left);
+        let Some(levels_left) = left.checked_sub(1) else { return Err(NoSubrequest::TooDeep { uri }) };
+        let text = stub.as_ref().map(|stub| stub.text.clone());
+        let mut exchange = Box::new(below(parent, uri, args, Part { levels_left, stub }));
+        let asking = tokio::task::spawn_local(async move {
+            let response = phases::respond(&mut exchange).await;
+            (exchange, response)
+        });
+        Ok(Self { stage: Stage::Asking(Asking(asking)), stub: text })
+    }
+
+    /// Whether a piece or the end can be had without waiting.
+    pub fn is_ready(&self) -> bool {
+        match &self.stage {
+            Stage::Asking(asking) => asking.0.is_finished(),
+            Stage::Reading { body, .. } => body.is_ready(),
+            Stage::Ended => true,
+        }
+    }
+
+    /// Returns the next piece, which may be empty; none at the end. Cancel safe.
+    ///
+    /// # Errors
+    /// The answer cannot be completed, or is that the connection be closed: so is all that it is a part of then.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+        loop {
+            match &mut self.stage {
+                Stage::Asking(asking) => {
+                    let (exchange, response) = asking.await;
+                    self.answered(exchange, response)?;
+                }
+                Stage::Reading { exchange, body } => {
+                    // Boxed, since what is read may be a page that includes others.
+                    match Box::pin(body.next(exchange)).await? {
+                        Some(bytes) => {
+                            exchange.sent.bytes += bytes.len() as u64;
+                            exchange.sent.body_bytes = exchange.sent.bytes;
+                            if !bytes.is_empty() {
+                                self.stub = None;
+                            }
+                            return Ok(Some(bytes));
+                        }
+                        None => self.end(),
+                    }
+                }
+                Stage::Ended => return Ok(self.stub.take().filter(|stub| !stub.is_empty())),
+            }
+        }
+    }
+
+    /// Reads all that is left, at most so many bytes. As nginx: nothing comes of what is no success.
+    ///
+    /// # Errors
+    /// As for [`Self::next`], and what is too long.
+    pub async fn collect(&mut self, most: u64) -> Result<Vec<u8>, Fault> {
+        let mut whole = Vec::new();
+        let mut status = 0;
+        while let Some(bytes) = self.next().await? {
+            if let Stage::Reading { exchange, .. } = &self.stage {
+                status = exchange.sent.status;
+            }
+            whole.extend_from_slice(&bytes);
+            if whole.len() as u64 > most {
+                return Err(too_big(whole.len()));
+            }
+        }
+        Ok(if status < 300 { whole } else { Vec::new() })
+    }
+
+    fn answered(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        response: Option<Box<Response>>,
+    ) -> Result<(), Fault> {
+        let Some(response) = response else { return Err(closes(exchange.sent.status)) };
+        exchange.sent.status = response.status;
+        let stub_was_taken = exchange.part.as_ref().is_some_and(|part| part.stub.is_none());
+        if stub_was_taken {
+            self.stub = None;
+        }
+        self.stage = Stage::Reading { exchange, body: BodyReader::new(response.body) };
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        let Stage::Reading { mut exchange, body } = std::mem::replace(&mut self.stage, Stage::Ended) else {
+            return;
+        };
+        body.source().into_iter().for_each(|source| source.finish(&mut exchange));
+        exchange.sent.complete = true;
+        if *exchange.location.log.log_subrequest {
+            access_log::record(&exchange);
+        }
+    }
+}
+
+/// Makes the exchange of a request for a part of the answer to `parent`.
+fn below(parent: &Exchange, uri: Vec<u8>, args: Vec<u8>, part: Part) -> Exchange {
+    let page = OnceCell::new();
+    let shared = Rc::clone(parent.page.get_or_init(Rc::default));
+    page.set(shared).expect("it is empty");
+    Exchange {
+        event_loop: Rc::clone(&parent.event_loop),
+        client: Rc::clone(&parent.client),
+        head: parent.head.clone(),
+        server: Arc::clone(&parent.server),
+        location: Arc::clone(&parent.server.defaults),
+        method: Method::Get,
+        host: parent.host.clone(),
+        uri,
+        args,
+        uri_state: UriState::Changed,
+        captures: RefCell::default(),
+        slots: parent.slots.share(),
+        body: parent.body.share(),
+        head_bytes: parent.head_bytes,
+        started: clock::moment(),
+        redirects_left: REDIRECTS_MOST,
+        internal: true,
+        part: Some(Box::new(part)),
+        page,
+        appends_to_alias: false,
+        error_status: None,
+        error_page: ErrorPage::Untaken,
+        proxy_target: None,
+        sent: Sent::default(),
+        upstream: UpstreamFacts::default(),
+        kept: KeptFields::default(),
+        keepalive: true,
+        request_id: parent.request_id.clone(),
+    }
+}
+
+fn closes(status: u16) -> Fault {
+    Fault::status_only(status)
+}
+
+fn too_big(length: usize) -> Fault {
+    Fault {
+        side: Side::Server,
+        kind: Kind::InvalidBody,
+        during: "",
+        retry: Retry::Never,
+        detail: format!("too big subrequest response: {length}").into(),
+    }
+}
