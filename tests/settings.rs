@@ -9,7 +9,8 @@ use std::{
 };
 
 /// Fields that the configuration itself turns into others when it is read.
-const RESOLVED_WHEN_READ: [&str; 2] = ["redirect_written", "startup"];
+const RESOLVED_WHEN_READ: [&str; 7] =
+    ["redirect_written", "startup", "hash", "ip_hash", "least_conn", "least_time", "random"];
 
 /// Rows that there are at least: fewer means that this test no longer finds them.
 const ROWS_LEAST: usize = 100;

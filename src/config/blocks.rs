@@ -13,6 +13,7 @@ use crate::{
     check::{check, missing_semicolon, suggestion},
     definitions,
     directives::{
+        balancing::method_line,
         cache_path::cache_path,
         computed,
         condition::condition,
@@ -234,7 +235,8 @@ fn upstream(block: &Directive, resolver: Resolver, scope: &mut Scope<'_>) -> Res
     if scope.upstreams.contains_key(&name) {
         return Err(block.fail(0, format!("duplicate upstream \"{name}\"")));
     }
-    scope.upstreams.insert(name.clone(), Arc::new(settings.group(name)));
+    let balancing = settings.balancing(method_line(inside(block), scope));
+    scope.upstreams.insert(name.clone(), Arc::new(settings.group(name, balancing)));
     Ok(())
 }
 

@@ -46,6 +46,7 @@ use crate::{
 pub use crate::{
     diagnostic::{Diagnostic, Level, Place},
     directives::{
+        balancing::{Balancing, Better, LeastTime, Measure},
         cache::{CacheConf, CacheZone, MethodSet, ValidRule, ValidStatus},
         cache_path::CachePath,
         computed::Computed,
@@ -73,8 +74,9 @@ pub use crate::{
         server::ServerCore,
         split_clients::SplitConf,
         ssi::SsiConf,
+        sticky::{CookieExpires, SessionBegins, Sticky, StickyCookie, StickyLearn},
         try_files::{Fallback, TriedFile, TriedKind, TryFiles},
-        upstream::{PeerAddress, UpstreamConf, UpstreamServer},
+        upstream::{Keepalive, KeptFor, PeerAddress, Queue, UpstreamConf, UpstreamServer},
         value_rules::{CookieFlags, CookieFlagsRule, CookieName, ValuePattern, ValueRule},
     },
     flags::{Flags, Placed},

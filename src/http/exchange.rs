@@ -22,7 +22,7 @@ use super::{
     site::{EventLoop, LocationState},
     variables::Slots,
 };
-use crate::clock;
+use crate::{clock, upstream::Peer};
 
 /// One request and its answer.
 pub struct Exchange {
@@ -181,6 +181,8 @@ pub struct UpstreamFacts {
     pub target: Vec<u8>,
     /// What the cache did.
     pub cache_status: Option<CacheStatus>,
+    /// The peer that answered.
+    pub peer: Option<Arc<Peer>>,
     /// Head of the last upstream answer, for `$upstream_http_*`; the stored one on a hit.
     pub head: Option<Arc<ResponseHead>>,
     /// Trailers of the last upstream answer.

@@ -27,6 +27,7 @@ mod slots;
 pub(crate) mod time;
 mod upstream;
 
+pub(super) use request::cookie;
 pub use slots::Slots;
 use upstream::ListItem;
 
@@ -59,7 +60,7 @@ impl Exchange {
             V::ConnectionTime => sink.seconds(self.client.opened.elapsed()),
             V::ContentLength => sink.some(self.head.fields.get("Content-Length")),
             V::ContentType => sink.some(self.head.fields.get("Content-Type")),
-            V::Cookie(name) => sink.some(request::cookie(&self.head.fields, name)),
+            V::Cookie(name) => sink.some(cookie(&self.head.fields, name)),
             V::DateGmt => sink.date(time::Place::Greenwich),
             V::DateLocal => sink.date(time::Place::Here),
             V::DocumentRoot => sink.bytes(&files::document_root(self)),

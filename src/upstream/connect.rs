@@ -30,11 +30,15 @@ pub struct Connection {
     pub(super) peer: PeerId,
     /// Where it comes from, as it was asked for: requests with another wish must not use it.
     pub(super) local: Option<LocalAddress>,
+    /// Number of the location that opened it.
+    pub(super) location: usize,
 }
 
 /// How a connection is made, but for the peer.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Dial {
+    /// Number of the location that asks.
+    pub location: usize,
     /// How long it may take.
     pub timeout: Duration,
     /// Where it comes from; the system decides where nothing is said (`proxy_bind`).
@@ -109,6 +113,7 @@ impl Connection {
             opened: clock::moment(),
             peer: pick.peer().id,
             local: dial.local,
+            location: dial.location,
         })
     }
 

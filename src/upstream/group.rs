@@ -4,6 +4,7 @@
 //! request that is under way keeps the peer it has.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,12 +12,14 @@ use std::{
     time::Duration,
 };
 
-use config::UpstreamConf;
+use config::{Measure, Sticky, UpstreamConf};
 use parking_lot::Mutex;
 
 use super::{
     balance::{Balancer, Search, Standing},
     peer::{Health, Peer, Place},
+    queue::Queue,
+    sessions::Sessions,
 };
 use crate::{
     clock::Moment,
@@ -31,6 +34,8 @@ pub struct Group {
     /// Tells groups of one worker apart.
     pub(super) id: u64,
     choice: Choice,
+    queue: Option<Queue>,
+    sessions: Option<Sessions>,
 }
 
 /// How a peer is chosen.
@@ -48,9 +53,14 @@ impl Group {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let choice = match only(&conf) {
             Some(peer) => Choice::Only(Arc::new(peer)),
-            None => Choice::Balanced(Mutex::new(Balancer::new(&conf.servers))),
+            None => Choice::Balanced(Mutex::new(Balancer::new(&conf, seed()))),
         };
-        Self { id, choice, conf }
+        let queue = conf.queue.map(Queue::new);
+        let sessions = match &conf.sticky {
+            Some(Sticky::Learn(learn)) => Some(Sessions::new(learn.zone_size, learn.timeout)),
+            Some(Sticky::Cookie(_) | Sticky::Route(_)) | None => None,
+        };
+        Self { id, choice, queue, sessions, conf }
     }
 
     /// Chooses a peer that the request has not tried yet.
@@ -60,7 +70,38 @@ impl Group {
             Choice::Only(peer) => Arc::clone(peer),
             Choice::Balanced(balancer) => balancer.lock().pick(search, since_start(now))?,
         };
-        Some(Pick { group: Arc::clone(self), peer })
+        let waits_since = Cell::new(None);
+        if self.conf.balancing.measure().is_some()
+            && let Choice::Balanced(balancer) = &self.choice
+        {
+            balancer.lock().begin(&peer, since_start(now));
+            waits_since.set(Some(since_start(now)));
+        }
+        Some(Pick { group: Arc::clone(self), peer, waits_since })
+    }
+
+    /// Chooses a peer, and waits for one where the group has a queue and the request has not tried any. Cancel safe.
+    pub async fn pick_or_wait(self: &Arc<Self>, search: &mut Search, now: Moment) -> Option<Pick> {
+        let Some(queue) = self.queue.as_ref().filter(|_| search.is_new()) else {
+            return self.pick(search, now);
+        };
+        let at_once = if queue.is_busy() { None } else { self.pick(search, now) };
+        match at_once {
+            Some(pick) => Some(pick),
+            None => queue.wait(self, search).await,
+        }
+    }
+
+    /// Returns the route of the peer that a value of a session belongs to (`sticky learn`).
+    pub fn session(&self, value: &[u8], now: Moment) -> Option<Arc<str>> {
+        self.sessions.as_ref()?.find(value, since_start(now))
+    }
+
+    /// Begins a session, or prolongs it.
+    pub fn bind_session(&self, value: &[u8], peer: &Peer, now: Moment) {
+        if let Some(sessions) = &self.sessions {
+            sessions.bind(value, peer.route(), since_start(now));
+        }
     }
 
     /// Counts the peers that one request may try.
@@ -86,14 +127,21 @@ impl Group {
         if let Choice::Balanced(balancer) = &self.choice {
             balancer.lock().replace(server, &self.conf.servers[server], places);
         }
+        self.wake();
     }
 
     /// Notes what a check says of a peer.
-    pub fn set_health(&self, peer: &Peer, health: Health) {
+    pub fn set_health(&self, peer: &Peer, health: Health, now: Moment) {
         match &self.choice {
             Choice::Only(_) => peer.set_health(health),
-            Choice::Balanced(balancer) => balancer.lock().set_health(peer, health),
+            Choice::Balanced(balancer) => balancer.lock().set_health(peer, health, since_start(now)),
         }
+        self.wake();
+    }
+
+    /// Has the next one in the queue look for a peer.
+    fn wake(&self) {
+        self.queue.iter().for_each(Queue::wake);
     }
 }
 
@@ -101,7 +149,7 @@ impl Group {
 fn only(conf: &UpstreamConf) -> Option<Peer> {
     match &conf.servers[..] {
         [server] if !server.down && server.max_conns == 0 => match &server.addresses[..] {
-            [address] => Some(Peer::new(0, address.clone())),
+            [address] => Some(Peer::new(0, server, address.clone())),
             _ => None,
         },
         _ => None,
@@ -114,6 +162,8 @@ fn only(conf: &UpstreamConf) -> Option<Peer> {
 pub struct Pick {
     group: Arc<Group>,
     peer: Arc<Peer>,
+    /// When it was chosen, while the method waits to hear how long the answer takes.
+    waits_since: Cell<Option<Duration>>,
 }
 
 impl Pick {
@@ -140,6 +190,21 @@ impl Pick {
         }
     }
 
+    /// Tells the method how long something took, if that is what it measures.
+    pub fn took(&self, measure: Measure, time: Duration) {
+        if self.group.conf.balancing.measure() == Some(measure) {
+            self.end_wait(Some(time));
+        }
+    }
+
+    fn end_wait(&self, took: Option<Duration>) {
+        if let Some(began) = self.waits_since.take()
+            && let Choice::Balanced(balancer) = &self.group.choice
+        {
+            balancer.lock().end(&self.peer, began, took);
+        }
+    }
+
     /// Notes that the peer answered.
     pub fn succeeded(&self) {
         if let Choice::Balanced(balancer) = &self.group.choice {
@@ -150,10 +215,19 @@ impl Pick {
 
 impl Drop for Pick {
     fn drop(&mut self) {
+        self.end_wait(None);
         if let Choice::Balanced(balancer) = &self.group.choice {
             balancer.lock().release(&self.peer);
+            self.group.wake();
         }
     }
+}
+
+/// Returns a number that no other group gets.
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("linux has had getrandom since 3.17");
+    u64::from_ne_bytes(bytes)
 }
 
 fn since_start(now: Moment) -> Duration {

@@ -9,11 +9,13 @@ pub mod connect;
 pub mod group;
 pub mod peer;
 pub mod pool;
+mod queue;
 pub mod renewal;
 pub mod retry;
+mod sessions;
 
 pub use self::{
-    balance::Search,
+    balance::{Affinity, Search},
     connect::{Connection, Dial, LocalAddress, OpenError, TcpKeepalive},
     group::{Group, Pick},
     peer::{Health, Peer, PeerId, Place, Rank},

@@ -3,12 +3,13 @@
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
-use config::PeerAddress;
+use config::{PeerAddress, UpstreamServer};
+use md5::{Digest as _, Md5};
 
 /// Tells a peer apart from all others that this process has had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,6 +26,7 @@ pub struct Peer {
     pub address: PeerAddress,
     /// The address as `$upstream_addr` shows it.
     pub name: Arc<str>,
+    route: OnceLock<String>,
     is_unhealthy: AtomicBool,
 }
 
@@ -59,11 +61,17 @@ pub enum Health {
 
 impl Peer {
     /// Makes a peer that no one has met before.
-    pub fn new(server: usize, address: PeerAddress) -> Self {
+    pub fn new(number: usize, server: &UpstreamServer, address: PeerAddress) -> Self {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let id = PeerId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         let name = Arc::from(name_of(&address));
-        Self { id, server, address, name, is_unhealthy: AtomicBool::new(false) }
+        let route = server.route.clone().map(OnceLock::from).unwrap_or_default();
+        Self { id, server: number, address, name, route, is_unhealthy: AtomicBool::new(false) }
+    }
+
+    /// Returns the name that sticky sessions have for it: `route=`, or else the digest of its address.
+    pub fn route(&self) -> &str {
+        self.route.get_or_init(|| hex(&Md5::digest(self.name.as_bytes())))
     }
 
     /// Returns what checks say of it.
@@ -85,6 +93,10 @@ impl Place {
     pub fn new(address: PeerAddress) -> Self {
         Self { address, weight: None, rank: None }
     }
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Writes an address as nginx shows it in logs and `$upstream_addr`.
@@ -109,7 +121,18 @@ mod tests {
             (inet("[::1]:8080"), "[::1]:8080"),
             (PeerAddress::Unix(PathBuf::from("/run/x.sock")), "unix:/run/x.sock"),
         ] {
-            assert_eq!(&*Peer::new(0, address).name, wanted);
+            let server = UpstreamServer::new(String::new(), Vec::new());
+            assert_eq!(&*Peer::new(0, &server, address).name, wanted);
         }
+    }
+
+    #[test]
+    fn routes_are_written_or_digests() {
+        let plain = UpstreamServer::new(String::new(), Vec::new());
+        let named = UpstreamServer { route: Some("a".to_owned()), ..plain.clone() };
+        let address = || PeerAddress::Inet("127.0.0.1:80".parse().expect("an address"));
+        assert_eq!(Peer::new(0, &named, address()).route(), "a");
+        // printf '127.0.0.1:80' | md5sum
+        assert_eq!(Peer::new(0, &plain, address()).route(), "cef54f47984626c9efbf070c50bfad1b");
     }
 }

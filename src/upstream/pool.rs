@@ -15,6 +15,8 @@ use std::{
     time::Duration,
 };
 
+use config::KeptFor;
+
 use super::{
     connect::{Connection, LocalAddress},
     group::{Group, Pick},
@@ -52,14 +54,22 @@ struct Idle {
 }
 
 impl IdlePool {
-    /// Takes an idle connection to the peer that was chosen and from that address of ours, the one used last.
-    pub fn take(&self, pick: &Pick, local: Option<LocalAddress>) -> Option<Connection> {
+    /// Takes an idle connection to the peer that was chosen and from that address of ours, the one used last, for a
+    /// location.
+    pub fn take(&self, pick: &Pick, local: Option<LocalAddress>, location: usize) -> Option<Connection> {
+        let kept_for = pick.group().conf.keepalive?.kept_for;
+        let is_free = |connection: &Connection| match kept_for {
+            KeptFor::Group => true,
+            KeptFor::Location => connection.location == location,
+        };
+        let peer = pick.peer().id;
+        let fits = |connection: &Connection| {
+            connection.peer == peer && connection.local == local && is_free(connection)
+        };
         let mut groups = self.shared.groups.borrow_mut();
         let idle = groups.get_mut(&pick.group().id)?;
         loop {
-            let peer = pick.peer().id;
-            let fits = |idle: &Idle| idle.connection.peer == peer && idle.connection.local == local;
-            let index = idle.iter().rposition(fits)?;
+            let index = idle.iter().rposition(|idle| fits(&idle.connection))?;
             let Idle { connection, .. } = idle.remove(index);
             // Whatever happens on the socket from now on is not the reaper's business.
             if is_quiet(&connection.stream, &mut Context::from_waker(Waker::noop())) {
@@ -71,7 +81,7 @@ impl IdlePool {
     /// Keeps a connection whose last answer was read to its end, if the group's limits allow it.
     pub fn put(&self, group: &Group, mut connection: Connection) {
         let conf = &group.conf;
-        let most = conf.keepalive.unwrap_or(0);
+        let most = conf.keepalive.map_or(0, |keepalive| keepalive.most);
         if most == 0
             || !connection.input.is_empty()
             || connection.requests >= conf.keepalive_requests

@@ -1,5 +1,6 @@
 //! The directives, one file per group: rows, value types, and the parsers only they need.
 
+pub mod balancing;
 pub mod blocks;
 pub mod cache;
 pub mod cache_path;
@@ -30,6 +31,7 @@ pub mod server;
 pub mod server_name;
 pub mod split_clients;
 pub mod ssi;
+pub mod sticky;
 pub mod try_files;
 pub mod upstream;
 pub mod value_rules;

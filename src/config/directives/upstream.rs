@@ -3,8 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
+    balancing::{Balancing, HASH, IP_HASH, LEAST_CONN, LEAST_TIME, RANDOM},
     late_host::{LateHost, late_host},
     resolver::{NameServers, RESOLVER, Startup},
+    sticky::{STICKY, Sticky},
 };
 use crate::{
     address::{Address, InvalidAddress, Lone, resolve},
@@ -22,8 +24,14 @@ pub struct UpstreamConf {
     pub name: String,
     /// Its servers.
     pub servers: Vec<UpstreamServer>,
+    /// How it chooses among them.
+    pub balancing: Balancing,
+    /// How clients are bound to servers.
+    pub sticky: Option<Sticky>,
+    /// Where requests wait that no server can take.
+    pub queue: Option<Queue>,
     /// Idle connections kept per event loop (`keepalive`).
-    pub keepalive: Option<usize>,
+    pub keepalive: Option<Keepalive>,
     /// Requests per connection.
     pub keepalive_requests: u64,
     /// Longest life of a connection.
@@ -59,6 +67,39 @@ pub struct UpstreamServer {
     pub down: bool,
     /// The host whose addresses are found while the group serves.
     pub late: Option<LateHost>,
+    /// `slow_start=`; zero is none.
+    pub slow_start: Duration,
+    /// `route=`.
+    pub route: Option<String>,
+    /// `drain`: only clients that are bound to it reach it.
+    pub drain: bool,
+}
+
+/// `keepalive`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Idle connections kept per event loop.
+    pub most: usize,
+    /// Who may use a kept connection.
+    pub kept_for: KeptFor,
+}
+
+/// Who may use a kept connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptFor {
+    /// Every location that asks the group.
+    Group,
+    /// The location that opened it (`local`).
+    Location,
+}
+
+/// `queue`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// Requests that may wait at the same time.
+    pub most: usize,
+    /// How long one waits.
+    pub timeout: Duration,
 }
 
 /// Where a peer listens.
@@ -76,7 +117,7 @@ settings! {
         /// A server of the group.
         servers: Vec<UpstreamServer> = Vec::new(), "server" in U, each(SERVER);
         /// Idle connections kept per event loop.
-        keepalive: Option<usize> = None, "keepalive" in U, once(KEEPALIVE);
+        keepalive: Option<Keepalive> = None, "keepalive" in U, once(KEEPALIVE);
         /// Requests per connection.
         keepalive_requests: u64 = 1000, "keepalive_requests" in U, once(NUMBER), "1000";
         /// Longest life of a connection.
@@ -89,15 +130,45 @@ settings! {
         name_servers: Option<Arc<NameServers>> = None, "resolver" in U, once(RESOLVER);
         /// How long they may take to find the addresses of a name.
         resolver_timeout: Option<Duration> = None, "resolver_timeout" in U, once(OPTIONAL_TIME), "30s";
+        /// Chooses whoever has the fewest requests under way for its weight.
+        least_conn: Vec<Balancing> = Vec::new(), "least_conn" in U, each(LEAST_CONN);
+        /// Chooses whoever has answered quickest and has the fewest requests under way for its weight.
+        least_time: Vec<Balancing> = Vec::new(), "least_time" in U, each(LEAST_TIME);
+        /// Chooses by the client's address: three bytes of IPv4, all of IPv6.
+        ip_hash: Vec<Balancing> = Vec::new(), "ip_hash" in U, each(IP_HASH);
+        /// Chooses by a key.
+        hash: Vec<Balancing> = Vec::new(), "hash" in U, each(HASH);
+        /// Chooses by chance, or the better of two chosen so.
+        random: Vec<Balancing> = Vec::new(), "random" in U, each(RANDOM);
+        /// Sends a client to the server that it came to first.
+        sticky: Option<Sticky> = None, "sticky" in U, once(STICKY);
+        /// Has requests wait where no server can take them now.
+        queue: Option<Queue> = None, "queue" in U, once(QUEUE);
     }
 }
 
 impl UpstreamSettings {
+    /// Returns the method of the line that counts; without one, servers are asked in turn.
+    pub fn balancing(&self, line: Option<&Directive>) -> Balancing {
+        let written = match line.map(Directive::name).as_deref() {
+            Some("least_conn") => &self.least_conn,
+            Some("least_time") => &self.least_time,
+            Some("ip_hash") => &self.ip_hash,
+            Some("hash") => &self.hash,
+            Some("random") => &self.random,
+            _ => return Balancing::default(),
+        };
+        written.last().cloned().unwrap_or_default()
+    }
+
     /// Makes the group.
-    pub fn group(self, name: String) -> UpstreamConf {
+    pub fn group(self, name: String, balancing: Balancing) -> UpstreamConf {
         UpstreamConf {
             name,
             servers: self.servers.into_inner(),
+            balancing,
+            sticky: self.sticky.into_inner(),
+            queue: *self.queue,
             keepalive: *self.keepalive,
             keepalive_requests: *self.keepalive_requests,
             keepalive_time: *self.keepalive_time,
@@ -113,7 +184,7 @@ impl UpstreamConf {
     /// Makes a group of these servers, as a block that names nothing else.
     pub fn new(name: String, servers: Vec<UpstreamServer>) -> Self {
         let settings = UpstreamSettings { servers: Setting::written(servers), ..UpstreamSettings::default() };
-        settings.group(name)
+        settings.group(name, Balancing::default())
     }
 
     /// Makes the group of one plain address.
@@ -138,16 +209,47 @@ impl UpstreamServer {
             max_conns: 0,
             backup: false,
             down: false,
+            slow_start: Duration::ZERO,
+            route: None,
+            drain: false,
         }
     }
 }
 
-const KEEPALIVE: Reader<Option<usize>> = Reader::one("connections", |directive, _| {
-    let count = parse_number(directive.bytes(0)).filter(|count| *count > 0);
-    let count = count.and_then(|count| usize::try_from(count).ok());
-    let message = || format!("invalid value \"{}\" in \"keepalive\" directive", directive.text(0));
-    count.map(Some).ok_or_else(|| directive.fail(0, message()).with_help("accepted: a number from 1"))
+const KEEPALIVE: Reader<Option<Keepalive>> = Reader::between(1, 2, "connections [local]", |directive, _| {
+    let most = count(directive)?;
+    let kept_for = match directive.args.get(1).map(|_| directive.text(1)).as_deref() {
+        None => KeptFor::Group,
+        Some("local") => KeptFor::Location,
+        Some(other) => {
+            let problem = directive.fail(1, format!("invalid parameter \"{other}\""));
+            return Err(problem.with_help("accepted: \"local\""));
+        }
+    };
+    Ok(Some(Keepalive { most, kept_for }))
 });
+
+const QUEUE: Reader<Option<Queue>> = Reader::between(1, 2, "number [timeout=time]", |directive, _| {
+    let most = count(directive)?;
+    let timeout = match directive.args.get(1).map(|_| directive.text(1)) {
+        None => Some(Duration::from_secs(60)),
+        Some(text) => text
+            .strip_prefix("timeout=")
+            .and_then(|time| parse_time(time.as_bytes(), Precision::Milliseconds)),
+    };
+    let invalid = || directive.fail(1, format!("invalid parameter \"{}\"", directive.text(1)));
+    let timeout = timeout.ok_or_else(|| invalid().with_help("accepted: a time, as in timeout=70s"))?;
+    Ok(Some(Queue { most, timeout }))
+});
+
+/// Reads a number of at least 1 that comes first.
+fn count(directive: &Directive) -> Result<usize, Problem> {
+    let count = parse_number(directive.bytes(0)).filter(|count| *count > 0);
+    let message = || format!("invalid value \"{}\" in \"{}\" directive", directive.text(0), directive.name());
+    count
+        .and_then(|count| usize::try_from(count).ok())
+        .ok_or_else(|| directive.fail(0, message()).with_help("accepted: a number from 1"))
+}
 
 const ZONE: Reader<()> = Reader::between(1, 2, "name [size]", |directive, _| match directive.args.get(1) {
     Some(size) if parse_size(&size.text).is_none() => {
@@ -157,8 +259,8 @@ const ZONE: Reader<()> = Reader::between(1, 2, "name [size]", |directive, _| mat
 });
 
 const SERVER: Reader<UpstreamServer> = Reader::many(
-    "address [weight=number] [max_conns=number] [max_fails=number] [fail_timeout=time] [backup] [down] \
-     [resolve] [service=name]",
+    "address [weight=number] [max_conns=number] [max_fails=number] [fail_timeout=time] [slow_start=time] \
+     [route=string] [backup] [down] [drain] [resolve] [service=name]",
     server,
 );
 
@@ -205,36 +307,43 @@ pub fn addresses(directive: &Directive, text: &str, scope: &Scope<'_>) -> Result
     }
 }
 
-const PARAMETERS: [&str; 8] =
-    ["weight=", "max_conns=", "max_fails=", "fail_timeout=", "backup", "down", "resolve", "service="];
-
-/// Parameters of nginx that are not here yet.
-const LATER: [&str; 3] = ["slow_start", "route", "drain"];
+const PARAMETERS: [&str; 11] = [
+    "weight=",
+    "max_conns=",
+    "max_fails=",
+    "fail_timeout=",
+    "slow_start=",
+    "route=",
+    "backup",
+    "down",
+    "drain",
+    "resolve",
+    "service=",
+];
 
 fn parameter(server: &mut UpstreamServer, directive: &Directive, number: usize) -> Result<(), Problem> {
     let text = directive.text(number);
     let (name, value) = text.split_once('=').map_or((&*text, None), |(name, value)| (name, Some(value)));
-    if LATER.contains(&name) {
-        let message = format!("the \"{name}\" parameter of the \"server\" directive is not supported yet");
-        return Err(directive.fail(number, message));
-    }
     let invalid = || directive.fail(number, format!("invalid parameter \"{text}\""));
     let count = |text: &str| {
         let count = parse_number(text.as_bytes()).and_then(|count| u32::try_from(count).ok());
         count.ok_or_else(|| invalid().with_help(format!("{name} takes a number")))
+    };
+    let time = |text: &str| {
+        let time = parse_time(text.as_bytes(), Precision::Seconds);
+        time.ok_or_else(|| invalid().with_help(format!("{name} takes a time: 10s")))
     };
     match (name, value) {
         ("weight", Some("0")) => return Err(invalid().with_help("a weight is at least 1")),
         ("weight", Some(text)) => server.weight = count(text)?,
         ("max_conns", Some(text)) => server.max_conns = count(text)?,
         ("max_fails", Some(text)) => server.max_fails = count(text)?,
-        ("fail_timeout", Some(text)) => {
-            let time = parse_time(text.as_bytes(), Precision::Seconds);
-            server.fail_timeout =
-                time.ok_or_else(|| invalid().with_help("fail_timeout takes a time: 10s"))?;
-        }
+        ("fail_timeout", Some(text)) => server.fail_timeout = time(text)?,
+        ("slow_start", Some(text)) => server.slow_start = time(text)?,
+        ("route", Some(text)) if !text.is_empty() => server.route = Some(text.to_owned()),
         ("backup", None) => server.backup = true,
         ("down", None) => server.down = true,
+        ("drain", None) => server.drain = true,
         // They were read before all else.
         ("resolve", None) | ("service", Some(_)) => {}
         _ => return Err(invalid().with_help(accepted(name, PARAMETERS.into_iter()))),

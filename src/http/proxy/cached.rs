@@ -13,7 +13,7 @@ use cache::{
 use config::ProxyPass;
 
 use super::{
-    any_true, client_left, deliver,
+    affinity, any_true, client_left, deliver,
     fill::{FillReader, ReadBy, Release, Stage, Ticket},
     hints, intercept, pass_on, range_offset,
     request::{self, Purpose},
@@ -282,10 +282,14 @@ impl Dealing<'_> {
         };
         exchange.upstream.tries.extend(answer.facts.tries);
         exchange.upstream.head = answer.facts.head;
+        exchange.upstream.peer = answer.facts.peer;
         match answer.outcome {
-            Ok(Outcome::Stored(reader)) => follow(exchange, reader),
+            Ok(Outcome::Stored(reader)) => {
+                affinity::bind(exchange, self.group, None);
+                follow(exchange, reader)
+            }
             Ok(Outcome::Refreshed(entry)) => self.hit(exchange, &entry, CacheStatus::Revalidated),
-            Ok(Outcome::Through(incoming)) => deliver(exchange, *incoming),
+            Ok(Outcome::Through(incoming)) => deliver(exchange, self.group, *incoming),
             Ok(Outcome::Stale(entry, fault)) => {
                 if let Some(fault) = fault {
                     fault::log(exchange, &fault);
@@ -305,7 +309,8 @@ impl Dealing<'_> {
             }
             _ => Purpose::Fill,
         };
-        let outgoing = request::build(exchange, self.pass, purpose)?;
+        let mut outgoing = request::build(exchange, self.pass, purpose)?;
+        outgoing.affinity = affinity::of(exchange, self.group);
         let storing = match any_true(exchange, &location.cache.no_cache) {
             true => Storing::Refused,
             false => Storing::Wanted,

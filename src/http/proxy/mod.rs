@@ -6,6 +6,7 @@
 //! `accel_redirect.rs` lets another location answer where the upstream says so.
 
 mod accel_redirect;
+mod affinity;
 pub mod ahead;
 mod cached;
 pub mod fill;
@@ -91,7 +92,7 @@ fn is_cacheable(exchange: &Exchange) -> bool {
 /// Passes a request to an upstream and its answer to the client, with no cache between.
 pub(super) async fn pass_on(exchange: &mut Exchange, pass: &ProxyPass, group: &Arc<Group>) -> Ending {
     match ask(exchange, pass, group, Purpose::Pass).await {
-        Ok(incoming) => deliver(exchange, incoming),
+        Ok(incoming) => deliver(exchange, group, incoming),
         Err(fault) => Ending::Fail(fault),
     }
 }
@@ -109,6 +110,7 @@ async fn ask(
         request_body::collect(exchange).await?;
     }
     let mut outgoing = request::build(exchange, pass, purpose)?;
+    outgoing.affinity = affinity::of(exchange, group);
     let event_loop = Rc::clone(&exchange.event_loop);
     let client = Rc::clone(&exchange.client);
     let (hints, arriving) = hints::channel(exchange);
@@ -160,8 +162,9 @@ fn intercept(exchange: &mut Exchange, head: &ResponseHead) -> Option<Ending> {
 }
 
 /// Turns an upstream's answer into the client's.
-fn deliver(exchange: &mut Exchange, incoming: Incoming) -> Ending {
+fn deliver(exchange: &mut Exchange, group: &Arc<Group>, incoming: Incoming) -> Ending {
     let Incoming { head, mut body, upgraded, buffering, .. } = incoming;
+    affinity::bind(exchange, group, Some(&mut body));
     if let Some(ending) = intercept(exchange, &head) {
         body.finish(&mut exchange.upstream);
         return ending;

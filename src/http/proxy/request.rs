@@ -25,7 +25,7 @@ use crate::{
         request_body::Collected,
         response::FileSlice,
     },
-    upstream::{LocalAddress, retry::Repeat},
+    upstream::{Affinity, LocalAddress, retry::Repeat},
 };
 
 /// A request as it goes to upstreams.
@@ -41,6 +41,8 @@ pub struct Outgoing {
     pub local: Option<LocalAddress>,
     /// Whether it asks for another protocol.
     pub upgrade: Upgrade,
+    /// Which peer it would like.
+    pub affinity: Affinity,
     /// Whose request it is.
     pub asker: Asker,
     /// Where a 103 goes; nowhere where nobody wants it.
@@ -174,13 +176,13 @@ pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Res
         fields.write_clients(purpose);
     }
     head.extend_from_slice(b"\r\n");
-    let local = local_address(exchange);
     Ok(Outgoing {
         head,
         method,
         body,
-        local,
+        local: local_address(exchange),
         upgrade: upgrade(exchange),
+        affinity: Affinity::default(),
         asker: asker(exchange),
         hints: None,
     })

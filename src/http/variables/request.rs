@@ -12,7 +12,7 @@ pub(super) fn argument<'a>(args: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 /// Returns the value of the first cookie of that name, in any case.
-pub(super) fn cookie<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
+pub(in crate::http) fn cookie<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
     fields.all("Cookie").find_map(|line| cookie_in(line, name))
 }
 

@@ -6,7 +6,11 @@ use std::{sync::Arc, time::Duration};
 
 use config::UpstreamServer;
 
+use super::least::Times;
 use crate::upstream::peer::{Health, Peer, Place, Rank};
+
+/// Shares are counted in parts of a unit of weight, so that a peer that starts slowly can have less than one.
+const PARTS: i64 = 1000;
 
 /// A peer and what is known of it.
 #[derive(Debug)]
@@ -23,10 +27,16 @@ pub struct Slot {
     pub current: i64,
     /// Requests under way.
     pub connections: u32,
+    /// How long it takes to answer; kept only where the method asks.
+    pub times: Times,
     max_fails: u32,
     fail_timeout: Duration,
     max_conns: u32,
     down: bool,
+    drains: bool,
+    slow_start: Duration,
+    /// When it came back after it could not be asked, where it is to start slowly.
+    recovered_at: Option<Duration>,
     fails: u32,
     /// When it failed last.
     failed_at: Duration,
@@ -55,10 +65,14 @@ impl Slot {
             effective: weight,
             current: 0,
             connections: 0,
+            times: Times::default(),
             max_fails: server.max_fails,
             fail_timeout: server.fail_timeout,
             max_conns: server.max_conns,
             down: server.down,
+            drains: server.drain,
+            slow_start: server.slow_start,
+            recovered_at: None,
             fails: 0,
             failed_at: Duration::ZERO,
             checked_at: Duration::ZERO,
@@ -79,6 +93,11 @@ impl Slot {
         !self.down && self.peer.health() == Health::Healthy
     }
 
+    /// Says whether only those that are bound to it reach it (`drain`).
+    pub fn drains(&self) -> bool {
+        self.drains
+    }
+
     /// Says whether it takes no more requests for now (`max_conns`).
     pub fn is_full(&self) -> bool {
         self.max_conns > 0 && self.connections >= self.max_conns
@@ -89,6 +108,35 @@ impl Slot {
         self.max_fails > 0
             && self.fails >= self.max_fails
             && now.saturating_sub(self.checked_at) <= self.fail_timeout
+    }
+
+    /// Says whether it may be asked now; one whose rest is over begins to recover.
+    pub fn is_ready(&mut self, now: Duration) -> bool {
+        let is_ready = self.is_up() && !self.is_full() && !self.rests(now);
+        let was_disabled = self.max_fails > 0 && self.fails >= self.max_fails;
+        if is_ready && was_disabled && self.recovered_at.is_none_or(|at| at < self.failed_at) {
+            self.recovered_at = Some(now);
+        }
+        is_ready
+    }
+
+    /// Returns its weight in parts, less while it starts slowly.
+    pub fn share(&self, now: Duration) -> i64 {
+        self.ramped(self.weight, now)
+    }
+
+    fn ramped(&self, weight: i64, now: Duration) -> i64 {
+        let whole = weight * PARTS;
+        let Some(recovered_at) = self.recovered_at.filter(|_| !self.slow_start.is_zero()) else {
+            return whole;
+        };
+        let since = now.saturating_sub(recovered_at).as_millis();
+        let all = self.slow_start.as_millis();
+        if since >= all {
+            return whole;
+        }
+        let ramped = u128::try_from(whole).unwrap_or_default() * since / all;
+        i64::try_from(ramped).unwrap_or(whole).max(1)
     }
 
     /// Counts a request in.
@@ -123,17 +171,18 @@ impl Slot {
     }
 
     /// Notes what a check says; what counted before a recovery is forgotten.
-    pub fn set_health(&mut self, health: Health) {
+    pub fn set_health(&mut self, health: Health, now: Duration) {
         if self.peer.health() == Health::Unhealthy && health == Health::Healthy {
             self.fails = 0;
             self.effective = self.weight;
+            self.recovered_at = Some(now);
         }
         self.peer.set_health(health);
     }
 
     /// Adds its share for one choice of smooth round robin, and returns the share.
-    pub fn accrue(&mut self) -> i64 {
-        let share = self.effective;
+    pub fn accrue(&mut self, now: Duration) -> i64 {
+        let share = self.ramped(self.effective, now);
         self.current += share;
         if self.effective < self.weight {
             self.effective += 1;

@@ -6,11 +6,22 @@ use config::PeerAddress;
 
 use super::*;
 
+mod methods;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A server whose address ends in that number.
 fn server(number: u8, weight: u32) -> UpstreamServer {
-    UpstreamServer { weight, ..UpstreamServer::new(String::new(), vec![address(number)]) }
+    UpstreamServer { weight, ..UpstreamServer::new(format!("10.0.0.{number}:80"), vec![address(number)]) }
+}
+
+fn group(servers: &[UpstreamServer]) -> Balancer {
+    by(Balancing::RoundRobin, servers)
+}
+
+fn by(balancing: Balancing, servers: &[UpstreamServer]) -> Balancer {
+    let conf = UpstreamConf { balancing, ..UpstreamConf::new("test".to_owned(), servers.to_vec()) };
+    Balancer::new(&conf, 1)
 }
 
 fn address(number: u8) -> PeerAddress {
@@ -54,13 +65,13 @@ fn weights_are_spread_smoothly() {
     ];
     for (name, weights, wanted) in cases {
         let servers: Vec<_> = (0..).zip(weights).map(|(number, weight)| server(number, *weight)).collect();
-        assert_eq!(picks(&mut Balancer::new(&servers), wanted.len(), SECOND), wanted, "{name}");
+        assert_eq!(picks(&mut group(&servers), wanted.len(), SECOND), wanted, "{name}");
     }
 }
 
 #[test]
 fn a_peer_that_failed_rests_and_comes_back() {
-    let mut balancer = Balancer::new(&[server(0, 1), server(1, 1)]);
+    let mut balancer = group(&[server(0, 1), server(1, 1)]);
     let first = peer(&balancer, 0);
     assert_eq!(balancer.failed(&first, SECOND), Standing::Disabled);
     assert_eq!(picks(&mut balancer, 3, 11 * SECOND), [1, 1, 1]);
@@ -74,7 +85,7 @@ fn a_peer_that_failed_rests_and_comes_back() {
 #[test]
 fn an_answer_after_the_rest_clears_the_failures() {
     let twice = |number| UpstreamServer { max_fails: 2, ..server(number, 1) };
-    let mut balancer = Balancer::new(&[twice(0), twice(1)]);
+    let mut balancer = group(&[twice(0), twice(1)]);
     let first = peer(&balancer, 0);
     assert_eq!(balancer.failed(&first, SECOND), Standing::InUse);
     balancer.succeeded(&first);
@@ -86,7 +97,7 @@ fn an_answer_after_the_rest_clears_the_failures() {
 
 #[test]
 fn without_max_fails_failures_do_not_count() {
-    let mut balancer = Balancer::new(&[UpstreamServer { max_fails: 0, ..server(0, 1) }, server(1, 1)]);
+    let mut balancer = group(&[UpstreamServer { max_fails: 0, ..server(0, 1) }, server(1, 1)]);
     let first = peer(&balancer, 0);
     for _ in 0..5 {
         assert_eq!(balancer.failed(&first, SECOND), Standing::InUse);
@@ -98,7 +109,7 @@ fn without_max_fails_failures_do_not_count() {
 fn backups_stand_in_for_all_others() {
     let backup = UpstreamServer { backup: true, ..server(1, 1) };
     let down = UpstreamServer { down: true, ..server(2, 1) };
-    let mut balancer = Balancer::new(&[server(0, 1), backup, down]);
+    let mut balancer = group(&[server(0, 1), backup, down]);
     assert_eq!(balancer.tries(), 2);
     assert_eq!(picks(&mut balancer, 2, SECOND), [0, 0]);
     assert_eq!(walk(&mut balancer, SECOND), [0, 1]);
@@ -108,7 +119,7 @@ fn backups_stand_in_for_all_others() {
 fn a_request_that_came_to_the_backups_stays_there() {
     let backup = |number| UpstreamServer { backup: true, ..server(number, 1) };
     let full = UpstreamServer { max_conns: 1, ..server(0, 1) };
-    let mut balancer = Balancer::new(&[full, backup(1), backup(2)]);
+    let mut balancer = group(&[full, backup(1), backup(2)]);
     let taken = balancer.pick(&mut Search::default(), SECOND).expect("it is free");
     let mut search = Search::default();
     assert_eq!(balancer.pick(&mut search, SECOND).map(|peer| number_of(&peer)), Some(1));
@@ -119,7 +130,7 @@ fn a_request_that_came_to_the_backups_stays_there() {
 #[test]
 fn a_peer_that_is_full_is_passed_over() {
     let limited = |number| UpstreamServer { max_conns: 1, ..server(number, 1) };
-    let mut balancer = Balancer::new(&[limited(0), limited(1)]);
+    let mut balancer = group(&[limited(0), limited(1)]);
     let pick = |balancer: &mut Balancer| balancer.pick(&mut Search::default(), SECOND);
     assert_eq!(pick(&mut balancer).map(|peer| number_of(&peer)), Some(0));
     let second = pick(&mut balancer).expect("one is free");
@@ -130,18 +141,18 @@ fn a_peer_that_is_full_is_passed_over() {
 
 #[test]
 fn a_peer_without_alternatives_is_always_asked() {
-    let mut balancer = Balancer::new(&[server(0, 1)]);
+    let mut balancer = group(&[server(0, 1)]);
     let only = peer(&balancer, 0);
     assert_eq!(balancer.failed(&only, SECOND), Standing::InUse);
     assert_eq!(walk(&mut balancer, SECOND).len(), 9);
     let down = UpstreamServer { down: true, ..server(0, 1) };
-    assert_eq!(walk(&mut Balancer::new(&[down]), SECOND), []);
+    assert_eq!(walk(&mut group(&[down]), SECOND), []);
 }
 
 #[test]
 fn a_peer_whose_address_stays_survives_a_replacement() {
     let servers = [server(0, 1), server(1, 1)];
-    let mut balancer = Balancer::new(&servers);
+    let mut balancer = group(&servers);
     let (first, second) = (peer(&balancer, 0), peer(&balancer, 1));
     balancer.failed(&first, SECOND);
     balancer.replace(0, &servers[0], &[Place::new(address(7)), Place::new(address(0))]);
@@ -161,15 +172,15 @@ fn a_peer_whose_address_stays_survives_a_replacement() {
 
 #[test]
 fn an_unhealthy_peer_is_not_asked() {
-    let mut balancer = Balancer::new(&[server(0, 1), server(1, 1)]);
+    let mut balancer = group(&[server(0, 1), server(1, 1)]);
     let first = peer(&balancer, 0);
     balancer.failed(&first, SECOND);
-    balancer.set_health(&first, Health::Unhealthy);
+    balancer.set_health(&first, Health::Unhealthy, SECOND);
     assert_eq!((picks(&mut balancer, 2, 20 * SECOND), balancer.tries()), (vec![1, 1], 1));
-    balancer.set_health(&first, Health::Healthy);
+    balancer.set_health(&first, Health::Healthy, SECOND);
     assert_eq!(picks(&mut balancer, 2, SECOND), [0, 1], "its failures are forgotten");
-    let mut alone = Balancer::new(&[server(0, 1)]);
+    let mut alone = group(&[server(0, 1)]);
     let only = peer(&alone, 0);
-    alone.set_health(&only, Health::Unhealthy);
+    alone.set_health(&only, Health::Unhealthy, SECOND);
     assert_eq!(walk(&mut alone, SECOND), []);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use config::{PeerAddress, UpstreamConf, UpstreamServer};
+use config::{Keepalive, KeptFor, PeerAddress, UpstreamConf, UpstreamServer};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -27,7 +27,7 @@ impl Bench {
         let address = PeerAddress::Inet(listener.local_addr().expect("an address"));
         let mut conf =
             UpstreamConf::new("test".to_owned(), vec![UpstreamServer::new(String::new(), vec![address])]);
-        conf.keepalive = Some(2);
+        conf.keepalive = Some(Keepalive { most: 2, kept_for: KeptFor::Group });
         change(&mut conf);
         Self { listener, group: Arc::new(Group::new(Arc::new(conf))), pool: IdlePool::default() }
     }
@@ -48,7 +48,11 @@ impl Bench {
     }
 
     fn take(&self) -> Option<u64> {
-        self.pool.take(&self.pick(), None).map(|connection| connection.requests)
+        self.take_for(0)
+    }
+
+    fn take_for(&self, location: usize) -> Option<u64> {
+        self.pool.take(&self.pick(), None, location).map(|connection| connection.requests)
     }
 
     /// Waits until so many connections are idle.
@@ -84,11 +88,10 @@ async fn the_one_used_last_is_taken_first_and_the_oldest_goes() {
 async fn limits_of_a_connection_are_kept() {
     local(async {
         type Change = fn(&mut UpstreamConf);
-        let cases: [(&str, Change); 4] = [
+        let cases: [(&str, Change); 3] = [
             ("requests", |conf| conf.keepalive_requests = 5),
             ("age", |conf| conf.keepalive_time = Duration::ZERO),
             ("no keepalive", |conf| conf.keepalive = None),
-            ("keepalive of none", |conf| conf.keepalive = Some(0)),
         ];
         for (name, change) in cases {
             let bench = Bench::new(change).await;
@@ -134,6 +137,18 @@ async fn a_connection_is_kept_for_its_time_only() {
         bench.pool.put(&bench.group, connection);
         assert_eq!(bench.pool.len(), 1);
         bench.until(0).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn local_connections_belong_to_their_location() {
+    local(async {
+        let keepalive = Keepalive { most: 2, kept_for: KeptFor::Location };
+        let bench = Bench::new(|conf| conf.keepalive = Some(keepalive)).await;
+        let (connection, _peer) = bench.connect(1).await;
+        bench.pool.put(&bench.group, connection);
+        assert_eq!([bench.take_for(1), bench.take_for(0)], [None, Some(1)]);
     })
     .await;
 }

@@ -7,6 +7,7 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use config::Measure;
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Fields, Framing};
 
 use super::{http1::Reuse, log};
@@ -28,6 +29,7 @@ pub struct UpstreamBody {
     trailers: Option<Arc<Fields>>,
     /// Most bytes that one read and one piece may have.
     piece_most: usize,
+    at_end: Option<Box<dyn FnOnce()>>,
 }
 
 /// Where a body comes from.
@@ -83,6 +85,7 @@ impl UpstreamBody {
             took,
             trailers: None,
             piece_most: LARGE_READ_BYTES,
+            at_end: None,
         }
     }
 
@@ -104,10 +107,20 @@ impl UpstreamBody {
             Framing::UntilClose => (Stage::UntilClose, None),
         };
         let source = Some(Source { connection, pick, reuse });
-        let (payload, took, trailers, piece_most) = (0, None, None, LARGE_READ_BYTES);
-        let mut body = Self { origin, source, stage, length, payload, took, trailers, piece_most };
+        let (payload, took, trailers, piece_most, at_end) = (0, None, None, LARGE_READ_BYTES, None);
+        let mut body = Self { origin, source, stage, length, payload, took, trailers, piece_most, at_end };
         body.settle();
         body
+    }
+
+    /// Has something done at the proven end, which may be past.
+    pub fn at_end(&mut self, deed: Box<dyn FnOnce()>) {
+        match self.stage {
+            Stage::Done => deed(),
+            Stage::Length { .. } | Stage::Chunked { .. } | Stage::UntilClose | Stage::Broken(_) => {
+                self.at_end = Some(deed);
+            }
+        }
     }
 
     /// Returns Content-Length, where the answer has a body of known length.
@@ -261,7 +274,11 @@ impl UpstreamBody {
     fn end(&mut self) {
         self.took = Some(self.origin.begun.elapsed());
         let stage = std::mem::replace(&mut self.stage, Stage::Done);
+        if let Some(deed) = self.at_end.take() {
+            deed();
+        }
         let Some(Source { connection, pick, reuse }) = self.source.take() else { return };
+        pick.took(Measure::LastByte, self.origin.begun.elapsed());
         let surplus = match stage {
             Stage::Chunked { decoder, .. } => {
                 let trailers = decoder.trailers();

@@ -14,7 +14,7 @@ use std::{borrow::Cow, rc::Rc, sync::Arc};
 
 use ::http1::ResponseHead;
 use bytes::Bytes;
-use config::LocationConf;
+use config::{LocationConf, Measure};
 
 use self::{
     body::Origin,
@@ -80,7 +80,7 @@ pub async fn fetch(
 ) -> Result<Incoming, Fault> {
     facts.target = outgoing.target().to_vec();
     let mut round = Round::new(event_loop, location, group, outgoing);
-    let mut pick = round.pick(facts)?;
+    let mut pick = round.pick(facts).await?;
     let mut connections = Connections::IdleFirst;
     loop {
         let mut record = Try { address: Arc::clone(&pick.peer().name), ..Try::default() };
@@ -91,12 +91,13 @@ pub async fn fetch(
         match judged {
             Ok(reply) => {
                 facts.head = Some(Arc::clone(&reply.head));
+                facts.peer = Some(Arc::clone(pick.peer()));
                 return Ok(round.accept(reply, pick, begun));
             }
             Err(Refused::Finally(fault)) => return Err(fault),
             Err(Refused::AskAgain) => connections = Connections::FreshOnly,
             Err(Refused::AskAnother) => {
-                pick = round.pick(facts)?;
+                pick = round.pick(facts).await?;
                 connections = Connections::IdleFirst;
             }
         }
@@ -143,11 +144,20 @@ impl<'a> Round<'a> {
         let most = usize::try_from(*location.proxy.next_upstream_tries).unwrap_or(usize::MAX);
         let tries_left = if most == 0 { group.tries() } else { group.tries().min(most) };
         let begun = clock::moment();
-        Self { event_loop, location, group, outgoing, begun, search: Search::default(), tries_left }
+        Self {
+            event_loop,
+            location,
+            group,
+            outgoing,
+            begun,
+            search: Search::new(outgoing.affinity.clone()),
+            tries_left,
+        }
     }
 
-    fn pick(&mut self, facts: &mut UpstreamFacts) -> Result<Pick, Fault> {
-        self.group.pick(&mut self.search, clock::moment()).ok_or_else(|| {
+    async fn pick(&mut self, facts: &mut UpstreamFacts) -> Result<Pick, Fault> {
+        let picked = self.group.pick_or_wait(&mut self.search, clock::moment()).await;
+        picked.ok_or_else(|| {
             let address = self.group.conf.name.as_str().into();
             facts.tries.push(Try { address, status: Some(502), ..Try::default() });
             no_live_upstreams()
@@ -164,7 +174,7 @@ impl<'a> Round<'a> {
         begun: Moment,
     ) -> Result<Reply, Lost> {
         let idle = match connections {
-            Connections::IdleFirst => self.event_loop.idle.take(pick, self.outgoing.local),
+            Connections::IdleFirst => self.event_loop.idle.take(pick, self.outgoing.local, self.location.id),
             Connections::FreshOnly => None,
         };
         let connection = match idle {
@@ -179,6 +189,7 @@ impl<'a> Round<'a> {
         let socket = &self.location.proxy_socket;
         let bytes = |size: Option<u64>| size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
         let dial = Dial {
+            location: self.location.id,
             timeout: *self.location.proxy.connect_timeout,
             local: self.outgoing.local,
             keepalive: if *socket.socket_keepalive { TcpKeepalive::On } else { TcpKeepalive::Off },
@@ -204,6 +215,7 @@ impl<'a> Round<'a> {
                 return match self.verdict(Cause::Status(status), Progress::Sent) {
                     Verdict::GiveUp => {
                         pick.succeeded();
+                        pick.took(Measure::Header, begun.elapsed());
                         Ok(reply)
                     }
                     Verdict::NextPeer => Err(self.pass_over(pick, Cause::Status(status))),

@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use ::http1::Method;
-use config::{Failures, NextUpstream, PeerAddress, ProxyConf, Setting, UpstreamConf, UpstreamServer};
+use config::{
+    Failures, Keepalive, KeptFor, NextUpstream, PeerAddress, ProxyConf, Setting, UpstreamConf, UpstreamServer,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixStream},
@@ -14,6 +16,7 @@ use super::*;
 use crate::{
     http::proxy::request::{Asker, OutgoingBody, Upgrade, fixture},
     net::Stream,
+    upstream::Affinity,
 };
 
 /// What a peer does on one connection.
@@ -82,7 +85,7 @@ fn group(addresses: &[SocketAddr], keepalive: usize) -> Arc<Group> {
     let server =
         |address: &SocketAddr| UpstreamServer::new(address.to_string(), vec![PeerAddress::Inet(*address)]);
     let mut conf = UpstreamConf::new("test".to_owned(), addresses.iter().map(server).collect());
-    conf.keepalive = Some(keepalive);
+    conf.keepalive = (keepalive > 0).then_some(Keepalive { most: keepalive, kept_for: KeptFor::Group });
     Arc::new(Group::new(Arc::new(conf)))
 }
 
@@ -114,6 +117,7 @@ impl Bench {
             upgrade,
             local: None,
             hints: None,
+            affinity: Affinity::default(),
             asker: Asker { connection: 1, client: None, server, request_line: Vec::new() },
         }
     }
@@ -329,7 +333,10 @@ async fn an_early_answer_ends_a_large_upload() {
         assert_eq!(incoming.head.status, 413);
         assert_eq!(whole(&mut incoming.body).await.expect("a body"), "no");
         let pick = bench.group.pick(&mut Search::default(), clock::moment()).expect("the peer");
-        assert!(bench.event_loop.idle.take(&pick, None).is_none(), "half a request is on that connection");
+        assert!(
+            bench.event_loop.idle.take(&pick, None, bench.location.id).is_none(),
+            "half a request is on that connection"
+        );
     })
     .await;
 }
