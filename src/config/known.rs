@@ -10,7 +10,7 @@ const LATER: &[&str] = &[
     "allow aio_write auth_delay auth_basic auth_basic_user_file auth_jwt auth_jwt_claim_set
      auth_jwt_header_set auth_jwt_key_cache auth_jwt_key_file auth_jwt_key_request auth_jwt_leeway
      auth_jwt_require auth_jwt_type auth_oidc auth_request auth_request_set deny disable_symlinks
-     limit_except limit_rate limit_rate_after oidc_provider
+     limit_except oidc_provider
      satisfy status_zone add_header_inherit
      add_trailer_inherit keepalive_min_timeout http2 http2_body_preread_size http2_chunk_size
      http2_idle_timeout http2_max_concurrent_pushes http2_max_concurrent_streams
@@ -55,7 +55,7 @@ const LATER: &[&str] = &[
     "ntlm upstream_conf sticky_cookie_insert state
      health_check health_check_timeout match",
     // Proxying.
-    "proxy_allow_upstream proxy_cache_purge proxy_download_rate proxy_upload_rate proxy_half_close proxy_limit_rate
+    "proxy_allow_upstream proxy_cache_purge proxy_download_rate proxy_upload_rate proxy_half_close
      proxy_protocol proxy_protocol_timeout proxy_requests proxy_responses proxy_session_drop
      proxy_ssl proxy_ssl_alpn proxy_store proxy_store_access proxy_timeout proxy_pass_error_message
      proxy_smtp_auth",

@@ -94,6 +94,7 @@ pub use crate::{
         Config, Content, HttpConf, ListenAddress, ListenConf, LocationConf, LocationName, ProxyPass,
         ProxyTarget, Return, ReturnWith, ServerConf, SocketKeepalive, SocketOptions,
     },
+    values::{SizeValue, parse_size},
     variable::{Slot, Unset, UpstreamVariable, Variable},
 };
 

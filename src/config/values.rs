@@ -142,6 +142,24 @@ pub fn accepted<'a>(wrong: &str, words: impl Iterator<Item = &'a str> + Clone) -
     })
 }
 
+/// A number of bytes that variables may decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SizeValue {
+    /// As written.
+    Fixed(u64),
+    /// To be read with [`parse_size`] for each request.
+    Variable(Template),
+}
+
+/// Bytes that variables may decide.
+pub const SIZE_VALUE: Reader<SizeValue> = Reader::one("size", |directive, scope| {
+    let template = scope.template(directive, 0)?;
+    match template.as_text() {
+        Some(_) => size(directive, 0).map(SizeValue::Fixed),
+        None => Ok(SizeValue::Variable(template)),
+    }
+});
+
 /// Reads digits.
 pub fn parse_number(text: &[u8]) -> Option<u64> {
     let number = text.iter().try_fold(0_u64, |number, byte| {

@@ -80,6 +80,8 @@ pub struct Exchange {
     pub kept: KeptFields,
     /// Whether the connection may be used again after this exchange.
     pub keepalive: bool,
+    /// Bytes a second that the client may be sent, where something has decided it (`$limit_rate`); 0 is no limit.
+    pub limit_rate: Option<u64>,
     /// Random text of `$request_id`, made on first use.
     pub request_id: OnceCell<String>,
 }

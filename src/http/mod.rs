@@ -13,6 +13,7 @@ pub mod h1;
 mod inner_uri;
 pub mod phases;
 pub mod proxy;
+mod rate;
 pub mod request_body;
 pub mod response;
 pub mod rewrite;

@@ -261,6 +261,28 @@ impl Piece {
         self.len() == 0
     }
 
+    /// Splits it where so many bytes have been taken, if there are more.
+    pub fn split(self, taken: u64) -> (Self, Option<Self>) {
+        match self {
+            Self::Memory(mut bytes) => match usize::try_from(taken) {
+                Ok(taken) if taken < bytes.len() => {
+                    let rest = bytes.split_off(taken);
+                    (Self::Memory(bytes), Some(Self::Memory(rest)))
+                }
+                _ => (Self::Memory(bytes), None),
+            },
+            Self::File(slice) if taken < slice.len => {
+                let rest = FileSlice {
+                    file: Arc::clone(&slice.file),
+                    offset: slice.offset + taken,
+                    len: slice.len - taken,
+                };
+                (Self::File(FileSlice { len: taken, ..slice }), Some(Self::File(rest)))
+            }
+            Self::File(slice) => (Self::File(slice), None),
+        }
+    }
+
     /// Returns the part that lies in the window, where `start` is the piece's place in the body.
     pub fn cut(self, start: u64, window: Option<&Range<u64>>) -> Option<Self> {
         let Some(window) = window else { return Some(self) };

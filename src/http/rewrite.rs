@@ -11,7 +11,7 @@ use std::{
 
 use config::{
     AfterRewrite, Condition, FileTest, LocationConf, Part, Regex, Replacement, Rewrite, RewriteStep,
-    SetTarget, Template, Test, Variable, VariableSource,
+    SetTarget, Template, Test, Variable, VariableSource, parse_size,
 };
 use http1::EscapeKind;
 
@@ -100,6 +100,13 @@ fn set(exchange: &mut Exchange, target: &SetTarget, value: Vec<u8>) {
             exchange.args = value;
             exchange.changed();
         }
+        SetTarget::LimitRate => match parse_size(&value) {
+            Some(rate) => exchange.limit_rate = Some(rate),
+            None => {
+                let value = String::from_utf8_lossy(&value);
+                fault::report(exchange, Level::Error, format_args!("invalid $limit_rate \"{value}\""));
+            }
+        },
     }
 }
 

@@ -221,6 +221,7 @@ fn below(parent: &Exchange, uri: Vec<u8>, args: Vec<u8>, part: Part) -> Exchange
         upstream: UpstreamFacts::default(),
         kept: KeptFields::default(),
         keepalive: true,
+        limit_rate: None,
         request_id: parent.request_id.clone(),
     }
 }

@@ -70,7 +70,7 @@ impl Exchange {
             V::Http(name) => sink.fields(&self.head.fields, name),
             V::Https => sink.bytes(b""),
             V::IsArgs => sink.bytes(if self.args.is_empty() { b"" } else { b"?" }),
-            V::LimitRate => sink.number(0),
+            V::LimitRate => sink.number(self.limit_rate.unwrap_or(0)),
             V::Msec => sink.seconds(time::since_epoch(clock::now())),
             V::Slot(slot) => self.slots.write(slot, sink.0) || unset(self, around, slot, sink.0),
             V::NginxVersion => sink.bytes(NGINX_VERSION.as_bytes()),

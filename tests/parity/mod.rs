@@ -30,6 +30,7 @@ mod proxy_peers;
 mod proxy_requests;
 mod proxy_settings;
 mod proxy_sockets;
+mod rates;
 mod redirects;
 mod request_fields;
 mod request_line;
@@ -76,6 +77,7 @@ const GROUPS: &[fn() -> Group] = &[
     mapping::answer_group,
     mapping::geo_group,
     mapping::split_group,
+    rates::group,
     resolver::group,
     conditions::tests,
     conditions::contents,

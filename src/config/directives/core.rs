@@ -12,8 +12,8 @@ use crate::{
     suggest::closest,
     template::Template,
     values::{
-        BYTES, FLAG, NUMBER, OFFSET, OPTIONAL_NUMBER, SIZE, TEXTS, TIME, choice, parse_number, seconds, size,
-        time,
+        BYTES, FLAG, NUMBER, OFFSET, OPTIONAL_NUMBER, SIZE, SIZE_VALUE, SizeValue, TEXTS, TIME, choice,
+        parse_number, seconds, size, time,
     },
 };
 
@@ -174,6 +174,10 @@ settings! {
             "client_body_in_file_only" in HSL, once(BODY_IN_FILE), "off";
         /// How long a client may take nothing.
         send_timeout: Duration = Duration::from_secs(60), "send_timeout" in HSL, once(TIME), "60s";
+        /// Bytes that an answer is sent in a second; 0 is no limit.
+        limit_rate: SizeValue = SizeValue::Fixed(0), "limit_rate" in HSL, once(SIZE_VALUE), "0";
+        /// Bytes that are sent before the limit holds.
+        limit_rate_after: SizeValue = SizeValue::Fixed(0), "limit_rate_after" in HSL, once(SIZE_VALUE), "0";
         /// Waits before the location answers: for demonstrations and tests. Larder's own; nginx has no such directive.
         delay: Duration = Duration::ZERO, "delay" in L, once(TIME), "0s";
         /// How long an idle connection is kept.

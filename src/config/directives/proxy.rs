@@ -15,7 +15,7 @@ use crate::{
     settings::{HSL, Reader, settings},
     source::Problem,
     template::Template,
-    values::{FLAG, NUMBER, OPTIONAL_TEXT, SIZE, TIME, choice},
+    values::{FLAG, NUMBER, OPTIONAL_TEXT, SIZE, SIZE_VALUE, SizeValue, TIME, choice},
 };
 
 /// `proxy_set_header`.
@@ -128,6 +128,8 @@ settings! {
         /// Puts flags into cookies or takes them out; the first rule that fits counts.
         cookie_flags: Vec<CookieFlagsRule> = Vec::new(),
             "proxy_cookie_flags" in HSL, joined(COOKIE_FLAGS), "off";
+        /// Bytes of an answer that are read in a second while it is buffered or stored; 0 is no limit.
+        limit_rate: SizeValue = SizeValue::Fixed(0), "proxy_limit_rate" in HSL, once(SIZE_VALUE), "0";
         /// Lets `error_page` answer for an upstream's errors.
         intercept_errors: bool = false, "proxy_intercept_errors" in HSL, once(FLAG), "off";
         /// Goes on when the client has left.

@@ -51,6 +51,8 @@ pub enum SetTarget {
     Slot(Slot),
     /// `$args`: the arguments in force.
     Args,
+    /// `$limit_rate`: bytes a second.
+    LimitRate,
 }
 
 /// `rewrite`.
@@ -136,6 +138,7 @@ fn set(directive: &Directive, scope: &Scope<'_>) -> Result<RewriteStep, Problem>
     let target = match scope.known_variable(directive, 0, name)? {
         Variable::Slot(slot) => SetTarget::Slot(slot),
         Variable::Args => SetTarget::Args,
+        Variable::LimitRate => SetTarget::LimitRate,
         _ => return Err(directive.fail(0, format!("\"set ${name}\" is not supported yet"))),
     };
     Ok(RewriteStep::Set(target, scope.template(directive, 1)?))

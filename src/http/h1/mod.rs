@@ -32,6 +32,8 @@ struct Connection {
     /// Bytes of the answer at hand that the socket has taken.
     sent_bytes: u64,
     send_timeout: Duration,
+    /// How fast the answer at hand is sent.
+    pace: Option<send::Pace>,
 }
 
 /// Whether a connection goes on after an exchange.
@@ -65,6 +67,7 @@ pub async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: usize) {
         out: Vec::new(),
         sent_bytes: 0,
         send_timeout: Duration::ZERO,
+        pace: None,
     };
     connection.run().await;
 }

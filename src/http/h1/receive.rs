@@ -136,6 +136,7 @@ impl Connection {
             upstream: UpstreamFacts::default(),
             kept: KeptFields::default(),
             page: OnceCell::new(),
+            limit_rate: None,
             request_id: OnceCell::new(),
         });
         let fault = fault.or_else(|| understand(&mut exchange).err());

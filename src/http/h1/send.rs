@@ -4,9 +4,10 @@
 //! read off the event loop where `sendfile` is off. A stream is written as it comes; nothing here reads
 //! ahead of what the client takes, unless the source does so itself.
 
-use std::{io, ops::Range};
+use std::{io, ops::Range, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::sleep;
 
 use super::{
     Connection, Next,
@@ -18,6 +19,7 @@ use crate::{
         fault::{self, Fault},
         filter,
         proxy::transport,
+        rate::{self, Rate, Turn},
         response::{FileSlice, Piece, Source},
     },
     net::file,
@@ -29,6 +31,14 @@ const COPY_BYTES: usize = 16 << 10;
 const READ_FILE_BYTES: u64 = 128 << 10;
 /// Bytes of a file that are known to be in memory before `sendfile` is called.
 const WARM_FILE_BYTES: u64 = 2 << 20;
+
+/// How fast an answer is sent, where that is limited.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    rate: Rate,
+    /// What belongs behind what was sent last.
+    pause: Duration,
+}
 
 /// Why sending stopped early.
 enum Broken {
@@ -50,6 +60,7 @@ impl Connection {
         let body = std::mem::replace(&mut response.body, Body::Empty);
         let framing = head::frame(exchange, &mut response, &body);
         self.send_timeout = *exchange.location.core.send_timeout;
+        self.pace = rate::to_client(exchange).map(|rate| Pace { rate, pause: Duration::ZERO });
         self.out.clear();
         self.sent_bytes = 0;
         head::write(&mut self.out, exchange, &response, framing);
@@ -166,7 +177,39 @@ impl Connection {
         Ok(())
     }
 
+    /// Sends a piece, in parts where the rate is limited.
     async fn send_piece(
+        &mut self,
+        exchange: &mut Exchange,
+        piece: Piece,
+        framing: BodyFraming,
+    ) -> Result<(), Broken> {
+        let Some(pace) = self.pace else { return self.send_part(exchange, piece, framing).await };
+        let mut rest = Some(piece);
+        let mut pause = pace.pause;
+        while let Some(piece) = rest.take() {
+            // What has been gathered counts.
+            self.flush_out().await?;
+            // As nginx: who only closed the sending side gets all; who is gone is noticed by the next write.
+            sleep(pause).await;
+            let before = self.sent_bytes;
+            let part = match pace.rate.turn(exchange.started.elapsed(), before) {
+                Turn::Wait(time) => {
+                    (pause, rest) = (time, Some(piece));
+                    continue;
+                }
+                Turn::Go(most) => piece.split(most),
+            };
+            rest = part.1;
+            self.send_part(exchange, part.0, framing).await?;
+            self.flush_out().await?;
+            pause = pace.rate.pause(before, self.sent_bytes);
+        }
+        self.pace = Some(Pace { pause, ..pace });
+        Ok(())
+    }
+
+    async fn send_part(
         &mut self,
         exchange: &mut Exchange,
         piece: Piece,

@@ -15,7 +15,7 @@ use config::ProxyPass;
 use super::{
     affinity, any_true, client_left, deliver,
     fill::{FillReader, ReadBy, Release, Stage, Ticket},
-    hints, intercept, pass_on, range_offset,
+    hints, intercept, limit_rate, pass_on, range_offset,
     request::{self, Purpose},
     stored,
     storing::{self, Order, Outcome, Stale, Storing},
@@ -26,7 +26,7 @@ use crate::{
     http::{
         Exchange, Fault, fault,
         phases::Ending,
-        request_body,
+        rate, request_body,
         response::{Body, Source},
     },
     upstream::Group,
@@ -204,6 +204,7 @@ impl Dealing<'_> {
     fn hit(&self, exchange: &mut Exchange, entry: &Arc<Entry>, status: CacheStatus) -> Ending {
         exchange.upstream.cache_status = Some(status);
         exchange.upstream.head = Some(Arc::clone(&entry.head));
+        limit_rate::obey(exchange, &entry.head);
         self.zone.touch(&self.digest, entry);
         if let Some(ending) = intercept(exchange, &entry.head) {
             return ending;
@@ -323,6 +324,7 @@ impl Dealing<'_> {
             key: self.key.clone(),
             stale,
             storing,
+            read_rate: rate::from_upstream(exchange),
             request_fields: exchange.head.fields.clone(),
         })
     }
@@ -332,6 +334,7 @@ impl Dealing<'_> {
 fn follow(exchange: &mut Exchange, reader: FillReader) -> Ending {
     let entry = &reader.incomplete().entry;
     exchange.upstream.head = Some(Arc::clone(&entry.head));
+    limit_rate::obey(exchange, &entry.head);
     if let Some(ending) = intercept(exchange, &entry.head) {
         return ending;
     }

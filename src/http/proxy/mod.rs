@@ -11,6 +11,7 @@ pub mod ahead;
 mod cached;
 pub mod fill;
 mod hints;
+mod limit_rate;
 mod pump;
 mod range_offset;
 pub mod request;
@@ -36,7 +37,7 @@ use super::{
     Exchange, Fault,
     fault::{self, Kind, Retry, Side},
     phases::Ending,
-    request_body,
+    rate, request_body,
     response::{Body, Source},
 };
 use crate::upstream::Group;
@@ -165,6 +166,7 @@ fn intercept(exchange: &mut Exchange, head: &ResponseHead) -> Option<Ending> {
 fn deliver(exchange: &mut Exchange, group: &Arc<Group>, incoming: Incoming) -> Ending {
     let Incoming { head, mut body, upgraded, buffering, .. } = incoming;
     affinity::bind(exchange, group, Some(&mut body));
+    limit_rate::obey(exchange, &head);
     if let Some(ending) = intercept(exchange, &head) {
         body.finish(&mut exchange.upstream);
         return ending;
@@ -188,7 +190,10 @@ fn deliver(exchange: &mut Exchange, group: &Arc<Group>, incoming: Incoming) -> E
         None => {
             let buffers = buffering.unwrap_or(*location.proxy.buffering);
             let source = match buffers {
-                true => Source::Ahead(Box::new(ReadAhead::new(body, &location))),
+                true => {
+                    body.limit_rate(rate::from_upstream(exchange));
+                    Source::Ahead(Box::new(ReadAhead::new(body, &location)))
+                }
                 false => {
                     body.limit_pieces(*location.proxy.buffer_size);
                     Source::Upstream(Box::new(body))

@@ -32,6 +32,7 @@ use crate::{
         Fault,
         exchange::UpstreamFacts,
         fault::{Kind, Retry, Side},
+        rate::Rate,
         site::EventLoop,
     },
     upstream::Group,
@@ -53,6 +54,8 @@ pub struct Order {
     pub stale: Option<Stale>,
     /// Whether the answer may be stored at all.
     pub storing: Storing,
+    /// How fast the answer may be read.
+    pub read_rate: Option<Rate>,
     /// Fields of the request, for Vary.
     pub request_fields: Fields,
 }
@@ -282,7 +285,7 @@ impl Stale {
 
 /// Makes an answer readable for all, and prepares its way to the disk.
 fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Meta) -> (FillReader, Pump) {
-    let Incoming { head, head_bytes, body, .. } = incoming;
+    let Incoming { head, head_bytes, mut body, .. } = incoming;
     let digest =
         policy::vary::store_under(&order.key.digest, ticket.digest(), &meta.vary, &order.request_fields);
     let entry = Arc::new(Entry::arriving(meta.clone(), head));
@@ -300,6 +303,7 @@ fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Me
         temp_dir: order.location.proxy.temp_path.path.clone(),
     };
     let length = incomplete.length;
+    body.limit_rate(order.read_rate);
     let disk = match ticket.take_permit() {
         Some(permit) => Disk::Idle(Box::new(Sink::new(destination, incomplete, permit))),
         None => Disk::Failed,

@@ -88,6 +88,7 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
         upstream: UpstreamFacts::default(),
         kept: KeptFields::default(),
         page: OnceCell::new(),
+        limit_rate: None,
         request_id: OnceCell::new(),
     }
 }

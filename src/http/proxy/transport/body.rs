@@ -9,12 +9,19 @@ use std::{rc::Rc, sync::Arc, time::Duration};
 use bytes::Bytes;
 use config::Measure;
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Fields, Framing};
+use tokio::time::{Instant, sleep_until};
 
 use super::{http1::Reuse, log};
 use crate::{
-    clock::Moment,
+    clock::{self, Moment},
     error_log::{self, Level},
-    http::{Fault, exchange::UpstreamFacts, fault::Kind, site::EventLoop},
+    http::{
+        Fault,
+        exchange::UpstreamFacts,
+        fault::Kind,
+        rate::{Rate, Turn},
+        site::EventLoop,
+    },
     upstream::{Connection, Pick},
 };
 
@@ -30,6 +37,17 @@ pub struct UpstreamBody {
     /// Most bytes that one read and one piece may have.
     piece_most: usize,
     at_end: Option<Box<dyn FnOnce()>>,
+    pace: Option<Pace>,
+}
+
+/// How fast a body may be read (`proxy_limit_rate`).
+struct Pace {
+    rate: Rate,
+    begun: Moment,
+    /// Bytes read since.
+    read: u64,
+    /// No read before this.
+    next_read: Instant,
 }
 
 /// Where a body comes from.
@@ -86,6 +104,7 @@ impl UpstreamBody {
             trailers: None,
             piece_most: LARGE_READ_BYTES,
             at_end: None,
+            pace: None,
         }
     }
 
@@ -108,7 +127,9 @@ impl UpstreamBody {
         };
         let source = Some(Source { connection, pick, reuse });
         let (payload, took, trailers, piece_most, at_end) = (0, None, None, LARGE_READ_BYTES, None);
-        let mut body = Self { origin, source, stage, length, payload, took, trailers, piece_most, at_end };
+        let pace = None;
+        let mut body =
+            Self { origin, source, stage, length, payload, took, trailers, piece_most, at_end, pace };
         body.settle();
         body
     }
@@ -137,6 +158,12 @@ impl UpstreamBody {
     pub fn limit_pieces(&mut self, most: u64) {
         self.piece_most =
             usize::try_from(most).map_or(LARGE_READ_BYTES, |most| most.clamp(1, LARGE_READ_BYTES));
+    }
+
+    /// Sets how fast it may be read from now on.
+    pub fn limit_rate(&mut self, rate: Option<Rate>) {
+        let (begun, next_read) = (clock::moment(), Instant::now());
+        self.pace = rate.map(|rate| Pace { rate, begun, read: 0, next_read });
     }
 
     /// Whether all of it has arrived and was handed out, or the rest will not come.
@@ -245,6 +272,10 @@ impl UpstreamBody {
     }
 
     async fn receive(&mut self) {
+        let allowed = match &mut self.pace {
+            None => usize::MAX,
+            Some(pace) => pace.wait().await,
+        };
         let Some(Source { connection, .. }) = &mut self.source else { return };
         let wanted = match &self.stage {
             Stage::Length { left } if *left <= SMALL_READ_BYTES as u64 => SMALL_READ_BYTES,
@@ -254,7 +285,7 @@ impl UpstreamBody {
             | Stage::Done
             | Stage::Broken(_) => LARGE_READ_BYTES,
         };
-        let wanted = wanted.min(self.piece_most);
+        let wanted = wanted.min(self.piece_most).min(allowed);
         let Connection { stream, timer, input, .. } = connection;
         if input.capacity() - input.len() < wanted.div_ceil(FREE_PART_LEAST) {
             input.reserve(wanted);
@@ -264,6 +295,9 @@ impl UpstreamBody {
             Ok(0) => self.fail(log::premature_close(READING)),
             Ok(count) => {
                 self.origin.received += count as u64;
+                if let Some(pace) = &mut self.pace {
+                    pace.note(count as u64);
+                }
                 self.settle();
             }
             Err(error) => self.fail(log::broken(READING, "recv", &error)),
@@ -305,5 +339,24 @@ impl UpstreamBody {
         self.took = Some(self.origin.begun.elapsed());
         self.stage = Stage::Broken(fault);
         self.source = None;
+    }
+}
+
+impl Pace {
+    /// Waits for the time of the next read, and returns how many bytes it may have. Cancel safe.
+    async fn wait(&mut self) -> usize {
+        loop {
+            sleep_until(self.next_read).await;
+            match self.rate.turn(self.begun.elapsed(), self.read) {
+                Turn::Go(most) => return usize::try_from(most).unwrap_or(usize::MAX),
+                Turn::Wait(time) => self.next_read = Instant::now() + time,
+            }
+        }
+    }
+
+    fn note(&mut self, count: u64) {
+        let before = self.read;
+        self.read += count;
+        self.next_read = Instant::now() + self.rate.pause(before, self.read);
     }
 }
