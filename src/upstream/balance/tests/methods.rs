@@ -2,7 +2,10 @@
 
 use config::{Better, LeastTime, Measure, Template};
 
-use super::*;
+use super::{
+    Affinity, Arc, Balancer, Balancing, Duration, Health, Peer, Place, SECOND, Search, UpstreamServer,
+    address, by, group, number_of, peer, picks, server,
+};
 
 /// Three servers with these weights.
 fn three(weights: [u32; 3]) -> Vec<UpstreamServer> {
