@@ -52,6 +52,8 @@ examples! {
     example_names_that_change: "names-that-change.conf", names_that_change;
     example_headers: "headers.conf", headers;
     example_redirects: "redirects.conf", redirects;
+    example_rewrites: "rewrites.conf", rewrites;
+    example_try_files: "try-files.conf", try_files;
     example_cookies: "cookies.conf", cookies;
     example_websocket: "websocket.conf", websocket;
     example_unix_socket: "unix-socket.conf", unix_socket;
@@ -118,6 +120,12 @@ impl Visit {
             ),
             ("www/not-found.html", "our 404"),
             ("www/sorry.html", "our apology"),
+            ("public/index.html", "the index"),
+            ("public/docs/index.html", "the docs"),
+            ("public/panel/index.html", "the panel"),
+            ("public/pictures/cat.png", "a cat"),
+            ("public/pictures/cat-large.png", "a large cat"),
+            ("public/closed.html", "closed"),
         ];
         let conf = files.iter().fold(conf, |conf, (path, content)| conf.file(path, content));
         let [first, second, third] = origins;
@@ -175,6 +183,55 @@ fn uri_mapping(visit: &Visit) {
     }
     assert_eq!(visit.get("/pictures/a.png").text(), "second");
     assert_eq!(last(&visit.second).target(), "/pictures/a.png");
+}
+
+fn rewrites(visit: &Visit) {
+    let moved = visit.get("/blog/2024/news?page=2");
+    let to = moved.field("Location").unwrap_or_default();
+    assert!(moved.status() == 301 && to.ends_with("/journal/2024-news?page=2"), "{moved}");
+    let mut old = visit.server.client();
+    old.send("GET /a?b HTTP/1.1\r\nHost: old.example.com\r\n\r\n");
+    let old = old.response();
+    assert_eq!((old.status(), old.field("Location")), (301, Some("http://example.com/a?b")));
+    for (path, target, language) in
+        [("/a?b", "/a?b", "en"), ("/de/a?b", "/a?b", "de"), ("/fr/team/alice", "/people?who=alice", "fr")]
+    {
+        let asked = visit.asked(path);
+        assert_eq!((asked.target(), asked.field("X-Language")), (target, Some(language)), "{path}");
+    }
+    assert_eq!(visit.asked("/team/al%20ice?x=1").target(), "/people?who=al%20ice&x=1");
+    assert_eq!(visit.get("/item/7?from=here").text(), "second");
+    assert_eq!(last(&visit.second).target(), "/catalogue?id=7");
+    assert_eq!(visit.get("/item/seven").status(), 404);
+    assert_eq!(visit.get("/catalogue?id=7").status(), 404, "rewrites only");
+    let report = |method, lines| visit.ask(method, "/reports/x", lines, "");
+    assert_eq!(report("GET", "").text(), "second");
+    assert_eq!(report("GET", "User-Agent: A-Bot/1\r\n").text(), "third");
+    assert_eq!(report("DELETE", "").text(), "a token is needed\n");
+    assert_eq!(report("DELETE", "X-Token: 1\r\n").text(), "second");
+}
+
+fn try_files(visit: &Visit) {
+    for (path, text) in [
+        ("/", "the index"),
+        ("/docs/", "the docs"),
+        ("/panel/any/path", "the panel"),
+        ("/pictures/cat", "a cat"),
+        ("/pictures/cat?size=large", "a large cat"),
+        ("/pictures/cat?size=small", "a cat"),
+        ("/shop/x", "second"),
+    ] {
+        assert_eq!(visit.get(path).text(), text, "{path}");
+    }
+    assert_eq!(visit.first.request_count(), 0);
+    assert_eq!(visit.asked("/else/a%20b?c").target(), "/else/a%20b?c");
+    let slash = visit.get("/docs");
+    assert_eq!(slash.status(), 301);
+    assert_eq!(visit.get("/pictures/dog").status(), 404);
+    assert_eq!(visit.get("/closed.html").status(), 404, "error pages only");
+    fs::write(visit.server.dir().join("public/closed"), "").unwrap();
+    let closed = visit.get("/shop/x");
+    assert_eq!((closed.status(), closed.text().as_str()), (503, "closed"));
 }
 
 fn upstream_group(visit: &Visit) {

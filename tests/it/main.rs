@@ -22,4 +22,5 @@ mod readme;
 mod real_files;
 mod request_bodies;
 mod resolving;
+mod rewriting;
 mod starting;

@@ -1,0 +1,61 @@
+//! What the error log tells of rewriting, and what a redirect inside leaves alone.
+
+use crate::support::{Server, http, servers};
+
+#[test]
+fn rewrite_log_tells_of_each_expression() {
+    let server = Server::start(
+        &servers(
+            "rewrite_log on;
+            rewrite ^/none /x;
+            location /a { rewrite ^/a(.*)$ /b$1?c=d last; }
+            location /b { if ($uri ~ ^/b/(e)) { rewrite ^/b/(.) http://other.test/$1? redirect; } return 200 b; }
+            location /silent { rewrite_log off; rewrite ^/silent$ /never; return 200 silent; }",
+        )
+    );
+    assert_eq!(server.get("/a/f?g").text(), "b");
+    assert_eq!(server.get("/a/e").status(), 302);
+    assert_eq!(server.get("/silent").text(), "silent");
+    for line in [
+        "[notice]",
+        "\"^/none\" does not match \"/a/f\", client: ",
+        "\"^/a(.*)$\" matches \"/a/f\", client: ",
+        "rewritten data: \"/b/f\", args: \"c=d&g\", client: ",
+        "\"^/b/(e)\" does not match \"/b/f\", client: ",
+        "\"^/b/(.)\" matches \"/b/e\", client: ",
+        "rewritten redirect: \"http://other.test/e\", client: ",
+        "\"^/none\" does not match \"/silent\", client: ",
+    ] {
+        server.wait_for_log(line);
+    }
+    assert!(!server.read("error.log").contains("\"^/silent$\""));
+}
+
+#[test]
+fn a_variable_without_a_value_is_told_of_once_a_request() {
+    let server = Server::start(&http(
+        "server {
+            listen 127.0.0.1:%PORT%;
+            location /a { return 200 \"[$late$late]\"; }
+            location /b { uninitialized_variable_warn off; return 200 \"[$late$silent]\"; }
+            location /c { set $late 1; set $silent 1; return 200 \"[$late]\"; }
+        }",
+    ));
+    for (path, text) in [("/c", "[1]"), ("/b", "[]"), ("/a", "[]")] {
+        assert_eq!(server.get(path).text(), text, "{path}");
+    }
+    server.wait_for_log("[warn]");
+    let log = server.read("error.log");
+    assert_eq!(log.matches("using uninitialized \"late\" variable, client: ").count(), 1, "{log}");
+    assert_eq!(log.matches("\"silent\"").count(), 0, "{log}");
+}
+
+#[test]
+fn an_alias_does_not_know_its_part_of_a_path_that_changed_in_place() {
+    let server = Server::start(
+        &servers("location /a/ { alias html/; rewrite ^/a/(.*)-old$ /a/$1 break; }").file("html/x", "x"),
+    );
+    assert_eq!(server.get("/a/x").text(), "x");
+    assert_eq!(server.get("/a/x-old").status(), 500);
+    server.wait_for_log("\"alias\" cannot be used in location \"/a/\" where URI was rewritten");
+}
