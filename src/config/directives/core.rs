@@ -175,9 +175,9 @@ settings! {
         /// How long a client may take nothing.
         send_timeout: Duration = Duration::from_secs(60), "send_timeout" in HSL, once(TIME), "60s";
         /// Bytes that an answer is sent in a second; 0 is no limit.
-        limit_rate: SizeValue = SizeValue::Fixed(0), "limit_rate" in HSL, once(SIZE_VALUE), "0";
+        limit_rate: SizeValue = SizeValue::Fixed(0), "limit_rate" in HSL.and(LIF), once(SIZE_VALUE), "0";
         /// Bytes that are sent before the limit holds.
-        limit_rate_after: SizeValue = SizeValue::Fixed(0), "limit_rate_after" in HSL, once(SIZE_VALUE), "0";
+        limit_rate_after: SizeValue = SizeValue::Fixed(0), "limit_rate_after" in HSL.and(LIF), once(SIZE_VALUE), "0";
         /// Waits before the location answers: for demonstrations and tests. Larder's own; nginx has no such directive.
         delay: Duration = Duration::ZERO, "delay" in L, once(TIME), "0s";
         /// How long an idle connection is kept.
