@@ -19,6 +19,7 @@ use crate::{
         condition::condition,
         core::{Root, root_template},
         events::EventsConf,
+        health_check::{health_check, match_block},
         late_host::LateLookup,
         listen::{Listen, default_listen, listen},
         log::{LogLevel, LogSink, LogTarget, combined, log_format},
@@ -129,7 +130,7 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
         match &*directive.name.text {
             b"server" => servers.push(directive),
             // These were read before all else, so that others can refer to them.
-            b"upstream" | b"log_format" | b"proxy_cache_path" => {}
+            b"upstream" | b"match" | b"log_format" | b"proxy_cache_path" => {}
             b"map" | b"geo" | b"split_clients" => {
                 let made = computed::computed(directive, scope);
                 return Some(made.map(|(number, made)| drop(computed.insert(number, made))));
@@ -182,6 +183,12 @@ fn name_things(block: &[Directive], scope: &mut Scope<'_>) {
                 }
             }),
             b"upstream" => upstream(directive, Resolver::of(block), scope),
+            b"match" => match_block(directive, scope).and_then(|made| {
+                match scope.matches.insert(made.name.clone(), Arc::new(made)) {
+                    None => Ok(()),
+                    Some(known) => Err(directive.fail(0, format!("duplicate match \"{}\"", known.name))),
+                }
+            }),
             _ => Ok(()),
         };
         scope.settle(named);
@@ -378,6 +385,7 @@ fn location(block: &Directive, name: LocationName, outer: &LocationConf, scope: 
     let mut nested = Vec::new();
     let mut steps = Vec::new();
     let mut pass: Option<&Directive> = None;
+    let mut checks = Vec::new();
     each(inside(block), L, scope, |directive| {
         match &*directive.name.text {
             b"location" => nested.push(directive),
@@ -386,6 +394,7 @@ fn location(block: &Directive, name: LocationName, outer: &LocationConf, scope: 
             b"alias" => return Some(conf.alias(directive, scope)),
             b"proxy_pass" if pass.is_some() => return Some(Err(directive.duplicate())),
             b"proxy_pass" => pass = Some(directive),
+            b"health_check" => checks.push(directive),
             _ if rewrite::is_step(directive) => steps.push(directive),
             _ => return conf.apply_own(directive, scope),
         }
@@ -396,6 +405,12 @@ fn location(block: &Directive, name: LocationName, outer: &LocationConf, scope: 
     if let Some(pass) = pass.and_then(|directive| scope.settle(passed(directive, &conf.name, &conf, scope))) {
         conf.content = Content::Proxy(pass);
     }
+    let target = match &conf.content {
+        Content::Proxy(pass) => Some(&pass.target),
+        Content::Static => None,
+    };
+    let checks = checks.into_iter().map(|directive| health_check(directive, target, scope));
+    conf.health_checks = checks.filter_map(|check| scope.settle(check)).collect();
     conf.steps = self::steps(&steps, &conf, Levels::LOCATION_IF, scope);
     conf.nested = locations(&nested, &conf, scope);
     conf

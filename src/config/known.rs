@@ -52,8 +52,7 @@ const LATER: &[&str] = &[
      otel_service_name otel_span_attr otel_span_name otel_trace otel_trace_context mgmt usage_report
      acme_issuer acme_certificate acme_shared_zone license_token",
     // Upstreams.
-    "ntlm upstream_conf sticky_cookie_insert state
-     health_check health_check_timeout match",
+    "ntlm upstream_conf sticky_cookie_insert state health_check_timeout",
     // Proxying.
     "proxy_allow_upstream proxy_cache_purge proxy_download_rate proxy_upload_rate proxy_half_close
      proxy_protocol proxy_protocol_timeout proxy_requests proxy_responses proxy_session_drop

@@ -61,6 +61,7 @@ pub use crate::{
         geo::{ForwardedTrust, GeoConf, GeoTable},
         gzip::{GzipConf, GzipDisable, GzipProxied, GzipVersion},
         headers::{AddHeader, Expires, HeadersConf, Sign},
+        health_check::{AtFirst, HeaderTest, HealthCheck, MatchConf, MatchTest, Wanted},
         late_host::{LateHost, LateLookup},
         log::{AccessLog, AccessLogs, LogConf, LogEscape, LogFormat, LogLevel, LogSink, LogTarget},
         main::{Affinity, EnvVar, MainConf, UserSpec, WorkerCount},

@@ -10,7 +10,10 @@ use std::{
 use crate::{
     HostLookup, SHOWN_MAX,
     definitions::is_fixed,
-    directives::{cache_path::CachePath, log::LogFormat, resolver::Startup, upstream::UpstreamConf},
+    directives::{
+        cache_path::CachePath, health_check::MatchConf, log::LogFormat, resolver::Startup,
+        upstream::UpstreamConf,
+    },
     parse::Directive,
     regex::{Case, Regex},
     source::{Problem, Source, Texts},
@@ -41,6 +44,8 @@ pub struct Scope<'a> {
     pub implicit: RefCell<BTreeMap<String, Arc<UpstreamConf>>>,
     /// Whether a `proxy_bind` is transparent, for which workers need a right of their own.
     pub binds_transparently: Cell<bool>,
+    /// `match` blocks by name.
+    pub matches: BTreeMap<String, Arc<MatchConf>>,
     /// `resolver_startup`.
     pub startup: Startup,
     /// What was wrong so far.
@@ -61,6 +66,7 @@ impl<'a> Scope<'a> {
             upstreams: BTreeMap::new(),
             implicit: RefCell::new(BTreeMap::new()),
             binds_transparently: Cell::new(false),
+            matches: BTreeMap::new(),
             startup: Startup::Strict,
             problems: RefCell::new(Vec::new()),
         }

@@ -64,6 +64,16 @@ pub(crate) fn complaints(text: &str) -> Vec<String> {
     first_lines(&problems).into_iter().map(|line| line.replace("in larder.conf:", "in :")).collect()
 }
 
+/// Returns the first complaint about the inside of an `http` block, without its level; empty where there is none.
+pub(crate) fn complaint(http: &str) -> String {
+    let told = match load(&source(&format!("events {{}} http {{ {http} }}")), &Hosts) {
+        Ok(loaded) => loaded.warnings,
+        Err(told) => told,
+    };
+    let first = first_lines(&told).into_iter().next().unwrap_or_default();
+    first.split_once("] ").map_or("", |(_, words)| words).replace("in larder.conf:", "in :")
+}
+
 /// Compares the errors of texts, all on their second line, with what nginx says.
 fn compare_errors(cases: &[(String, &str)]) {
     for (text, wanted) in cases {

@@ -13,6 +13,7 @@ use crate::{
         events::EventsConf,
         gzip::GzipConf,
         headers::HeadersConf,
+        health_check::HealthCheck,
         log::{LogConf, LogFormat},
         main::MainConf,
         proxy::ProxyConf,
@@ -220,6 +221,8 @@ pub struct LocationConf {
     pub try_files: Option<Arc<TryFiles>>,
     /// Who answers.
     pub content: Content,
+    /// How the peers that it passes to are checked.
+    pub health_checks: Vec<HealthCheck>,
     /// Locations within.
     pub nested: LocationTable,
 }

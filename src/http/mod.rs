@@ -10,6 +10,7 @@ pub mod fault;
 pub mod files;
 pub mod filter;
 pub mod h1;
+pub mod health;
 mod inner_uri;
 pub mod phases;
 pub mod proxy;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::{
     access_log::{AccessLogs, LocationLogs},
+    health::Check,
     proxy::zone::Zone,
 };
 use crate::{
@@ -28,6 +29,7 @@ pub struct Site {
     zones: HashMap<String, Arc<Zone>>,
     groups: HashMap<String, Arc<Group>>,
     resolvers: Vec<(Arc<NameServers>, Arc<Resolver>)>,
+    checks: Vec<Check>,
 }
 
 /// What a location needs at run time.
@@ -69,6 +71,7 @@ impl Site {
             zones: HashMap::new(),
             groups: HashMap::new(),
             resolvers: Vec::new(),
+            checks: Vec::new(),
             config: Arc::clone(&config),
         };
         let Some(http) = &config.http else { return Ok(Arc::new(site)) };
@@ -102,6 +105,11 @@ impl Site {
                 }
                 Content::Proxy(_) | Content::Static => None,
             };
+            if let Some(group) = &group {
+                let check =
+                    |number| Check { group: Arc::clone(group), location: Arc::clone(location), number };
+                self.checks.extend((0..location.health_checks.len()).map(check));
+            }
             let logs = self.access_logs.open(&location.log)?;
             let resolver = location.resolver.servers.as_ref().map(|servers| self.resolver(servers));
             self.locations.push(LocationState { zone, group, resolver, logs });
@@ -123,7 +131,12 @@ impl Site {
     pub fn needs_upkeep(&self) -> bool {
         let has_late_hosts =
             |group: &Arc<Group>| group.conf.servers.iter().any(|server| server.late.is_some());
-        self.groups.values().any(has_late_hosts)
+        !self.checks.is_empty() || self.groups.values().any(has_late_hosts)
+    }
+
+    /// Lists the checks of peers.
+    pub fn checks(&self) -> &[Check] {
+        &self.checks
     }
 
     /// Lists the servers whose addresses are found while requests are served.

@@ -1,4 +1,4 @@
-//! What a worker does beside serving: it keeps groups what their names say. One thread for all event loops, and none
+//! What a worker does beside serving: it keeps groups what their names say, and checks peers. One thread for all event loops, and none
 //! where there is nothing to do.
 
 use std::{
@@ -16,13 +16,16 @@ use tokio::{
 };
 
 use super::accept::Order;
-use crate::{http::site::Site, upstream::Again};
+use crate::{
+    http::{health, site::Site},
+    upstream::Again,
+};
 
 /// How long event loops wait for the first answers of name servers before they accept without them.
 const FIRST_ANSWERS: Duration = Duration::from_secs(3);
 
-/// Starts the thread, and returns once names have their first addresses or it is no use to wait for them. It ends with
-/// the first order to the event loops.
+/// Starts the thread, and returns once names have their first addresses, and peers the first check that they need, or it
+/// is no use to wait for them. It ends with the first order to the event loops.
 ///
 /// # Errors
 /// The system's.
@@ -39,6 +42,7 @@ pub fn start(
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
         runtime.block_on(async {
             begin_renewals(&site).await;
+            health::begin(&site, FIRST_ANSWERS).await;
             // Nobody waits any more where the worker could not start.
             let _ = ready.send(());
             // The sender lives as long as the worker; without it there is nothing to do.

@@ -7,7 +7,7 @@ use std::{
     cell::Cell,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 
 use super::{
     balance::{Balancer, Search, Standing},
-    peer::{Health, Peer, Place},
+    peer::{Health, Peer, PeerId, Place},
     queue::Queue,
     sessions::Sessions,
 };
@@ -36,6 +36,8 @@ pub struct Group {
     choice: Choice,
     queue: Option<Queue>,
     sessions: Option<Sessions>,
+    /// Whether new peers wait for their first check.
+    begins_unhealthy: AtomicBool,
 }
 
 /// How a peer is chosen.
@@ -60,7 +62,7 @@ impl Group {
             Some(Sticky::Learn(learn)) => Some(Sessions::new(learn.zone_size, learn.timeout)),
             Some(Sticky::Cookie(_) | Sticky::Route(_)) | None => None,
         };
-        Self { id, choice, queue, sessions, conf }
+        Self { id, choice, queue, sessions, begins_unhealthy: AtomicBool::new(false), conf }
     }
 
     /// Chooses a peer that the request has not tried yet.
@@ -125,9 +127,26 @@ impl Group {
     /// A peer whose address stays keeps its identity, its failures and its health.
     pub fn replace(&self, server: usize, places: &[Place]) {
         if let Choice::Balanced(balancer) = &self.choice {
-            balancer.lock().replace(server, &self.conf.servers[server], places);
+            let mut balancer = balancer.lock();
+            let waits = self.begins_unhealthy.load(Ordering::Relaxed);
+            let known: Vec<PeerId> = balancer.peers().filter(|_| waits).map(|peer| peer.id).collect();
+            balancer.replace(server, &self.conf.servers[server], places);
+            let is_new = |peer: &&Arc<Peer>| waits && !known.contains(&peer.id);
+            let new: Vec<Arc<Peer>> = balancer.peers().filter(is_new).cloned().collect();
+            new.iter().for_each(|peer| balancer.set_health(peer, Health::Unhealthy, Duration::ZERO));
         }
         self.wake();
+    }
+
+    /// Keeps all peers, those that are here and those that will come, out of use until a check passes.
+    pub fn begin_unhealthy(&self) {
+        self.begins_unhealthy.store(true, Ordering::Relaxed);
+        self.peers().iter().for_each(|peer| self.set_health(peer, Health::Unhealthy, Moment::default()));
+    }
+
+    /// Tells groups of one worker apart.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// Notes what a check says of a peer.

@@ -7,6 +7,7 @@
 pub mod balance;
 pub mod connect;
 pub mod group;
+pub mod health;
 pub mod peer;
 pub mod pool;
 mod queue;

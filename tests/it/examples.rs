@@ -49,6 +49,7 @@ examples! {
     example_reverse_proxy: "reverse-proxy.conf", reverse_proxy;
     example_uri_mapping: "uri-mapping.conf", uri_mapping;
     example_upstream_group: "upstream-group.conf", upstream_group;
+    example_health_checks: "health-checks.conf", health_checks;
     example_names_that_change: "names-that-change.conf", names_that_change;
     example_headers: "headers.conf", headers;
     example_redirects: "redirects.conf", redirects;
@@ -247,6 +248,16 @@ fn upstream_group(visit: &Visit) {
         origin.restart((0..4).map(|_| answer(503).body("busy")));
     }
     assert_eq!(visit.get("/").text(), "third");
+}
+
+fn health_checks(visit: &Visit) {
+    for origin in [&visit.first, &visit.second] {
+        wait_until("it is checked", || {
+            origin.requests().iter().any(|asked| asked.line() == "GET /ready HTTP/1.0")
+        });
+    }
+    wait_until("both are in use", || visit.get("/").text() == "second");
+    assert_eq!(visit.get("/").text(), "first");
 }
 
 fn names_that_change(visit: &Visit) {

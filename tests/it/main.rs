@@ -12,6 +12,7 @@ mod crashes;
 mod docs;
 mod examples;
 mod filters;
+mod health_checks;
 mod late_hosts;
 mod local_addresses;
 #[path = "../parity/mod.rs"]

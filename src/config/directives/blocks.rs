@@ -16,7 +16,7 @@ const fn block(
 }
 
 /// The table.
-pub const ROWS: [RowDoc; 22] = [
+pub const ROWS: [RowDoc; 24] = [
     block("events", M, Arity::exactly(0), BLOCK, " Holds what is about connections in general."),
     block("http", M, Arity::exactly(0), BLOCK, " Holds servers, and what is alike for them."),
     block("server", H, Arity::exactly(0), BLOCK, " Answers on addresses and names of its own."),
@@ -36,6 +36,14 @@ pub const ROWS: [RowDoc; 22] = [
         Arity::exactly(2),
         "string $variable { ... }",
         " Makes a variable that divides what comes into parts of given sizes.",
+    ),
+    block("match", H, Arity::exactly(1), "name { ... }", " Says what a good answer to a check is."),
+    line(
+        "health_check",
+        L,
+        Arity::at_least(0),
+        super::health_check::SYNTAX,
+        " Checks the peers of the group.",
     ),
     line("include", Levels::all(), Arity::exactly(1), "file | mask", " Reads other files in this place."),
     line("listen", S, Arity::at_least(1), super::listen::SYNTAX, " Gives the server an address."),

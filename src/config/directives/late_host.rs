@@ -96,10 +96,8 @@ fn full_name(service: &str, host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
-    use crate::{HostLookup, MainText, Source, load};
+    use crate::tests::complaint;
 
     #[test]
     fn mistakes_are_told_with_their_places() {
@@ -107,43 +105,40 @@ mod tests {
         let cases = [
             (
                 "server a.test resolve; resolver 127.0.0.1;",
-                "resolving names at run time requires upstream \"u\" to be in shared memory in c:1",
+                "resolving names at run time requires upstream \"u\" to be in shared memory in :1",
             ),
             (
                 "server a.test resolve; zone u 1m;",
-                "no resolver defined to resolve names at run time in upstream \"u\" in c:1",
+                "no resolver defined to resolve names at run time in upstream \"u\" in :1",
             ),
-            ("\nserver a.test;", "host not found in upstream \"a.test\" in c:2"),
+            ("\nserver a.test;", "host not found in upstream \"a.test\" in :2"),
             (
                 "\nserver a.test service=http;",
-                "service upstream \"a.test\" requires \"resolve\" parameter in c:2",
+                "service upstream \"a.test\" requires \"resolve\" parameter in :2",
             ),
-            ("\nserver a.test service= resolve;", "invalid parameter \"service=\" in c:2"),
-            ("\nserver a.test service resolve;", "invalid parameter \"service\" in c:2"),
-            ("\nserver a.test resolve=on;", "host not found in upstream \"a.test\" in c:2"),
+            ("\nserver a.test service= resolve;", "invalid parameter \"service=\" in :2"),
+            ("\nserver a.test service resolve;", "invalid parameter \"service\" in :2"),
+            ("\nserver a.test resolve=on;", "host not found in upstream \"a.test\" in :2"),
             (
                 "\nserver a.test:80 service=http resolve;",
-                "service upstream \"a.test:80\" may not have port in c:2",
+                "service upstream \"a.test:80\" may not have port in :2",
             ),
-            ("\nserver a.test:0 resolve;", "invalid port in upstream \"a.test:0\" in c:2"),
-            ("\nserver a.test:1-2 resolve;", "invalid port in upstream \"a.test:1-2\" in c:2"),
-            (
-                "\nserver 127.0.0.1; resolver nobody.test;",
-                "host not found in resolver \"nobody.test\" in c:2",
-            ),
+            ("\nserver a.test:0 resolve;", "invalid port in upstream \"a.test:0\" in :2"),
+            ("\nserver a.test:1-2 resolve;", "invalid port in upstream \"a.test:1-2\" in :2"),
+            ("\nserver 127.0.0.1; resolver nobody.test;", "host not found in resolver \"nobody.test\" in :2"),
             (
                 "\nserver 127.0.0.1; resolver_timeout soon;",
-                "\"resolver_timeout\" directive invalid value in c:2",
+                "\"resolver_timeout\" directive invalid value in :2",
             ),
             (
                 "server 127.0.0.1; resolver 127.0.0.1\nipv4=off ipv6=off;",
-                "\"ipv4\" and \"ipv6\" cannot both be \"off\" in c:1",
+                "\"ipv4\" and \"ipv6\" cannot both be \"off\" in :1",
             ),
         ];
         for (inside, wanted) in cases {
             assert_eq!(complaint(&format!("upstream u {{ {inside} }}")), wanted, "{inside}");
         }
-        assert_eq!(complaint("resolver_startup maybe;"), "invalid value \"maybe\" in c:1");
+        assert_eq!(complaint("resolver_startup maybe;"), "invalid value \"maybe\" in :1");
         let fine =
             ["server a.test resolve;", "server a.test service=http resolve;", "server 127.0.0.1 resolve;"];
         for inside in fine {
@@ -151,37 +146,7 @@ mod tests {
         }
         assert_eq!(complaint("resolver 127.0.0.1; upstream u { zone u 1m; server a.test resolve; }"), "");
         let lenient = "upstream u { server a.test; } resolver_startup lenient;";
-        assert_eq!(complaint(lenient), "host not found in upstream \"a.test\", it is asked for again in c:1");
-    }
-
-    /// Returns the first complaint of reading the inside of an `http` block.
-    fn complaint(http: &str) -> String {
-        struct Nobody;
-        impl HostLookup for Nobody {
-            fn lookup(&self, _: &str, _: u16) -> std::io::Result<Vec<std::net::SocketAddr>> {
-                Err(std::io::ErrorKind::NotFound.into())
-            }
-
-            fn hostname(&self) -> String {
-                String::new()
-            }
-        }
-        let source = Source {
-            prefix: PathBuf::from("/"),
-            main: MainText::Embedded {
-                name: PathBuf::from("c"),
-                text: format!("events {{}} http {{ {http} }}"),
-            },
-            globals: None,
-            error_log: None,
-        };
-        let told = match load(&source, &Nobody) {
-            Ok(loaded) => loaded.warnings,
-            Err(told) => told,
-        };
-        let first = told.first().map(ToString::to_string).unwrap_or_default();
-        let line = first.lines().next().unwrap_or_default();
-        line.split_once("] ").map_or(line, |(_, words)| words).to_owned()
+        assert_eq!(complaint(lenient), "host not found in upstream \"a.test\", it is asked for again in :1");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod failures;
 pub mod geo;
 pub mod gzip;
 pub mod headers;
+pub mod health_check;
 pub mod late_host;
 pub mod listen;
 pub mod log;

@@ -38,6 +38,8 @@ pub struct UpstreamConf {
     pub keepalive_time: Duration,
     /// How long an idle connection is kept.
     pub keepalive_timeout: Duration,
+    /// Whether it has a `zone`, without which nginx neither checks nor changes its peers.
+    pub has_zone: bool,
     /// Who knows the addresses of its `resolve` servers; absent where `http` says it.
     pub name_servers: Option<Arc<NameServers>>,
     /// How long they may take; absent where `http` says it.
@@ -173,6 +175,7 @@ impl UpstreamSettings {
             keepalive_requests: *self.keepalive_requests,
             keepalive_time: *self.keepalive_time,
             keepalive_timeout: *self.keepalive_timeout,
+            has_zone: self.zone.is_written(),
             name_servers: self.name_servers.into_inner(),
             resolver_timeout: *self.resolver_timeout,
             implicit: false,

@@ -1,0 +1,268 @@
+//! Active checks: peers that fail them are left out until they pass again.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU16, Ordering},
+};
+
+use crate::support::{
+    Conf, Dns, Gate, Origin, Reply, Server, Stop, answer,
+    dns::{addresses, services},
+    http,
+    origin::Asked,
+    wait_until,
+};
+
+/// An origin whose `/health` answers with a status that the test sets, and all else with its name.
+struct App {
+    origin: Origin,
+    health: Arc<AtomicU16>,
+}
+
+impl App {
+    fn start(name: &'static str) -> Self {
+        let health = Arc::new(AtomicU16::new(200));
+        let status = Arc::clone(&health);
+        let reply = move |asked: &Asked| match asked.target() {
+            "/health" => answer(status.load(Ordering::SeqCst)).body("checked"),
+            _ => answer(200).body(name),
+        };
+        Self { origin: Origin::answering(reply), health }
+    }
+
+    fn set_health(&self, status: u16) {
+        self.health.store(status, Ordering::SeqCst);
+    }
+
+    fn checks(&self) -> Vec<Asked> {
+        self.origin.requests().into_iter().filter(|asked| asked.target() == "/health").collect()
+    }
+}
+
+/// A group of two applications with this check.
+fn conf(check: &str, first: &App, second: &App) -> Conf {
+    http(&format!(
+        "upstream app {{ zone app 64k; server %ORIGIN%; server %ORIGIN:b%; }}
+        server {{
+            listen 127.0.0.1:%PORT%;
+            location / {{ proxy_pass http://app; health_check uri=/health {check}; }}
+        }}"
+    ))
+    .origin(&first.origin)
+    .origin_named("b", &second.origin)
+}
+
+fn bodies(server: &Server, count: usize) -> Vec<String> {
+    (0..count).map(|_| server.get("/").text()).collect()
+}
+
+#[test]
+fn a_peer_that_fails_is_left_out_until_it_passes() {
+    let (first, second) = (App::start("first"), App::start("second"));
+    let server = Server::start(&conf("interval=50ms", &first, &second));
+    assert_eq!(bodies(&server, 4), ["first", "second", "first", "second"]);
+    second.set_health(500);
+    let peer = format!("health check \"\" of peer {} in upstream \"app\"", second.origin.address());
+    server.wait_for_log(&format!("peer is unhealthy while checking status code, {peer}"));
+    assert_eq!(bodies(&server, 4), ["first"; 4]);
+    second.set_health(301);
+    server.wait_for_log(&format!("peer is healthy, {peer}"));
+    assert!(bodies(&server, 4).contains(&"second".to_owned()));
+}
+
+#[test]
+fn so_many_failures_and_passes_in_a_row_are_needed() {
+    let (first, second) = (App::start("first"), App::start("second"));
+    let server = Server::start(&conf("interval=50ms fails=3 passes=2", &first, &second));
+    wait_until("the first check", || !second.checks().is_empty());
+    second.set_health(503);
+    let before = second.checks().len();
+    server.wait_for_log("peer is unhealthy");
+    let failed = second.checks().len() - before;
+    assert!(failed >= 2, "{failed} checks were enough");
+    second.set_health(200);
+    let before = second.checks().len();
+    server.wait_for_log("peer is healthy");
+    let passed = second.checks().len() - before;
+    assert!(passed >= 1, "{passed} checks were enough");
+}
+
+#[test]
+fn nobody_is_asked_when_all_have_failed() {
+    let (first, second) = (App::start("first"), App::start("second"));
+    first.set_health(500);
+    second.set_health(500);
+    let server = Server::start(&conf("interval=50ms", &first, &second));
+    wait_until("nobody is left", || server.get("/").status() == 502);
+    server.wait_for_log("no live upstreams while connecting to upstream");
+    first.set_health(200);
+    wait_until("one is back", || server.get("/").text() == "first");
+}
+
+#[test]
+fn a_mandatory_check_comes_before_all_else() {
+    let (first, second) = (App::start("first"), App::start("second"));
+    first.set_health(500);
+    let server = Server::start(&conf("interval=50ms mandatory", &first, &second));
+    // The server did not accept before everyone was checked.
+    assert_eq!(bodies(&server, 4), ["second"; 4]);
+    first.set_health(200);
+    server.wait_for_log("peer is healthy");
+    wait_until("the other is in use", || server.get("/").text() == "first");
+}
+
+#[test]
+fn a_mandatory_check_without_an_answer_holds_up_the_peer_and_not_the_start() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let slow = Origin::answering(move |asked| match asked.target() {
+        "/health" => answer(200).body("checked").when(&held),
+        _ => answer(200).body("slow"),
+    });
+    let conf = http(
+        "upstream app { zone app 64k; server %ORIGIN%; }
+        server {
+            listen 127.0.0.1:%PORT%;
+            location / { proxy_pass http://app; health_check uri=/health mandatory interval=50ms; }
+        }",
+    )
+    .origin(&slow);
+    let server = Server::start(&conf);
+    assert_eq!(server.get("/").status(), 502);
+    gate.open();
+    wait_until("it is checked", || server.get("/").text() == "slow");
+}
+
+#[test]
+fn a_check_is_a_request_of_its_location() {
+    let (first, second) = (App::start("first"), App::start("second"));
+    let check = "interval=1h; proxy_set_header X-Check $proxy_host; proxy_set_header X-Client $remote_addr";
+    let _server = Server::start(&conf(check, &first, &second));
+    wait_until("it was checked", || !first.checks().is_empty());
+    let check = &first.checks()[0];
+    assert_eq!(check.line(), "GET /health HTTP/1.0");
+    assert_eq!(check.field("Host"), Some("app"));
+    assert_eq!(check.field("Connection"), Some("close"));
+    assert_eq!((check.field("X-Check"), check.field("X-Client")), (Some("app"), None));
+}
+
+#[test]
+fn checks_run_once_for_all_event_loops() {
+    let (first, second) = (App::start("first"), App::start("second"));
+    let conf = conf("interval=1h", &first, &second)
+        .with_text(|text| text.replace("worker_processes 1;", "worker_processes 3;"));
+    let server = Server::start(&conf);
+    wait_until("both were checked", || !first.checks().is_empty() && !second.checks().is_empty());
+    assert_eq!(server.stop(Stop::Graceful).code(), Some(0));
+    assert_eq!((first.checks().len(), second.checks().len()), (1, 1));
+}
+
+#[test]
+fn another_port_can_be_checked() {
+    let (first, second) = (App::start("first"), App::start("second"));
+    let check = format!("interval=50ms port={}", second.origin.address().port());
+    let conf = http(&format!(
+        "upstream app {{ zone app 64k; server %ORIGIN%; }}
+        server {{
+            listen 127.0.0.1:%PORT%;
+            location / {{ proxy_pass http://app; health_check uri=/health {check}; }}
+        }}"
+    ))
+    .origin(&first.origin);
+    let server = Server::start(&conf);
+    assert_eq!(server.get("/").text(), "first");
+    second.set_health(500);
+    wait_until("the only peer is out", || server.get("/").status() == 502);
+    assert!(first.checks().is_empty());
+}
+
+#[test]
+fn a_peer_that_refuses_is_unhealthy() {
+    let conf = http(
+        "upstream app { zone app 64k; server %CLOSED%; }
+        match fine { status 200; }
+        server {
+            listen 127.0.0.1:%PORT%;
+            location / { proxy_pass http://app; health_check interval=50ms match=fine; }
+        }",
+    );
+    let server = Server::start(&conf);
+    let peer = "health check \"fine\" of peer 127.0.0.1:";
+    server.wait_for_log(&format!(
+        "connect() failed (111: Connection refused) while connecting to upstream, {peer}"
+    ));
+    server.wait_for_log(&format!("peer is unhealthy while connecting to upstream, {peer}"));
+}
+
+#[test]
+fn one_check_that_fails_is_enough() {
+    let (first, second) = (App::start("first"), App::start("second"));
+    let checks =
+        "interval=50ms; } location /other { proxy_pass http://app; health_check interval=50ms uri=/other";
+    let conf = conf(checks, &first, &second);
+    let server = Server::start(&conf);
+    assert!(bodies(&server, 4).contains(&"second".to_owned()));
+    second.set_health(500);
+    server.wait_for_log("peer is unhealthy");
+    wait_until("only the other check passes", || second.origin.request_count() > second.checks().len());
+    assert_eq!(bodies(&server, 4), ["first"; 4]);
+}
+
+/// A server whose only peer answers checks so, with a `match` of these lines.
+fn matched(lines: &str, reply: Reply) -> (Server, Origin) {
+    let origin = Origin::always(reply);
+    let conf = http(&format!(
+        "upstream app {{ zone app 64k; server %ORIGIN%; }}
+        match good {{ {lines} }}
+        server {{
+            listen 127.0.0.1:%PORT%;
+            location / {{ proxy_pass http://app; health_check mandatory match=good interval=1h; }}
+        }}"
+    ))
+    .origin(&origin);
+    (Server::start(&conf), origin)
+}
+
+#[test]
+fn answers_are_judged_by_status_fields_and_body() {
+    let page =
+        || answer(200).field("Content-Type", "text/html").field("X-Load", "3").body("Welcome to the app");
+    let good = "status 200-299 404; status ! 500; header Content-Type = text/html; header ! X-None; \
+                header X-Load ~ ^[0-9]$; body ~ \"Welcome\"; body !~ \"maintenance\"; require $upstream_http_x_load;";
+    let (server, _origin) = matched(good, page());
+    assert_eq!(server.get("/").status(), 200);
+    for (lines, during) in [
+        ("status 404;", "checking status code"),
+        ("header X-None;", "checking header"),
+        ("body ~ \"^app\";", "checking body"),
+        ("require $upstream_http_x_none;", "checking variables"),
+    ] {
+        let (server, _origin) = matched(lines, page());
+        assert_eq!(server.get("/").status(), 502, "{lines}");
+        server.wait_for_log(&format!("peer is unhealthy while {during}, health check \"good\" of peer "));
+    }
+}
+
+#[test]
+fn new_addresses_of_a_name_are_checked_first() {
+    let (dns, first, second) = (Dns::start(), App::start("first"), App::start("second"));
+    let at = |app: &App| services(&[(1, 1, app.origin.address().port(), "host.test")], 60);
+    dns.tell("host.test", addresses(&["127.0.0.1"], 60)).tell("_http._tcp.app.test", at(&first));
+    let conf = http(
+        "resolver %DNS% ipv6=off valid=1s;
+        upstream app { zone app 64k; server app.test service=http resolve; }
+        server {
+            listen 127.0.0.1:%PORT%;
+            location / { proxy_pass http://app; health_check uri=/health mandatory interval=50ms; }
+        }",
+    )
+    .dns(&dns);
+    let server = Server::start(&conf);
+    assert_eq!(server.get("/").text(), "first");
+    second.set_health(500);
+    dns.tell("_http._tcp.app.test", at(&second));
+    wait_until("the new one is checked", || !second.checks().is_empty());
+    assert_eq!(server.get("/").status(), 502);
+    second.set_health(200);
+    wait_until("the new one is in use", || server.get("/").text() == "second");
+}
