@@ -10,6 +10,6 @@ mod status;
 pub mod vary;
 
 pub use self::admit::{Admission, Refusal, admit};
-pub use self::freshness::{Lifetime, Terms, Times, renew, times};
+pub use self::freshness::{Lifetime, Terms, Times, renew, times, valid_for};
 pub use self::reuse::{Reuse, reuse};
 pub use self::status::CacheStatus;

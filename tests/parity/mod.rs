@@ -14,6 +14,7 @@ mod body_files;
 mod cache_admission;
 mod cache_content;
 mod cache_directory;
+mod cache_errors;
 mod cache_stale;
 mod conditions;
 mod configuration;
@@ -65,6 +66,7 @@ const GROUPS: &[fn() -> Group] = &[
     proxy_answers::group,
     proxy_peers::group,
     cookies::group,
+    cache_errors::group,
     redirects::group,
     next_upstream::group,
     answer_fields::group,

@@ -54,7 +54,7 @@ impl Times {
     pub fn terms(&self, status: u16, rules: &[ValidRule], now: SystemTime) -> Option<Terms> {
         let valid_until = match self.lifetime {
             Lifetime::Until(time) => time,
-            Lifetime::Unstated => now.checked_add(rule_for(status, rules)?)?,
+            Lifetime::Unstated => now.checked_add(valid_for(status, rules)?)?,
             Lifetime::NoCache | Lifetime::BadAge | Lifetime::AccelZero | Lifetime::Expired => return None,
         };
         let Self { stale_while_revalidate, stale_if_error, .. } = *self;
@@ -112,7 +112,8 @@ impl Meta {
     }
 }
 
-fn rule_for(status: u16, rules: &[ValidRule]) -> Option<Duration> {
+/// Returns how long an answer of this status stays fresh by `proxy_cache_valid`, where it does not say itself.
+pub fn valid_for(status: u16, rules: &[ValidRule]) -> Option<Duration> {
     let applies = |rule: &&ValidRule| match rule.status {
         ValidStatus::Any => true,
         ValidStatus::Code(code) => code == status,

@@ -123,6 +123,9 @@ impl Dealing<'_> {
         let Reuse::Stale { while_updating, on_error } = reuse else {
             return Step::End(self.hit(exchange, &entry, CacheStatus::Hit));
         };
+        if let Some(ending) = self.kept_error(exchange) {
+            return Step::End(ending);
+        }
         let conf = Arc::clone(&exchange.location);
         let may_serve = while_updating || conf.cache.use_stale.updating;
         let is_beyond = range_offset::is_beyond(exchange);
@@ -160,6 +163,9 @@ impl Dealing<'_> {
 
     /// Asks for what is not there, or waits for another who does.
     async fn absent(&mut self, exchange: &mut Exchange) -> Step {
+        if let Some(ending) = self.kept_error(exchange) {
+            return Step::End(ending);
+        }
         let min_uses = *exchange.location.cache.min_uses;
         if min_uses > 1 && u64::from(self.zone.store.count_use(&self.digest, clock::now())) < min_uses {
             exchange.upstream.cache_status = Some(CacheStatus::Scarce);
@@ -198,6 +204,13 @@ impl Dealing<'_> {
     async fn uncached(&self, exchange: &mut Exchange, status: CacheStatus) -> Ending {
         exchange.upstream.cache_status = Some(status);
         pass_on(exchange, self.pass, self.group).await
+    }
+
+    /// Fails again as a moment ago, where `proxy_cache_valid` says so.
+    fn kept_error(&self, exchange: &mut Exchange) -> Option<Ending> {
+        let status = self.zone.errors.find(&self.digest, clock::now())?;
+        exchange.upstream.cache_status = Some(CacheStatus::Hit);
+        Some(Ending::Fail(Fault::status_only(status)))
     }
 
     /// Serves an entry.
@@ -284,6 +297,7 @@ impl Dealing<'_> {
         exchange.upstream.tries.extend(answer.facts.tries);
         exchange.upstream.head = answer.facts.head;
         exchange.upstream.peer = answer.facts.peer;
+        exchange.upstream.target = answer.facts.target;
         match answer.outcome {
             Ok(Outcome::Stored(reader)) => {
                 affinity::bind(exchange, self.group, None);

@@ -11,6 +11,7 @@ pub mod ahead;
 mod cached;
 pub mod fill;
 mod hints;
+mod kept_errors;
 mod limit_rate;
 mod pump;
 mod range_offset;

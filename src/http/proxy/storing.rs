@@ -60,6 +60,20 @@ pub struct Order {
     pub request_fields: Fields,
 }
 
+impl Order {
+    /// As nginx: only an upstream that cannot be reached, or does not answer, fails for longer than once.
+    fn keep_error(&self, digest: Digest, fault: &Fault) {
+        let status = fault.status();
+        if self.storing == Storing::Refused || !matches!(status, 502 | 504) {
+            return;
+        }
+        if let Some(time) = policy::valid_for(status, &self.location.cache.valid) {
+            let now = clock::now();
+            self.zone.errors.keep(digest, status, now + time, now);
+        }
+    }
+}
+
 /// Whether an answer may be stored (`proxy_no_cache`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Storing {
@@ -137,11 +151,15 @@ async fn carry_out(
         Ok(incoming) => decide(&mut order, incoming),
         Err(fault) => match order.stale.take().filter(|stale| stale.covers_fault(&order.location, &fault)) {
             Some(stale) => Decision::ServeStale(stale.entry, Some(fault)),
-            None => Decision::Fail(fault),
+            None => {
+                order.keep_error(*ticket.digest(), &fault);
+                Decision::Fail(fault)
+            }
         },
     };
     let (outcome, release) = match decision {
         Decision::Store(incoming, meta) => {
+            order.zone.errors.forget(ticket.digest());
             let (reader, pump) = begin_to_store(order, ticket, *incoming, meta);
             let last_try = facts.clone();
             // Whoever asked may have left; the fill goes on for those who come.

@@ -22,6 +22,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     fill::{Fill, Ticket},
+    kept_errors::KeptErrors,
     stored::Cooked,
 };
 use crate::{
@@ -36,6 +37,8 @@ pub struct Zone {
     pub store: Arc<cache::Zone>,
     /// `proxy_cache_path`.
     pub path: Arc<CachePath>,
+    /// Errors of our own that are answered again without asking.
+    pub errors: KeptErrors,
     entries: Cache<Digest, Arc<Entry>, BySize>,
     fills: Arc<FillTable>,
     commits: [Mutex<()>; COMMITS],
@@ -113,7 +116,14 @@ impl Zone {
         let store = Arc::new(cache::Zone::open(&path, Role::Worker)?);
         let estimate = usize::try_from(ENTRIES_BYTES / 4096).expect("a small number");
         let entries = Cache::with_weighter(estimate, ENTRIES_BYTES, BySize);
-        Ok(Self { store, path, entries, fills: Arc::default(), commits: [const { Mutex::new(()) }; COMMITS] })
+        Ok(Self {
+            store,
+            path,
+            errors: KeptErrors::default(),
+            entries,
+            fills: Arc::default(),
+            commits: [const { Mutex::new(()) }; COMMITS],
+        })
     }
 
     /// Finds the entry of a digest: in memory, or in the store on a thread that may block.
