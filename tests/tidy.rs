@@ -278,14 +278,15 @@ impl Source {
     }
 
     fn tests_start(&self) -> usize {
-        if self.path.ends_with("/tests.rs") {
+        if self.is_test() {
             return 0;
         }
         self.text.find("\n#[cfg(test)]\nmod tests").unwrap_or(self.text.len())
     }
 
     fn is_test(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.ends_with("/tests.rs")
+        let is_below_tests = self.path.starts_with("tests/") || self.path.contains("/tests/");
+        is_below_tests || self.path.ends_with("/tests.rs")
     }
 }
 

@@ -495,7 +495,7 @@ fn what_has_no_effect_is_told() {
 fn a_wish_that_is_met_is_no_reason_to_warn() {
     for (text, wanted) in [
         ("events { multi_accept on; } http { tcp_nopush on; log_subrequest off; }", 0),
-        ("events { multi_accept off; } http { log_subrequest on; }", 2),
+        ("events { multi_accept off; } http { directio 4m; }", 2),
     ] {
         assert_eq!(first_lines(&loaded(text).warnings).len(), wanted, "{text}");
     }

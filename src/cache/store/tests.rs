@@ -7,6 +7,7 @@ use std::thread;
 use std::time::UNIX_EPOCH;
 
 use http1::Fields;
+use parking_lot::RwLock;
 
 use super::*;
 use crate::format::Prefix;
@@ -75,10 +76,23 @@ pub(super) fn permit(zone: &Zone, digest: &Digest) -> FillPermit {
 }
 
 fn store(zone: &Zone, key: &Key, body: &[u8], now: u64) -> Committed {
+    store_in_steps(zone, key, body, now, &RwLock::new(()))
+}
+
+/// Stores a body; no step of it is taken while somebody else has `still` for himself.
+fn store_in_steps(zone: &Zone, key: &Key, body: &[u8], now: u64, still: &RwLock<()>) -> Committed {
+    let step = || still.read();
     let permit = permit(zone, &key.digest);
     let room = zone.reserve(body.len() as u64 + 1024).unwrap();
-    let mut temp = zone.create_temp(&key.digest, None).unwrap();
-    temp.begin_with(Prefix::new(key, &mut meta(), HEAD).unwrap(), body).unwrap();
+    let mut temp = {
+        let _step = step();
+        zone.create_temp(&key.digest, None).unwrap()
+    };
+    {
+        let _step = step();
+        temp.begin_with(Prefix::new(key, &mut meta(), HEAD).unwrap(), body).unwrap();
+    }
+    let _step = step();
     zone.commit(permit, &key.digest, temp, room, at(now)).unwrap()
 }
 
@@ -270,16 +284,21 @@ fn max_size_holds_while_many_threads_fill() {
     let limit = 1 << 20;
     let zone = open(&conf(dir.path(), Some(limit)));
     assert!(zone.reserve(limit + 1).is_err());
+    let still = RwLock::new(());
     thread::scope(|scope| {
-        let zone = &zone;
+        let (zone, still) = (&zone, &still);
         let fill = move |thread| {
             for round in 0..100 {
-                store(zone, &key(&format!("{thread} {round}")), &[b'x'; 20_000], NOW + round);
+                let key = key(&format!("{thread} {round}"));
+                store_in_steps(zone, &key, &[b'x'; 20_000], NOW + round, still);
             }
         };
         let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || fill(thread))).collect();
         while !threads.iter().all(|thread| thread.is_finished()) {
+            // Files that come while others are counted would be counted with those that went for them.
+            let counting = still.write();
             let used = disk_bytes(dir.path());
+            drop(counting);
             assert!(used <= limit, "{used} bytes on disk");
             thread::yield_now();
         }

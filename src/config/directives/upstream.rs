@@ -131,7 +131,7 @@ settings! {
         /// Name servers for the group's `resolve` servers, in place of those of `http`.
         name_servers: Option<Arc<NameServers>> = None, "resolver" in U, once(RESOLVER);
         /// How long they may take to find the addresses of a name.
-        resolver_timeout: Option<Duration> = None, "resolver_timeout" in U, once(OPTIONAL_TIME), "30s";
+        resolver_timeout: Option<Duration> = None, "resolver_timeout" in U, once(OPTIONAL_TIME);
         /// Chooses whoever has the fewest requests under way for its weight.
         least_conn: Vec<Balancing> = Vec::new(), "least_conn" in U, each(LEAST_CONN);
         /// Chooses whoever has answered quickest and has the fewest requests under way for its weight.
