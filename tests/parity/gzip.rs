@@ -54,6 +54,7 @@ pub fn conditions() -> Group {
             location /missing-text { default_type text/html; return 404 "a text that is returned, and long enough"; }
             location /denied { return 403; }
             location /failed { return 500; }
+            location /ranged/ { error_page 416 =200 /text; alias %DIR%/; }
             location /off/ { gzip off; gzip_vary on; alias %DIR%/; }
             location /silent/ { gzip_vary off; alias %DIR%/; }
             location /longer/ { gzip_min_length 1k; alias %DIR%/; }
@@ -164,6 +165,8 @@ fn kinds() -> Vec<Case> {
 fn fields() -> Vec<Case> {
     vec![
         case("a range").get_with("/page.html", &[ACCEPTS, "Range: bytes=0-3"]),
+        case("a range beyond what is compressed, with a page for that")
+            .get_with("/ranged/page.html", &[ACCEPTS, "Range: bytes=900-"]),
         case("a range of what is not compressed").get_with("/style.css", &[ACCEPTS, "Range: bytes=0-3"]),
         case("not modified").get_with(
             "/page.html",
@@ -327,6 +330,7 @@ pub fn undone() -> Group {
             listen 127.0.0.1:%PORT%; gunzip on; gzip_vary on; gzip_proxied off;
             location / { proxy_pass http://%ORIGIN%; }
             location /both/ { gzip on; proxy_pass http://%ORIGIN%; }
+            location /ranged/ { error_page 416 =200 /text; alias %DIR%/; }
             location /off/ { gunzip off; proxy_pass http://%ORIGIN%; }
             location /cached/ {
                 proxy_cache zone; proxy_cache_key $uri; proxy_cache_valid any 1h; add_header X-Cache $upstream_cache_status;

@@ -23,6 +23,9 @@ fn answers_with_pages() {
 
 /// Pages that ask for nothing else.
 const PAGES: &[&str] = &[
+    r#"<!--#set var="1" value="V" --><!--#echo var="1" --><!--#if expr="$arg_q = /(a)/" --><!--#echo var="1" --><!--#endif --><!--#set var="1" value="W" --><!--#echo var="1" -->"#,
+    r#"<!--#if expr="$arg_q != /a(.)g/" -->x<!--#else --><!--#echo var="1" --><!--#endif -->"#,
+    r#"<!--#set var="5" value="five" --><!--#if expr="$arg_q = /(a)/" -->[<!--#echo var="5" -->]<!--#endif -->"#,
     r#"a<!--#echo var="uri" -->b"#,
     r#"a<!--#ECHO var="uri" -->b"#,
     r#"a<!--#echo VAR="uri" -->b"#,
@@ -220,6 +223,7 @@ pub fn answers() -> Group {
                 proxy_cache zone; proxy_cache_key $uri; proxy_cache_valid any 1h; add_header X-Cache $upstream_cache_status;
                 proxy_pass http://%ORIGIN%;
             }
+            location /ranged/ { error_page 416 =200 /inc.html; alias %DIR%/; }
             location /kept/ { ssi_last_modified on; alias %DIR%/; }
             location /silent/ { ssi_silent_errors on; alias %DIR%/; }
             location /long/ { ssi_value_length 400; alias %DIR%/; }
@@ -229,15 +233,13 @@ pub fn answers() -> Group {
             location /internal/ { internal; alias %DIR%/; }
             location /packed/ { gzip on; gzip_min_length 0; alias %DIR%/; }
             location /logged/ { access_log access.log parts; log_subrequest on; alias %DIR%/; }
-            location /unlogged/ { access_log access.log parts; alias %DIR%/; }
-            location = /logged.html { access_log access.log parts; }
+            location /unlogged/ { access_log access.log parts; alias %DIR%/; } location = /logged.html { access_log access.log parts; }
             location /ended { return 444; }
             location /set { set $word sub; default_type text/html; return 200 "<!--#echo var='word' -->"; }
             location /word { set $word main; default_type text/html; return 200 "[<!--#echo var='word' --><!--#include virtual='/set' wait='yes' --><!--#echo var='word' -->]"; }
             location /header { default_type text/html; return 200 "<!--#echo var='http_x_a' --> <!--#echo var='cookie_c' --> <!--#echo var='host' --> <!--#echo var='remote_addr' -->"; }
             location /method { default_type text/html; return 200 "<!--#include virtual='/header' --> <!--#echo var='request_method' -->"; }
             location /small/ { subrequest_output_buffer_size 10; alias %DIR%/; }
-            location /empty/ { return 200 ""; }
         }"#,
     );
     let page = |inside: &str| format!("[{inside}]");
@@ -279,6 +281,8 @@ fn heads() -> Vec<Case> {
         case("HEAD of a page").head("/page.html"),
         case("a page for HTTP/1.0").request("GET /page.html HTTP/1.0", &["Connection: keep-alive"], ""),
         case("a range of a page").get_with("/page.html", &["Range: bytes=0-1"]),
+        case("a range beyond a page that has a page for that")
+            .get_with("/ranged/page.html", &["Range: bytes=900-"]),
         case("a page that the client has").get_with("/page.html", &["If-None-Match: *"]),
         case("an empty page").get("/nothing.html"),
         case("the time of change is kept").get("/kept/page.html"),

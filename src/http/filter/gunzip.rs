@@ -20,18 +20,23 @@ const PIECE_BYTES: usize = 16 << 10;
 /// Window of 32 KiB, as bits.
 const WINDOW_BITS: u8 = 15;
 
+/// Says whether an answer is decompressed.
+pub(super) fn is_decompressed(exchange: &Exchange, response: &Response, now: SystemTime) -> bool {
+    let conf = &exchange.location.gzip;
+    // As nginx: nobody asked for the parts of a page to be compressed.
+    let is_accepted = || exchange.is_main() && may_compress(&exchange.head, conf, response, now);
+    *conf.gunzip && is_gzip(response) && !is_accepted()
+}
+
+fn is_gzip(response: &Response) -> bool {
+    response.field("Content-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case(b"gzip"))
+}
+
 /// Decompresses an answer where the configuration wants it and the request does not accept it as it is.
 pub(super) fn decompress(exchange: &Exchange, response: &mut Response, now: SystemTime) {
     let conf = &exchange.location.gzip;
-    let is_gzip = |response: &Response| {
-        response.field("Content-Encoding").is_some_and(|it| it.eq_ignore_ascii_case(b"gzip"))
-    };
-    if !*conf.gunzip || !is_gzip(response) {
-        return;
-    }
-    response.varies_by_encoding = *conf.vary;
-    // As nginx: nobody asked for the parts of a page to be compressed.
-    if exchange.is_main() && may_compress(&exchange.head, conf, response, now) {
+    response.varies_by_encoding |= *conf.gunzip && *conf.vary && is_gzip(response);
+    if !is_decompressed(exchange, response, now) {
         return;
     }
     remove_field(response, "Content-Encoding");

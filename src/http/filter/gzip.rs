@@ -25,6 +25,12 @@ enum Verdict {
     Compressed,
 }
 
+/// Says whether an answer is compressed.
+pub(super) fn is_compressed(exchange: &Exchange, response: &Response, now: SystemTime) -> bool {
+    let conf = &exchange.location.gzip;
+    *conf.enable && judge(&exchange.head, conf, response, now) == Verdict::Compressed
+}
+
 /// Compresses an answer where the configuration and the request want it.
 pub(super) fn compress(exchange: &Exchange, response: &mut Response, now: SystemTime) {
     let conf = &exchange.location.gzip;

@@ -77,11 +77,20 @@ pub fn refusal(exchange: &Exchange, response: &Response) -> Option<Fault> {
         Verdict::Failed => 412,
         Verdict::NotModified => return None,
         Verdict::Sent => match range::select(&exchange.head, *core.max_ranges, response) {
+            Wanted::Unsatisfiable if makes_another_body(exchange, response) => return None,
             Wanted::Unsatisfiable => 416,
             Wanted::Everything | Wanted::Whole | Wanted::Parts(_) => return None,
         },
     };
     fault::has_error_page(exchange, status).then(|| Fault::status_only(status))
+}
+
+/// Says whether the body that is sent is not the one that an answer has now, so that it has no ranges.
+fn makes_another_body(exchange: &Exchange, response: &Response) -> bool {
+    let now = clock::now();
+    ssi::is_page(exchange, response)
+        || gzip::is_compressed(exchange, response, now)
+        || gunzip::is_decompressed(exchange, response, now)
 }
 
 /// Makes the fields of an answer its own where it shares them, for a filter that changes one.

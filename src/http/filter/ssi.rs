@@ -13,14 +13,19 @@ pub use self::{body::Assembling, document::Page};
 use super::{lose_length, remove_field, weaken_etag};
 use crate::http::{Body, Exchange, Response, response::Source};
 
+/// Says whether an answer is a page whose commands are carried out.
+pub(super) fn is_page(exchange: &Exchange, response: &Response) -> bool {
+    let conf = &exchange.location.ssi;
+    *conf.enable
+        && response.content_length != Some(0)
+        && !matches!(response.body, Body::Tunnel(_))
+        && conf.types.contains(response.content_type.as_deref())
+}
+
 /// Has the commands of an answer carried out, where the configuration wants it.
 pub(super) fn assemble(exchange: &Exchange, response: &mut Response) {
     let conf = &exchange.location.ssi;
-    let is_page = *conf.enable
-        && response.content_length != Some(0)
-        && !matches!(response.body, Body::Tunnel(_))
-        && conf.types.contains(response.content_type.as_deref());
-    if !is_page {
+    if !is_page(exchange, response) {
         return;
     }
     if exchange.is_main() {

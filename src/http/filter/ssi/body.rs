@@ -28,6 +28,8 @@ use crate::{
 
 /// Texts and requests that wait to be shown, beyond which a page is not read on.
 const AHEAD_MOST: usize = 64;
+/// Commands that are carried out before others get their turn: an expression may take its time.
+const COMMANDS_AT_ONCE: usize = 16;
 
 /// A page on its way.
 pub struct Assembling {
@@ -94,10 +96,12 @@ impl Assembling {
     pub async fn next(&mut self, exchange: &Exchange) -> Result<Option<Bytes>, Fault> {
         loop {
             self.interpret(exchange);
-            let may_read = self.input_state == InputState::Open
-                && self.going == Going::On
-                && self.found.is_empty()
-                && self.out.len() < AHEAD_MOST;
+            let may_go_on = self.going == Going::On && self.out.len() < AHEAD_MOST;
+            if may_go_on && !self.found.is_empty() {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let may_read = may_go_on && self.input_state == InputState::Open;
             let piece = match self.out.front_mut() {
                 Some(Out::Text(text)) => {
                     let text = std::mem::take(text);
@@ -144,9 +148,9 @@ impl Assembling {
         }
     }
 
-    /// Carries out what has been found, as far as the document may go.
+    /// Carries out some of what has been found, as far as the document may go.
     fn interpret(&mut self, exchange: &Exchange) {
-        loop {
+        for _ in 0..COMMANDS_AT_ONCE {
             match self.going {
                 Going::AfterAll if self.out.is_empty() => self.going = Going::On,
                 Going::AfterAll => return,

@@ -12,7 +12,7 @@ use http1::EscapeKind;
 use super::{
     commands::{Kind, Parameters},
     scanner::Command,
-    text::{Answer, evaluate, test},
+    text::{Answer, Verdict, evaluate, test},
 };
 
 /// What a whole page has: the same for all documents in it.
@@ -322,23 +322,15 @@ impl Document {
     }
 
     fn decide(&mut self, expression: &[u8], around: &impl Surroundings) -> Result<(), Mistake> {
-        let answer = test(expression, &|name| self.variable(name, around))?;
+        let Answer { verdict, caught } = test(expression, &|name| self.variable(name, around))?;
         self.branch = Branch::If;
-        match answer {
-            Answer::Holds(caught) => {
-                self.display = Display::Shown;
-                self.is_decided = true;
-                if !caught.groups.is_empty() {
-                    self.caught = caught.groups;
-                }
-                let mut page = around.page().borrow_mut();
-                caught
-                    .named
-                    .into_iter()
-                    .for_each(|(name, value)| page.set(&name.to_ascii_lowercase(), value));
-            }
-            Answer::Fails => self.display = Display::Hidden,
+        self.is_decided = verdict == Verdict::Holds;
+        self.display = if self.is_decided { Display::Shown } else { Display::Hidden };
+        if !caught.groups.is_empty() {
+            self.caught = caught.groups;
         }
+        let mut page = around.page().borrow_mut();
+        caught.named.into_iter().for_each(|(name, value)| page.set(&name.to_ascii_lowercase(), value));
         Ok(())
     }
 
@@ -407,8 +399,10 @@ impl Document {
 
     /// Finds a variable: a group of the last expression, one of the page, one of the request.
     fn variable(&self, name: &str, around: &impl Surroundings) -> Option<Vec<u8>> {
-        if let [digit @ b'0'..=b'9'] = name.as_bytes() {
-            return self.caught.group(usize::from(digit - b'0')).map(<[u8]>::to_vec);
+        if let [digit @ b'0'..=b'9'] = name.as_bytes()
+            && let Some(group) = self.caught.group(usize::from(digit - b'0'))
+        {
+            return Some(group.to_vec());
         }
         let of_page = around.page().borrow().variable(name).map(<[u8]>::to_vec);
         of_page.or_else(|| around.variable(name, &self.time_format))

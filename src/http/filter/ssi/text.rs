@@ -52,11 +52,20 @@ fn variable_name<'a>(text: &[u8], behind: &'a [u8]) -> Result<(String, &'a [u8])
     }
 }
 
-/// What an expression says.
+/// What comes of an expression.
 #[derive(Debug)]
-pub(super) enum Answer {
-    /// It holds.
-    Holds(Caught),
+pub(super) struct Answer {
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// What was caught, also where it was not to be.
+    pub caught: Caught,
+}
+
+/// Whether an expression holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It does.
+    Holds,
     /// It does not.
     Fails,
 }
@@ -79,8 +88,10 @@ pub(super) fn test(expression: &[u8], lookup: Lookup<'_>) -> Result<Answer, Mist
     // As nginx: what stands on the left is in lower case, whatever it is.
     let left = evaluate(&left.to_ascii_lowercase(), lookup)?;
     let (is_wanted, right) = match skip_spaces(rest) {
-        [] if left.is_empty() => return Ok(Answer::Fails),
-        [] => return Ok(Answer::Holds(Caught::default())),
+        [] => {
+            let verdict = if left.is_empty() { Verdict::Fails } else { Verdict::Holds };
+            return Ok(Answer { verdict, caught: Caught::default() });
+        }
         [b'=', right @ ..] => (true, skip_spaces(right)),
         [b'!', b'=', right @ ..] => (false, skip_spaces(right)),
         _ => return Err(invalid()),
@@ -99,11 +110,8 @@ pub(super) fn test(expression: &[u8], lookup: Lookup<'_>) -> Result<Answer, Mist
         [b'\\', text @ ..] if text.len() > 1 && text[0] == b'/' => same(&left, text, lookup)?,
         text => same(&left, text, lookup)?,
     };
-    Ok(match (caught, is_wanted) {
-        (Some(caught), true) => Answer::Holds(caught),
-        (None, false) => Answer::Holds(Caught::default()),
-        (Some(_), false) | (None, true) => Answer::Fails,
-    })
+    let verdict = if caught.is_some() == is_wanted { Verdict::Holds } else { Verdict::Fails };
+    Ok(Answer { verdict, caught: caught.unwrap_or_default() })
 }
 
 /// Compares with a text; there is nothing to catch.
@@ -184,17 +192,22 @@ mod tests {
             ("a.b = a.b", None),
         ] {
             let got =
-                test(expression.as_bytes(), &lookup).ok().map(|answer| matches!(answer, Answer::Holds(_)));
+                test(expression.as_bytes(), &lookup).ok().map(|answer| answer.verdict == Verdict::Holds);
             assert_eq!(got, wanted, "{expression}");
         }
     }
 
     #[test]
     fn what_an_expression_catches_is_kept() {
-        let Ok(Answer::Holds(caught)) = test(b"$name = /^v(?<rest>.*)/", &lookup) else {
-            panic!("it does not hold")
-        };
-        assert_eq!(caught.groups.group(0), Some(&b"value"[..]));
-        assert_eq!(caught.named, [("rest".to_owned(), b"alue".to_vec())]);
+        let expressions: [(&[u8], Verdict); 2] =
+            [(b"$name = /^v(?<rest>.*)/", Verdict::Holds), (b"$name != /^v(?<rest>.*)/", Verdict::Fails)];
+        for (expression, wanted) in expressions {
+            let Ok(Answer { verdict, caught }) = test(expression, &lookup) else {
+                panic!("it is an expression")
+            };
+            assert_eq!(verdict, wanted);
+            assert_eq!(caught.groups.group(0), Some(&b"value"[..]));
+            assert_eq!(caught.named, [("rest".to_owned(), b"alue".to_vec())]);
+        }
     }
 }
