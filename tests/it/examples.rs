@@ -60,6 +60,10 @@ examples! {
     example_unix_socket: "unix-socket.conf", unix_socket;
     example_timeouts_and_buffers: "timeouts-and-buffers.conf", timeouts_and_buffers;
     example_without_the_body: "without-the-body.conf", without_the_body;
+    example_usual_options: "usual-options.conf", usual_options;
+    example_source_address: "source-address.conf", source_address;
+    example_transparent: "transparent.conf", transparent;
+    example_uploads: "uploads.conf", uploads;
     example_trailers: "trailers.conf", trailers;
     example_cache: "cache.conf", cache;
     example_cache_times: "cache-times.conf", cache_times;
@@ -176,6 +180,8 @@ fn uri_mapping(visit: &Visit) {
     let cases = [
         ("/shop/cart?id=7", "/shop/cart?id=7"),
         ("/journal/today", "/wordpress/today"),
+        ("/blog/my-post", "/wordpress//my-post"),
+        ("/blog", "/wordpress/"),
         ("/v2/users?page=2", "/users?page=2"),
         ("/verbatim/a%2Fb//c", "/verbatim/a%2Fb//c"),
     ];
@@ -233,6 +239,70 @@ fn try_files(visit: &Visit) {
     fs::write(visit.server.dir().join("public/closed"), "").unwrap();
     let closed = visit.get("/shop/x");
     assert_eq!((closed.status(), closed.text().as_str()), (503, "closed"));
+}
+
+fn usual_options(visit: &Visit) {
+    assert_eq!([visit.cache("/"), visit.cache("/")], ["MISS", "HIT"]);
+    let asked = last(&visit.first);
+    for (name, value) in [
+        ("Host", "example.org"),
+        ("X-Real-IP", "127.0.0.1"),
+        ("X-Forwarded-For", "127.0.0.1"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Host", "example.org"),
+        ("Connection", "upgrade"),
+    ] {
+        assert_eq!(
+            asked.field(name).map(|found| found.replace("www.", "")),
+            Some(value.to_owned()),
+            "{name}"
+        );
+    }
+    assert_eq!(asked.field("Upgrade"), None);
+    let upgraded = visit.ask("GET", "/", "Upgrade: websocket\r\nConnection: Upgrade\r\n", "");
+    assert_eq!(upgraded.cache(), "BYPASS");
+    assert_eq!(last(&visit.first).field("Upgrade"), Some("websocket"));
+}
+
+fn source_address(visit: &Visit) {
+    for (path, from) in [
+        ("/", "127.0.0.10"),
+        ("/near/", "127.0.0.1"),
+        ("/tenant/?unit=11", "127.0.0.11"),
+        ("/tenant/?unit=none", "127.0.0.1"),
+        ("/any/", "127.0.0.1"),
+    ] {
+        assert_eq!(visit.asked(path).peer.ip().to_string(), from, "{path}");
+    }
+}
+
+/// The way back needs routes, but for the client's own machine.
+fn transparent(visit: &Visit) {
+    let response = visit.get("/");
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(response.text(), "first");
+        assert_eq!(last(&visit.first).peer.ip().to_string(), "127.0.0.1");
+    } else {
+        assert_eq!(response.status(), 500);
+        visit.server.wait_for_log("setsockopt(IP_TRANSPARENT) failed (1: Operation not permitted)");
+    }
+}
+
+fn uploads(visit: &Visit) {
+    assert_eq!(visit.ask("POST", "/stream/", "", "film").text(), "first");
+    assert_eq!(last(&visit.first).body, b"film");
+    let path = {
+        assert_eq!(visit.ask("POST", "/by-name/", "", "film").text(), "first");
+        let asked = last(&visit.first);
+        assert_eq!((asked.field("Content-Length"), asked.body.len()), (None, 0));
+        asked.field("X-Upload").expect("a file is named").to_owned()
+    };
+    assert!(path.ends_with("/uploads/1/00/0000000001"), "{path}");
+    wait_until("the file is gone", || !Path::new(&path).exists());
+    visit.ask("PUT", "/notify/?topic=films", "", "anything");
+    let asked = last(&visit.first);
+    assert_eq!(asked.line(), "POST /notify/?topic=films HTTP/1.0");
+    assert_eq!(asked.body, b"topic=films&from=127.0.0.1");
 }
 
 fn upstream_group(visit: &Visit) {

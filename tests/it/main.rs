@@ -25,3 +25,4 @@ mod request_bodies;
 mod resolving;
 mod rewriting;
 mod starting;
+mod upload_limits;

@@ -31,6 +31,8 @@ pub struct Origin {
 pub struct Asked {
     /// Number of its connection, from zero.
     pub connection: usize,
+    /// The address that it came from.
+    pub peer: SocketAddr,
     /// The head, with its empty line, bytes above 127 as Latin-1.
     pub head: String,
     /// The body as framed on the wire.
@@ -278,7 +280,8 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize)
         read_more(stream, buffer)?;
     };
     let head = buffer[..head_end].iter().map(|&byte| char::from(byte)).collect();
-    let mut asked = Asked { connection, head, body: Vec::new() };
+    let peer = stream.peer_addr().ok()?;
+    let mut asked = Asked { connection, peer, head, body: Vec::new() };
     let chunked = asked.field("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
     let body_end = if chunked {
         loop {
