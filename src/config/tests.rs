@@ -106,6 +106,7 @@ fn errors_of_blocks_and_servers_read_as_nginxs() {
         (main("stream {}"), "\"stream\" directive is not supported yet"),
         (main("include /nowhere;"), "open() \"/nowhere\" failed (2: No such file or directory)"),
         (http("auth_basic off;"), "\"auth_basic\" directive is not supported yet"),
+        (http("proxy_cache_purge $arg_x;"), "\"proxy_cache_purge\" directive is not supported yet"),
         (
             http("server { listen 80 ssl; }"),
             "the \"ssl\" parameter of the \"listen\" directive is not supported yet",

@@ -17,6 +17,7 @@ mod late_hosts;
 mod local_addresses;
 #[path = "../parity/mod.rs"]
 mod parity;
+mod patience;
 mod processes;
 mod proxying;
 mod readme;

@@ -31,6 +31,7 @@ mod proxy_peers;
 mod proxy_requests;
 mod proxy_settings;
 mod proxy_sockets;
+mod range_offsets;
 mod rates;
 mod redirects;
 mod request_fields;
@@ -79,6 +80,7 @@ const GROUPS: &[fn() -> Group] = &[
     mapping::answer_group,
     mapping::geo_group,
     mapping::split_group,
+    range_offsets::group,
     rates::group,
     resolver::group,
     conditions::tests,

@@ -174,7 +174,7 @@ mod tests {
     fn an_inner_level_keeps_or_replaces_what_the_outer_one_wrote() {
         let outer =
             "proxy_ssl_conf_command a 1; proxy_ssl_verify on; proxy_ssl_certificate_cache max=5 valid=1m;
-            proxy_ssl_protocols TLSv1.3;";
+            proxy_ssl_protocols TLSv1.3; proxy_ssl_key_log outer.log;";
         let inner = "proxy_ssl_conf_command b 2; proxy_ssl_certificate_cache off; proxy_ssl_protocols TLSv1;";
         let http = http(&format!("{outer} server {{ {inner} }}"));
         let (outer, inner) = (&http.defaults.proxy_ssl, &http.servers[0].defaults.proxy_ssl);
@@ -183,6 +183,8 @@ mod tests {
         assert_eq!(*inner.conf_command, [command("b", "2")]);
         assert_eq!(outer.certificate_cache.map(|cache| (cache.max, cache.valid.as_secs())), Some((5, 60)));
         assert_eq!(*inner.certificate_cache, None);
+        assert_eq!(inner.key_log.as_deref(), outer.key_log.as_deref());
+        assert!(outer.key_log.as_deref().is_some_and(|path| path.ends_with("outer.log")));
         assert!(*inner.verify && inner.protocols.tlsv1 && !inner.protocols.tlsv1_3);
     }
 }
