@@ -118,7 +118,7 @@ fn speaks_of(text: &str, name: &str) -> bool {
 
 /// Returns the names that the configuration refuses with "is not supported yet".
 fn known_for_later(root: &Path) -> String {
-    let text = fs::read_to_string(root.join("src/config/known.rs")).unwrap();
+    let text = fs::read_to_string(root.join("src/config/known.rs")).expect("the project can be read");
     let (_, list) = text.split_once("const LATER").expect("it has the list");
     let (list, _) = list.split_once("];").expect("the list ends");
     list.replace(['"', ','], " ")
