@@ -19,6 +19,7 @@ use super::{files, listen::Listeners, rights::Identity};
 use crate::{
     error_log::{self, Level},
     http::site::LOOPS_MAX,
+    upstream::remembered,
 };
 
 /// A configuration in force.
@@ -56,6 +57,9 @@ impl Generation {
             error_log::write_with_details(Level::Emerg, format_args!("{error}"), &advice);
             Refused
         })?;
+        if config.http.as_ref().is_some_and(|http| http.upstreams.iter().any(|group| group.has_zone)) {
+            remembered::open().map_err(tell)?;
+        }
         let serial = SERIAL.fetch_add(1, Relaxed);
         Ok(Self { config: Arc::new(config), serial, listeners, loops, identity })
     }

@@ -23,6 +23,15 @@ enum State {
     Unhealthy,
 }
 
+/// What a peer was before a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// Healthy.
+    Healthy,
+    /// Not known to be healthy.
+    Unknown,
+}
+
 /// What a check found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -45,10 +54,10 @@ pub enum Change {
 
 impl Record {
     /// Begins before the first check.
-    pub fn new(at_first: AtFirst) -> Self {
-        let state = match at_first {
-            AtFirst::Healthy => State::Healthy,
-            AtFirst::Checking => State::Checking,
+    pub fn new(at_first: AtFirst, before: Before) -> Self {
+        let state = match (at_first, before) {
+            (AtFirst::Healthy, _) | (AtFirst::CheckingUnlessRemembered, Before::Healthy) => State::Healthy,
+            (AtFirst::Checking, _) | (AtFirst::CheckingUnlessRemembered, Before::Unknown) => State::Checking,
         };
         Self { state, against: 0 }
     }
@@ -105,6 +114,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_peer_was_counts_where_it_is_to_be_remembered() {
+        use AtFirst::{Checking, CheckingUnlessRemembered};
+        for (at_first, before, wanted) in [
+            (AtFirst::Healthy, Before::Unknown, Health::Healthy),
+            (Checking, Before::Healthy, Health::Unhealthy),
+            (CheckingUnlessRemembered, Before::Healthy, Health::Healthy),
+            (CheckingUnlessRemembered, Before::Unknown, Health::Unhealthy),
+        ] {
+            assert_eq!(Record::new(at_first, before).health(), wanted, "{at_first:?}, {before:?}");
+        }
+    }
+
+    #[test]
     fn checks_in_a_row_change_a_peer() {
         let (healthy, checking) = (AtFirst::Healthy, AtFirst::Checking);
         // Checks that pass (+) or fail (-), and what the peer is after each: in use (u) or not (.).
@@ -119,7 +141,7 @@ mod tests {
             ("mandatory: as others afterwards", check(2, 1, checking), "+--+", "uu.u"),
         ];
         for (name, check, outcomes, wanted) in cases {
-            let mut record = Record::new(check.at_first);
+            let mut record = Record::new(check.at_first, Before::Unknown);
             let seen: String = outcomes
                 .chars()
                 .map(|outcome| {

@@ -11,6 +11,7 @@ pub mod health;
 pub mod peer;
 pub mod pool;
 mod queue;
+pub mod remembered;
 pub mod renewal;
 pub mod retry;
 mod sessions;

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicU16, Ordering},
 };
 
+use nix::sys::signal::Signal;
+
 use crate::support::{
     Conf, Dns, Gate, Origin, Reply, Server, Stop, answer,
     dns::{addresses, services},
@@ -131,6 +133,30 @@ fn a_mandatory_check_without_an_answer_holds_up_the_peer_and_not_the_start() {
     assert_eq!(server.get("/").status(), 502);
     gate.open();
     wait_until("it is checked", || server.get("/").text() == "slow");
+}
+
+#[test]
+fn a_reload_forgets_no_healthy_peer_where_that_is_asked_for() {
+    for (check, wanted) in [("mandatory persistent", 200), ("mandatory", 502)] {
+        let (first, second) = (App::start("first"), App::start("second"));
+        second.set_health(500);
+        let before = conf(&format!("interval=50ms {check}"), &first, &second);
+        let mut server = Server::start(&before);
+        wait_until("the first is in use", || server.get("/").text() == "first");
+        // The worker that comes next hears of nobody for a long time.
+        let gate = Gate::closed();
+        let held = gate.clone();
+        first.origin.answer_by(move |asked| match asked.target() {
+            "/health" => answer(200).body("checked").when(&held),
+            _ => answer(200).body("first"),
+        });
+        let old = server.worker();
+        server.write_conf(&before.with_text(|text| text.replace("interval=50ms", "fails=99 interval=1h")));
+        server.signal(Signal::SIGHUP);
+        wait_until("the old worker is gone", || !server.children("worker process").contains(&old));
+        assert_eq!(server.get("/").status(), wanted, "{check}");
+        gate.open();
+    }
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub enum AtFirst {
     Healthy,
     /// Not in use (`mandatory`).
     Checking,
+    /// Not in use, unless it was healthy before a reload (`mandatory persistent`).
+    CheckingUnlessRemembered,
 }
 
 /// `match`: all of it must hold.
@@ -87,14 +89,14 @@ pub enum HeaderTest {
 }
 
 /// How `health_check` is written.
-pub const SYNTAX: &str = "[interval=time] [jitter=time] [fails=number] [passes=number] [uri=uri] [mandatory] \
-                          [match=name] [port=number]";
+pub const SYNTAX: &str = "[interval=time] [jitter=time] [fails=number] [passes=number] [uri=uri] \
+                          [mandatory [persistent]]                           [match=name] [port=number]";
 
-const PARAMETERS: [&str; 8] =
-    ["interval=", "jitter=", "fails=", "passes=", "uri=", "mandatory", "match=", "port="];
+const PARAMETERS: [&str; 9] =
+    ["interval=", "jitter=", "fails=", "passes=", "uri=", "mandatory", "persistent", "match=", "port="];
 
 /// Parameters of nginx that are not here yet.
-const LATER: [&str; 3] = ["persistent", "type", "keepalive_time"];
+const LATER: [&str; 2] = ["type", "keepalive_time"];
 
 /// Reads `health_check` of a location that passes to `target`.
 pub fn health_check(
@@ -173,6 +175,10 @@ fn parameter(
                 Some(port.ok_or_else(|| invalid().with_help("port takes a number from 1 to 65535"))?);
         }
         ("mandatory", None) => check.at_first = AtFirst::Checking,
+        ("persistent", None) if check.at_first != AtFirst::Healthy => {
+            check.at_first = AtFirst::CheckingUnlessRemembered;
+        }
+        ("persistent", None) => return Err(invalid().with_help("it stands behind \"mandatory\"")),
         ("match", Some(name)) => {
             let known = matches.get(name).ok_or_else(|| {
                 let close = crate::suggest::did_you_mean(name, matches.keys().map(String::as_str));
@@ -314,10 +320,7 @@ mod tests {
             ("mandatory=on", "invalid parameter \"mandatory=on\" in :3"),
             ("sometimes", "invalid parameter \"sometimes\" in :3"),
             ("match=nothing", "match \"nothing\" not found in :3"),
-            (
-                "mandatory persistent",
-                "the \"persistent\" parameter of the \"health_check\" directive is not supported yet in :3",
-            ),
+            ("persistent", "invalid parameter \"persistent\" in :3"),
             (
                 "type=grpc",
                 "the \"type\" parameter of the \"health_check\" directive is not supported yet in :3",
@@ -331,7 +334,7 @@ mod tests {
             );
             assert_eq!(complaint(&http), wanted, "{parameters}");
         }
-        let all = "interval=1s jitter=1s fails=2 passes=3 uri=/x port=81 mandatory match=m";
+        let all = "interval=1s jitter=1s fails=2 passes=3 uri=/x port=81 mandatory persistent match=m";
         let http = format!(
             "match m {{ status 200; }} upstream u {{ zone u 1m; server 127.0.0.1; }}
             server {{ location / {{ proxy_pass http://u; health_check; health_check {all}; }} }}"

@@ -9,6 +9,7 @@ mod verdict;
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
+    io,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -24,10 +25,11 @@ use self::probe::{Failure, probe};
 use super::site::Site;
 use crate::{
     clock,
-    error_log::{self, Level},
+    error_log::{self, Level, system_words},
     upstream::{
         Group, Health, Peer, PeerId,
-        health::{Change, Outcome, Record},
+        health::{Before, Change, Outcome, Record},
+        remembered::{self, Remembered},
     },
 };
 
@@ -45,6 +47,7 @@ pub struct Check {
 /// Begins all checks of a site as tasks of this thread. Returns once peers that are not in use before their first check
 /// had it, or after `patience`.
 pub async fn begin(site: &Site, patience: Duration) {
+    let remembered = remember(Remembered::read());
     let mut panels: HashMap<u64, Rc<Panel>> = HashMap::new();
     let mut first = JoinSet::new();
     for (number, check) in site.checks().iter().enumerate() {
@@ -56,11 +59,13 @@ pub async fn begin(site: &Site, patience: Duration) {
             records: RefCell::default(),
             under_way: RefCell::default(),
         });
-        if watch.conf().at_first == AtFirst::Checking {
+        let is_mandatory = watch.conf().at_first != AtFirst::Healthy;
+        if is_mandatory {
             check.group.begin_unhealthy();
+            watch.remember(&remembered);
         }
         let mut round = watch.round();
-        if watch.conf().at_first == AtFirst::Checking {
+        if is_mandatory {
             first.spawn_local(async move { done(&mut round).await });
         } else {
             round.detach_all();
@@ -70,6 +75,15 @@ pub async fn begin(site: &Site, patience: Duration) {
     // Those that take longer go on; nobody waits for them.
     let _ = timeout(patience, done(&mut first)).await;
     first.detach_all();
+}
+
+/// Takes what is remembered; where the system fails, it is nothing.
+fn remember<T: Default>(notes: io::Result<T>) -> T {
+    notes.unwrap_or_else(|error| {
+        let words = system_words(&error);
+        error_log::write(Level::Alert, format_args!("notes of healthy peers failed ({words})"));
+        T::default()
+    })
 }
 
 /// Waits until all tasks are over. Cancel safe.
@@ -161,10 +175,20 @@ impl Watch {
         tasks
     }
 
+    /// Begins with what was known of the peers that are there.
+    fn remember(&self, remembered: &Remembered) {
+        for peer in self.panel.group.peers() {
+            let was_healthy = remembered.has(&self.panel.group.conf.name, &peer.name);
+            let before = if was_healthy { Before::Healthy } else { Before::Unknown };
+            self.records.borrow_mut().insert(peer.id, Record::new(self.conf().at_first, before));
+        }
+    }
+
     /// Begins to keep a record of a peer.
     fn meet(&self, peer: &Peer) {
         let mut records = self.records.borrow_mut();
-        let record = *records.entry(peer.id).or_insert_with(|| Record::new(self.conf().at_first));
+        let record =
+            *records.entry(peer.id).or_insert_with(|| Record::new(self.conf().at_first, Before::Unknown));
         self.panel.note(self.number, peer, record.health());
     }
 
@@ -175,6 +199,10 @@ impl Watch {
         let outcome = if found.is_ok() { Outcome::Passed } else { Outcome::Failed };
         let change = record.note(outcome, self.conf());
         self.panel.note(self.number, peer, record.health());
+        let is_persistent = self.conf().at_first == AtFirst::CheckingUnlessRemembered;
+        if is_persistent && change != Change::Same {
+            remember(remembered::note(&self.panel.group.conf.name, &peer.name, record.health()));
+        }
         if let Err(failure @ Failure::NoAnswer { .. }) = found {
             self.log(Level::Error, peer, &failure.to_string());
         }

@@ -81,6 +81,11 @@ impl Origin {
         self.shared.asked.lock().expect("no holder panics").clear();
     }
 
+    /// Answers as the function says from now on.
+    pub fn answer_by(&self, reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) {
+        *self.shared.script.lock().expect("no holder panics") = Script::By(Arc::new(reply));
+    }
+
     /// Returns where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
