@@ -164,6 +164,10 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
         (location("proxy_cache_valid foo 1m;"), "invalid status \"foo\""),
         (location("proxy_buffers 1 4k;"), "there must be at least 2 \"proxy_buffers\""),
         (location("proxy_redirect off; proxy_redirect a b;"), "\"proxy_redirect\" directive is duplicate"),
+        (
+            location("proxy_add_via maybe;"),
+            "invalid value \"maybe\" in \"proxy_add_via\" directive, it must be \"on\" or \"off\"",
+        ),
         (location("early_hints;"), "invalid number of arguments in \"early_hints\" directive"),
         (location("early_hints $nothing;"), "unknown \"nothing\" variable"),
         (location("proxy_redirect a;"), "invalid parameter \"a\""),

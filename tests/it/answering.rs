@@ -148,3 +148,27 @@ fn trailers_are_passed_on_where_that_is_asked_for() {
     assert_eq!(server.read("access.log"), "/ 3 3 yes\n/cached/ 3 3 -\n/off/ 3 - -\n");
     assert!(origin.requests().iter().all(|asked| asked.field("TE") == Some("trailers")));
 }
+
+#[test]
+fn via_tells_whom_a_request_and_its_answer_passed() {
+    let origin = Origin::always(answer(200).body("one"));
+    let conf = servers(
+        "proxy_add_via on;
+        location / { proxy_pass http://%ORIGIN%; }
+        location /set/ { proxy_set_header Via mine; proxy_pass http://%ORIGIN%; }
+        location /off/ { proxy_add_via off; proxy_pass http://%ORIGIN%; }
+        location /own/ { return 200 own; }",
+    );
+    let server = Server::start(&conf.origin(&origin));
+    for (path, sent, passed) in [
+        ("/", Some("1.1 larder"), Some("1.1 larder")),
+        ("/set/", Some("mine"), Some("1.1 larder")),
+        ("/off/", None, None),
+    ] {
+        let response = ask(&server, path).response();
+        assert_eq!(response.field("Via"), passed, "{path}");
+        let asked = origin.requests().pop().expect("it was asked");
+        assert_eq!(asked.field("Via"), sent, "{path}");
+    }
+    assert_eq!(ask(&server, "/own/").response().field("Via"), None);
+}

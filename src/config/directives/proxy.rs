@@ -138,6 +138,8 @@ settings! {
         force_ranges: bool = false, "proxy_force_ranges" in HSL, once(FLAG), "off";
         /// Sends trailers on.
         pass_trailers: bool = false, "proxy_pass_trailers" in HSL, once(FLAG), "off";
+        /// Names this server in the field Via, of what is sent to upstreams and of what clients get.
+        add_via: bool = false, "proxy_add_via" in HSL, once(FLAG), "off";
     }
 }
 

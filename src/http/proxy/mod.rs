@@ -21,6 +21,7 @@ mod sink;
 mod stored;
 pub mod storing;
 pub mod transport;
+mod via;
 pub mod zone;
 
 use std::{borrow::Cow, rc::Rc, sync::Arc};

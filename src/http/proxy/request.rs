@@ -15,7 +15,7 @@ use config::{
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Method, ResponseHead, Version};
 
 use self::uri::Spelling;
-use super::{hints::Hints, transport::target};
+use super::{hints::Hints, transport::target, via};
 use crate::{
     error_log::Level,
     http::{
@@ -174,6 +174,9 @@ pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Res
     }
     if *location.proxy.pass_request_headers {
         fields.write_clients(purpose);
+    }
+    if *location.proxy.add_via && !fields.is_set(b"Via") {
+        via::write(&mut head, exchange.head.version);
     }
     head.extend_from_slice(b"\r\n");
     Ok(Outgoing {

@@ -12,6 +12,7 @@ use config::LocationConf;
 use http1::ResponseHead;
 
 use self::redirect::{pass_location, pass_refresh};
+use super::via;
 use crate::http::{
     Exchange, Response,
     response::{Author, Conditions, LastModified, Ranges},
@@ -64,6 +65,9 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
     }
     if *location.proxy.force_ranges {
         response.ranges = Ranges::Single;
+    }
+    if *location.proxy.add_via {
+        via::push(&mut response.fields, head.version);
     }
     response
 }

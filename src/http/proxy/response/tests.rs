@@ -80,6 +80,11 @@ async fn fields_are_hidden_passed_and_put_in_their_places() {
             ),
         ),
         (
+            "via us",
+            seen("proxy_add_via on;", None, "Via: 1.0 origin\nX-A: 1"),
+            wanted("Via: 1.0 origin\nX-A: 1\nVia: 1.1 larder", "||", Ranges::Refused),
+        ),
+        (
             "forced ranges",
             seen(
                 "proxy_force_ranges on;",
