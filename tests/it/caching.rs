@@ -53,15 +53,7 @@ fn five_hundred_clients_of_a_cold_key_ask_the_origin_once() {
     let answers = server.get_at_once("/slow", 500);
     assert_eq!(origin.request_count(), 1);
     assert!(answers.bodies().iter().all(|body| body == "slow page"));
-    if !server.program().is_nginx() {
-        // nginx looks at the lock every 500 ms only; waiters here are woken by the fill.
-        let spread = answers.slowest() - answers.fastest();
-        assert!(spread < Duration::from_millis(SPREAD_MS), "the slowest came {spread:?} after the first");
-    }
 }
-
-/// A hundred is the goal on a quiet machine; a build beside the tests takes its share.
-const SPREAD_MS: u64 = 400;
 
 #[test]
 fn fifty_clients_of_an_expired_key_ask_the_origin_once() {

@@ -351,16 +351,6 @@ impl Answers {
     pub fn cache(&self) -> Vec<&str> {
         self.0.iter().map(Response::cache).collect()
     }
-
-    /// Returns the time of the slowest.
-    pub fn slowest(&self) -> Duration {
-        self.0.iter().map(|response| response.elapsed).max().unwrap_or_default()
-    }
-
-    /// Returns the time of the fastest.
-    pub fn fastest(&self) -> Duration {
-        self.0.iter().map(|response| response.elapsed).min().unwrap_or_default()
-    }
 }
 
 fn is_interim(status_line: &str) -> bool {
