@@ -205,11 +205,9 @@ async fn location_rewrite(exchange: &mut Exchange) -> ControlFlow<Ending, Path> 
 /// Refuses a body whose announced length is over `client_max_body_size`.
 fn body_size(exchange: &mut Exchange) -> ControlFlow<Ending> {
     let limit = *exchange.location.core.client_max_body_size;
-    match exchange.body.length() {
-        Some(length) if limit > 0 && length > limit && !exchange.internal => {
-            ControlFlow::Break(Ending::Fail(Fault::body_too_large(length)))
-        }
-        _ => ControlFlow::Continue(()),
+    match exchange.body.refuse_over(limit) {
+        Some(length) => ControlFlow::Break(Ending::Fail(Fault::body_too_large(length))),
+        None => ControlFlow::Continue(()),
     }
 }
 

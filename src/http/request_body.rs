@@ -31,6 +31,8 @@ pub struct RequestBody {
     payload: u64,
     collected: Option<Collected>,
     timer: Option<Timer>,
+    /// Whether it was too long for a location.
+    refused: bool,
 }
 
 /// What the client waits for before it sends the body.
@@ -83,7 +85,16 @@ impl RequestBody {
             Framing::Length(left) => Stage::Length { left },
             Framing::Chunked => Stage::Chunked(Box::new(ChunkedDecoder::new(ChunkLimits::default()))),
         };
-        Self { stage, expectation, announced, received: 0, payload: 0, collected: None, timer: None }
+        Self {
+            stage,
+            expectation,
+            announced,
+            received: 0,
+            payload: 0,
+            collected: None,
+            timer: None,
+            refused: false,
+        }
     }
 
     /// Returns what has been read, as the body of a request that is a part of this one.
@@ -101,6 +112,13 @@ impl RequestBody {
             (None, Stage::Chunked(_)) => None,
             (None, Stage::Done | Stage::Broken) => Some(0),
         }
+    }
+
+    /// Returns its announced length where that is over a limit; 0 is no limit. What answers then is not asked again.
+    pub fn refuse_over(&mut self, limit: u64) -> Option<u64> {
+        let length = self.length().filter(|length| limit > 0 && *length > limit && !self.refused)?;
+        self.refused = true;
+        Some(length)
     }
 
     /// Returns the bytes taken from the connection, framing included.

@@ -147,6 +147,10 @@ pub fn rules() -> Group {
             location /name/ { rewrite /name/([^/]+) /users?name=$1 break; proxy_pass http://%ORIGIN%; }
             location /by-variable/ { set $up %ORIGIN%; rewrite ^/by-variable/(.*)$ /moved/$1 break; proxy_pass http://$up; }
             location /by-variable-uri/ { set $up %ORIGIN%; rewrite ^/by-variable-uri/(.*)$ /moved/$1 break; proxy_pass http://$up/fixed?u=$uri; }
+            location /sized/ { rewrite ^ /sized-small last; }
+            location /sized-small { client_max_body_size 4; return 200 small; }
+            location /sized-page { client_max_body_size 4; error_page 413 = /sized-small; return 200 page; }
+            location /sized-error { error_page 404 = /sized-small; return 404; }
             location /then-last/ { rewrite ^/then-last/(.*)$ /mapped/$1 last; }
         }"#,
     )
@@ -216,7 +220,14 @@ fn elsewhere() -> Vec<Case> {
         case("the decoded path is matched").get("/last/a%20b"),
         case("the merged path is matched").get("/last//x"),
         case("the request line stays").get("/last/x/../y?a"),
+        long("a body too long for where it is rewritten to", "/sized/"),
+        long("a body too long for a location and for its error page", "/sized-page"),
+        long("a body too long for an error page", "/sized-error"),
     ]
+}
+
+fn long(name: &'static str, path: &str) -> Case {
+    case(name).request(&format!("POST {path} HTTP/1.1"), &["Content-Length: 5"], "12345")
 }
 
 fn rewritten_and_passed() -> Vec<Case> {

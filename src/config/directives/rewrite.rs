@@ -182,3 +182,79 @@ fn rewrite(directive: &Directive, scope: &Scope<'_>) -> Result<Rewrite, Problem>
     };
     Ok(Rewrite { regex, replacement: replacement?, adds_args })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{MainText, Source, Texts};
+
+    /// Reads a directive, and shows what was made of it.
+    fn read(text: &str) -> String {
+        let main = MainText::Embedded { name: "test".into(), text: format!("{text};") };
+        let source = Source { prefix: "/".into(), main, globals: None, error_log: None };
+        let mut texts = Texts::open(&source).unwrap();
+        let directives = crate::parse::parse_all(&mut texts, &mut Vec::new());
+        let mut scope = Scope::new(&source, &texts, &crate::tests::Hosts);
+        scope.defined = crate::definitions::collect(&directives);
+        let shown =
+            |text: &Template| String::from_utf8_lossy(text.as_text().unwrap_or(b"a template")).into_owned();
+        match step(&directives[0], &scope) {
+            Err(problem) => problem.message,
+            Ok(RewriteStep::Break) => "break".to_owned(),
+            Ok(RewriteStep::Set(SetTarget::Slot(slot), value)) => {
+                format!("{} is {}", slot.name, shown(&value))
+            }
+            Ok(RewriteStep::Set(target, value)) => format!("{target:?} is {}", shown(&value)),
+            Ok(RewriteStep::Rewrite(rule)) => {
+                let added = if rule.adds_args { ", arguments added" } else { "" };
+                match &rule.replacement {
+                    Replacement::Path { path, args: None, then } => {
+                        format!("{} {then:?}{added}", shown(path))
+                    }
+                    Replacement::Path { path, args: Some(args), then } => {
+                        format!("{} with {} {then:?}{added}", shown(path), shown(args))
+                    }
+                    Replacement::Redirect { status, url, has_args } => {
+                        let own = if *has_args { " with its own" } else { "" };
+                        format!("{status} to {}{own}{added}", shown(url))
+                    }
+                }
+            }
+            Ok(other @ (RewriteStep::Return(_) | RewriteStep::If(_))) => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn steps_are_read_as_nginx_reads_them() {
+        for (text, wanted) in [
+            ("break", "break"),
+            ("set $a b", "a is b"),
+            ("set $a $uri", "a is a template"),
+            ("set $args b", "Args is b"),
+            ("set $limit_rate 1k", "LimitRate is 1k"),
+            ("set a b", "invalid variable name \"a\""),
+            ("set $uri b", "the duplicate \"uri\" variable"),
+            ("rewrite ^ /a", "/a Continue, arguments added"),
+            ("rewrite ^ /a last", "/a Last, arguments added"),
+            ("rewrite ^ /a break", "/a Break, arguments added"),
+            ("rewrite ^ /a?", "/a Continue"),
+            ("rewrite ^ /a?b=c last", "/a with b=c Last, arguments added"),
+            ("rewrite ^ /a?b=c? last", "/a with b=c Last"),
+            ("rewrite ^ /a?b?c last", "/a with b?c Last, arguments added"),
+            ("rewrite ^ /a?? last", "/a with  Last"),
+            ("rewrite ^ /a redirect", "302 to /a, arguments added"),
+            ("rewrite ^ /a?b permanent", "301 to /a?b with its own, arguments added"),
+            ("rewrite ^ http://a/", "302 to http://a/, arguments added"),
+            ("rewrite ^ https://a/? last", "302 to https://a/"),
+            ("rewrite ^ $scheme://a/ break", "302 to a template, arguments added"),
+            ("rewrite ^ http://a/ permanent", "301 to http://a/, arguments added"),
+            ("rewrite ^ HTTP://a/", "HTTP://a/ Continue, arguments added"),
+            ("rewrite ^ \"\"", "empty replacement"),
+            ("rewrite ^ /a final", "invalid parameter \"final\""),
+            ("rewrite ^ /$none", "unknown \"none\" variable"),
+            ("rewrite ^(?<uri>.) /a", "the duplicate \"uri\" variable"),
+        ] {
+            assert_eq!(read(text), wanted, "{text}");
+        }
+    }
+}
