@@ -117,8 +117,7 @@ pub fn rules() -> Group {
             location /arg-escaped { rewrite ^/arg-escaped/(.*)$ /shown/$1?own=$1 last; }
             location /variables { rewrite ^ /shown/$host$uri?q=$arg_q? last; }
             location ~ ^/named/(?<what>[a-z]+)$ { rewrite ^/named/(?<other>.)(.*)$ /shown/$what/$other/$2 last; }
-            location /chain/1 { rewrite ^ /chain/2 last; }
-            location /chain/2 { rewrite ^ /chain/3 last; }
+            location /chain/1 { rewrite ^ /chain/2 last; } location /chain/2 { rewrite ^ /chain/3 last; }
             location /chain/3 { rewrite ^/(.*)$ /shown/$1 last; }
             location /only-inside { internal; return 200 inside; }
             location /to-inside { rewrite ^ /only-inside last; }
@@ -147,8 +146,7 @@ pub fn rules() -> Group {
             location /name/ { rewrite /name/([^/]+) /users?name=$1 break; proxy_pass http://%ORIGIN%; }
             location /by-variable/ { set $up %ORIGIN%; rewrite ^/by-variable/(.*)$ /moved/$1 break; proxy_pass http://$up; }
             location /by-variable-uri/ { set $up %ORIGIN%; rewrite ^/by-variable-uri/(.*)$ /moved/$1 break; proxy_pass http://$up/fixed?u=$uri; }
-            location /sized/ { rewrite ^ /sized-small last; }
-            location /sized-small { client_max_body_size 4; return 200 small; }
+            location /sized/ { rewrite ^ /sized-small last; } location /sized-small { client_max_body_size 4; return 200 small; }
             location /sized-page { client_max_body_size 4; error_page 413 = /sized-small; return 200 page; }
             location /sized-error { error_page 404 = /sized-small; return 404; }
             location /then-last/ { rewrite ^/then-last/(.*)$ /mapped/$1 last; }
