@@ -85,6 +85,61 @@ fn compare_errors(cases: &[(String, &str)]) {
 }
 
 #[test]
+fn errors_of_balancing_name_the_word() {
+    let group = |text: &str| format!("events {{}}\nhttp {{ upstream u {{ {text} server 127.0.0.1; }} }}");
+    let cases = [
+        (group("hash $uri twice;"), "invalid parameter \"twice\""),
+        (group("hash $nothing;"), "unknown \"nothing\" variable"),
+        (group("random two quick;"), "invalid parameter \"quick\""),
+        (group("least_time soon;"), "invalid parameter \"soon\""),
+        (group("least_time header now;"), "invalid parameter \"now\""),
+        (group("least_time;"), "invalid number of arguments in \"least_time\" directive"),
+        (group("queue 0;"), "invalid value \"0\" in \"queue\" directive"),
+        (group("queue 10 time=1s;"), "invalid parameter \"time=1s\""),
+        (group("queue 10 timeout=soon;"), "invalid parameter \"timeout=soon\""),
+        (group("keepalive 10 global;"), "invalid parameter \"global\""),
+        (group("server 127.0.0.1 slow_start=soon;"), "invalid parameter \"slow_start=soon\""),
+        (group("server 127.0.0.1 route=;"), "invalid parameter \"route=\""),
+        (group("server 127.0.0.1 drain=on;"), "invalid parameter \"drain=on\""),
+        (
+            group("random; server 127.0.0.1 slow_start=30s;"),
+            "balancing method does not support parameter \"slow_start=30s\"",
+        ),
+        (group("sticky glue;"), "invalid parameter \"glue\""),
+        (group("sticky cookie;"), "\"sticky\" directive has too few arguments"),
+        (group("sticky route;"), "\"sticky\" directive has too few arguments"),
+        (group("sticky cookie a; sticky cookie b;"), "\"sticky\" directive is duplicate"),
+        (group("sticky cookie a expires=soon;"), "invalid parameter \"expires=soon\""),
+        (group("sticky cookie a samesite=some;"), "invalid parameter \"samesite=some\""),
+        (group("sticky cookie a secure=on;"), "invalid parameter \"secure=on\""),
+        (group("sticky route $nothing;"), "unknown \"nothing\" variable"),
+        (
+            group("sticky learn lookup=$uri zone=z:1m;"),
+            "\"sticky\" directive must have the \"create\" parameter",
+        ),
+        (
+            group("sticky learn create=$uri zone=z:1m;"),
+            "\"sticky\" directive must have the \"lookup\" parameter",
+        ),
+        (
+            group("sticky learn create=$uri lookup=$uri;"),
+            "\"sticky\" directive must have the \"zone\" parameter",
+        ),
+        (group("sticky learn create=$uri lookup=$uri zone=z;"), "invalid zone size \"z\""),
+        (group("sticky learn create=$uri lookup=$uri zone=z:1k;"), "zone \"z\" is too small"),
+        (
+            group("sticky learn create=$uri lookup=$uri zone=z:1m timeout=x;"),
+            "invalid parameter \"timeout=x\"",
+        ),
+        (
+            group("sticky learn create=$uri lookup=$uri zone=z:1m sync;"),
+            "the \"sync\" parameter of the \"sticky\" directive is not supported yet",
+        ),
+    ];
+    compare_errors(&cases);
+}
+
+#[test]
 fn errors_of_blocks_and_servers_read_as_nginxs() {
     let main = |text: &str| format!("events {{}}\n{text}");
     let http = |text: &str| format!("events {{}}\nhttp {{ {text} }}");

@@ -54,6 +54,8 @@ examples! {
     example_uri_mapping: "uri-mapping.conf", uri_mapping;
     example_upstream_group: "upstream-group.conf", upstream_group;
     example_health_checks: "health-checks.conf", health_checks;
+    example_balancing: "balancing.conf", balancing;
+    example_sticky_sessions: "sticky-sessions.conf", sticky_sessions;
     example_names_that_change: "names-that-change.conf", names_that_change;
     example_headers: "headers.conf", headers;
     example_redirects: "redirects.conf", redirects;
@@ -333,6 +335,33 @@ fn health_checks(visit: &Visit) {
     }
     wait_until("both are in use", || visit.get("/").text() == "second");
     assert_eq!(visit.get("/").text(), "first");
+}
+
+fn balancing(visit: &Visit) {
+    let body = |path: &str| visit.get(path).text();
+    let keys: Vec<String> = (0..8).map(|number| format!("/images/{number}.png")).collect();
+    let first_time: Vec<String> = keys.iter().map(|key| body(key)).collect();
+    let second_time: Vec<String> = keys.iter().map(|key| body(key)).collect();
+    assert_eq!(first_time, second_time, "an image is always at the same server");
+    let reports: Vec<String> = (0..3).map(|_| body("/reports/")).collect();
+    assert_eq!(reports.iter().collect::<BTreeSet<_>>().len(), 3, "{reports:?}");
+    assert_eq!(body("/chat/"), body("/chat/"));
+    assert!(["first", "second", "third"].contains(&body("/").as_str()));
+}
+
+fn sticky_sessions(visit: &Visit) {
+    let answer = visit.get("/");
+    let cookie = answer.field("Set-Cookie").expect("a first visit gets a cookie").to_owned();
+    assert!(cookie.starts_with("server=") && cookie.ends_with("path=/; samesite=lax; httponly"), "{cookie}");
+    let pair = cookie.split(';').next().expect("it has a value").to_owned();
+    for _ in 0..3 {
+        let mut client = visit.server.client();
+        client.send(format!("GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {pair}\r\n\r\n"));
+        let again = client.response();
+        assert_eq!((again.text(), again.field("Set-Cookie")), (answer.text(), None));
+    }
+    assert_eq!(visit.get("/api/?node=second").text(), "second");
+    assert_eq!(visit.get("/api/?node=first").text(), "first");
 }
 
 fn names_that_change(visit: &Visit) {

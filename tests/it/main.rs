@@ -5,6 +5,7 @@
 mod support;
 
 mod answering;
+mod balancing;
 mod buffers;
 mod caching;
 mod command_line;

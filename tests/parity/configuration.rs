@@ -51,7 +51,14 @@ impl Tested {
 
 #[test]
 fn configurations_are_refused_in_the_same_words() {
-    let groups = [whole_files(), inside_http(), inside_a_server(), inside_a_location(), about_answers()];
+    let groups = [
+        whole_files(),
+        inside_http(),
+        about_balancing(),
+        inside_a_server(),
+        inside_a_location(),
+        about_answers(),
+    ];
     refuse_alike(groups.into_iter().flatten());
 }
 
@@ -128,6 +135,41 @@ fn whole_files() -> Vec<Tested> {
             conf: Conf::whole("events {}\ninclude part.conf;\n").file("part.conf", "\n\nwrong;\n"),
             place: Place::Same,
         },
+    ]
+}
+
+fn about_balancing() -> Vec<Tested> {
+    let inside = |name, inside: &str| Tested::inside_http(name, &format!("upstream u {{ {inside} }}"));
+    vec![
+        inside("least_conn of something", "least_conn now; server 127.0.0.1;"),
+        inside("ip_hash of something", "ip_hash $remote_addr; server 127.0.0.1;"),
+        inside("hash of nothing", "hash; server 127.0.0.1;"),
+        inside("hash with an unknown parameter", "hash $uri consistently;\nserver 127.0.0.1;"),
+        inside("hash with too much", "hash $uri consistent now; server 127.0.0.1;"),
+        inside("random with an unknown number", "random three; server 127.0.0.1;"),
+        inside("random with an unknown method", "random two ip_hash; server 127.0.0.1;"),
+        inside("random with too much", "random two least_conn now; server 127.0.0.1;"),
+        inside(
+            "a backup where the method knows none",
+            "hash $uri;\nserver 127.0.0.1;\nserver 127.0.0.2 backup;",
+        ),
+        inside("a backup with ip_hash", "ip_hash;\nserver 127.0.0.1;\nserver 127.0.0.2 backup;"),
+        inside("a backup with random", "random;\nserver 127.0.0.1;\nserver 127.0.0.2 backup;"),
+        inside("a backup before the method", "server 127.0.0.1; server 127.0.0.2 backup; ip_hash;"),
+        inside("a method twice", "least_conn; ip_hash; server 127.0.0.1;"),
+        inside("a bad weight", "server 127.0.0.1 weight=many;"),
+        inside("a bad max_fails", "server 127.0.0.1 max_fails=-1;"),
+        inside("a bad max_conns", "server 127.0.0.1 max_conns=1k;"),
+        inside("a bad fail_timeout", "server 127.0.0.1 fail_timeout=soon;"),
+        inside("a flag with a value", "server 127.0.0.1 backup=yes;"),
+        inside("a socket without a path", "server unix:;"),
+        inside("a keepalive of words", "server 127.0.0.1; keepalive many;"),
+        inside("a keepalive twice", "server 127.0.0.1; keepalive 1; keepalive 2;"),
+        inside("a bad keepalive_timeout", "server 127.0.0.1; keepalive_timeout soon;"),
+        inside("a bad keepalive_requests", "server 127.0.0.1; keepalive_requests many;"),
+        inside("a zone with a bad size in an upstream", "zone u 1x; server 127.0.0.1;"),
+        inside("a zone that is too small in an upstream", "zone u 1k; server 127.0.0.1;"),
+        inside("backups only", "server 127.0.0.1 backup;").placed_better(),
     ]
 }
 

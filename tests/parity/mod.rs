@@ -9,6 +9,7 @@ mod transcript;
 
 mod answer_fields;
 mod answers;
+mod balancing;
 mod bodies;
 mod body_files;
 mod cache_admission;
@@ -66,6 +67,7 @@ const GROUPS: &[fn() -> Group] = &[
     body_files::group,
     proxy_answers::group,
     proxy_peers::group,
+    balancing::group,
     cookies::group,
     cache_errors::group,
     redirects::group,

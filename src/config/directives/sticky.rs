@@ -179,17 +179,16 @@ fn time(directive: &Directive, number: usize, value: &str) -> Result<Duration, P
 }
 
 /// The smallest zone, as nginx has it: eight pages.
-const LEAST_ZONE_BYTES: u64 = 8 * 4096;
+pub const LEAST_ZONE_BYTES: u64 = 8 * 4096;
 
 fn zone_size(directive: &Directive, number: usize, value: &str) -> Result<u64, Problem> {
-    let size = value.rsplit_once(':').filter(|(name, _)| !name.is_empty());
-    match size.and_then(|(_, size)| parse_size(size.as_bytes())) {
-        None => Err(directive.fail(number, format!("invalid zone size \"{value}\""))),
-        Some(size) if size < LEAST_ZONE_BYTES => {
-            Err(directive.fail(number, format!("zone \"{value}\" is too small")))
-        }
-        Some(size) => Ok(size),
-    }
+    let named = value.rsplit_once(':').filter(|(name, _)| !name.is_empty());
+    let message = match named.map(|(name, size)| (name, parse_size(size.as_bytes()))) {
+        Some((_, Some(size))) if size >= LEAST_ZONE_BYTES => return Ok(size),
+        Some((name, Some(_))) => format!("zone \"{name}\" is too small"),
+        Some((_, None)) | None => format!("invalid zone size \"{value}\""),
+    };
+    Err(directive.fail(number, message))
 }
 
 fn invalid(directive: &Directive, number: usize, words: &[&str]) -> Problem {

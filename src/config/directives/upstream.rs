@@ -6,7 +6,7 @@ use super::{
     balancing::{Balancing, HASH, IP_HASH, LEAST_CONN, LEAST_TIME, RANDOM},
     late_host::{LateHost, late_host},
     resolver::{NameServers, RESOLVER, Startup},
-    sticky::{STICKY, Sticky},
+    sticky::{LEAST_ZONE_BYTES, STICKY, Sticky},
 };
 use crate::{
     address::{Address, InvalidAddress, Lone, resolve},
@@ -254,11 +254,14 @@ fn count(directive: &Directive) -> Result<usize, Problem> {
         .ok_or_else(|| directive.fail(0, message()).with_help("accepted: a number from 1"))
 }
 
-const ZONE: Reader<()> = Reader::between(1, 2, "name [size]", |directive, _| match directive.args.get(1) {
-    Some(size) if parse_size(&size.text).is_none() => {
-        Err(directive.fail(1, format!("invalid zone size \"{}\"", directive.text(1))))
-    }
-    _ => Ok(()),
+const ZONE: Reader<()> = Reader::between(1, 2, "name [size]", |directive, _| {
+    let Some(size) = directive.args.get(1) else { return Ok(()) };
+    let message = match parse_size(&size.text) {
+        None => format!("invalid zone size \"{}\"", directive.text(1)),
+        Some(size) if size < LEAST_ZONE_BYTES => format!("zone \"{}\" is too small", directive.text(0)),
+        Some(_) => return Ok(()),
+    };
+    Err(directive.fail(1, message))
 });
 
 const SERVER: Reader<UpstreamServer> = Reader::many(
