@@ -30,6 +30,7 @@ use crate::{
         rewrite::{self, If, RewriteStep},
         server::ServerCore,
         server_name::server_name,
+        store,
         try_files::try_files,
         upstream::{UpstreamServer, UpstreamSettings},
     },
@@ -495,6 +496,7 @@ impl LocationConf {
             .or_else(|| self.log.apply(directive, scope))
             .or_else(|| self.rewrite.apply(directive, scope))
             .or_else(|| self.proxy.refuse_mixed_off(directive))
+            .or_else(|| store::refuse_both(directive, &self.proxy, &self.cache))
             .or_else(|| self.proxy.apply(directive, scope))
             .or_else(|| self.proxy_socket.apply(directive, scope))
             .or_else(|| self.proxy_ssl.apply(directive, scope))
@@ -556,6 +558,7 @@ impl LocationConf {
         self.proxy_ssl.inherit(&outer.proxy_ssl);
         self.cache.inherit(&outer.cache);
         self.resolver.inherit(&outer.resolver);
+        store::settle(&mut self.proxy, &mut self.cache);
     }
 
     /// Puts in what depends on the prefix, at `http`.

@@ -56,7 +56,7 @@ const LATER: &[&str] = &[
     // Proxying.
     "proxy_allow_upstream proxy_cache_purge proxy_download_rate proxy_upload_rate proxy_half_close
      proxy_protocol proxy_protocol_timeout proxy_requests proxy_responses proxy_session_drop
-     proxy_ssl proxy_ssl_alpn proxy_store proxy_store_access proxy_timeout proxy_pass_error_message
+     proxy_ssl proxy_ssl_alpn proxy_timeout proxy_pass_error_message
      proxy_smtp_auth",
     // TLS.
     "ssl ssl_alpn ssl_buffer_size ssl_certificate ssl_certificate_cache ssl_certificate_compression

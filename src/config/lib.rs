@@ -76,6 +76,7 @@ pub use crate::{
         split_clients::SplitConf,
         ssi::SsiConf,
         sticky::{CookieExpires, SessionBegins, Sticky, StickyCookie, StickyLearn},
+        store::Store,
         try_files::{Fallback, TriedFile, TriedKind, TryFiles},
         upstream::{Keepalive, KeptFor, PeerAddress, Queue, UpstreamConf, UpstreamServer},
         value_rules::{CookieFlags, CookieFlagsRule, CookieName, ValuePattern, ValueRule},

@@ -658,3 +658,15 @@ fn random_text_never_panics() {
         assert!(outcome.is_ok(), "seed {seed} panics: {text:?}");
     }
 }
+
+#[test]
+fn levels_and_stores_that_cannot_be_are_refused() {
+    let location = |inside: &str| format!("events {{}}\nhttp {{ server {{ location / {{ {inside} }} }} }}");
+    compare_errors(&[
+        (location("proxy_store \"\";"), "empty path"),
+        (location("proxy_temp_path a 5 6;"), "\"proxy_temp_path\" directive invalid value"),
+        (location("proxy_temp_path a 0;"), "\"proxy_temp_path\" directive invalid value"),
+        (location("proxy_store_access user:x;"), "invalid value \"user:x\""),
+    ]);
+    assert!(loaded(&location("proxy_temp_path a 4 6;")).warnings.is_empty());
+}

@@ -30,7 +30,7 @@ mod index;
 mod path;
 mod try_files;
 
-pub use path::{document_root, file_path, real_root};
+pub use path::{document_root, file_path, path_of, real_root};
 pub use try_files::choose;
 
 /// Answers with a file of the location in force.

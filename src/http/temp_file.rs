@@ -24,12 +24,13 @@ pub struct TempFile {
     pub path: PathBuf,
 }
 
-/// Why there is no temporary file, in nginx's words.
+/// What went wrong with a file, in nginx's words.
 #[derive(Debug, Error)]
-#[error("{call} \"{}\" failed ({})", path.display(), system_words(source))]
-pub struct TempFileError {
+#[error("{call} {operands} failed ({})", system_words(source))]
+pub struct FileError {
     call: &'static str,
-    path: PathBuf,
+    /// One path, or two; in quotes.
+    operands: String,
     source: io::Error,
 }
 
@@ -43,8 +44,8 @@ impl TempFile {
     ///
     /// # Errors
     /// The system's, with the path that it is about.
-    pub fn create(place: &TempPath) -> Result<Self, TempFileError> {
-        let mut number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
+    pub fn create(place: &TempPath) -> Result<Self, FileError> {
+        let mut number = next_number();
         loop {
             let path = path_of(place, number);
             match open(&path) {
@@ -67,7 +68,7 @@ impl TempFile {
     ///
     /// # Errors
     /// As [`Self::create`].
-    pub fn create_nameless(place: &TempPath) -> Result<Self, TempFileError> {
+    pub fn create_nameless(place: &TempPath) -> Result<Self, FileError> {
         let made = Self::create(place)?;
         fs::remove_file(&made.path).map_err(failed("unlink()", &made.path))?;
         Ok(made)
@@ -78,14 +79,38 @@ impl TempFile {
 ///
 /// # Errors
 /// The system's.
-pub fn create_directories(directory: &Path, mode: u32) -> Result<(), TempFileError> {
+pub fn create_directories(directory: &Path, mode: u32) -> Result<(), FileError> {
     let made = DirBuilder::new().recursive(true).mode(mode).create(directory);
     made.map_err(failed("mkdir()", directory))
 }
 
 /// Says which call failed on which path.
-pub fn failed<'a>(call: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> TempFileError + 'a {
-    move |source| TempFileError { call, path: path.to_owned(), source }
+pub fn failed<'a>(call: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> FileError + 'a {
+    move |source| FileError { call, operands: format!("\"{}\"", path.display()), source }
+}
+
+/// Renames a file.
+///
+/// # Errors
+/// The system's, which [`FileError::kind`] tells.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).map_err(|source| FileError {
+        call: "rename()",
+        operands: format!("\"{}\" to \"{}\"", from.display(), to.display()),
+        source,
+    })
+}
+
+impl FileError {
+    /// Returns what kind of error the system's was.
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
+    }
+}
+
+/// Returns a number that this process has not used yet.
+pub fn next_number() -> u64 {
+    NUMBER.fetch_add(1, Ordering::Relaxed) + 1
 }
 
 fn open(path: &Path) -> io::Result<File> {

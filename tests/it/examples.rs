@@ -77,6 +77,7 @@ examples! {
     example_cache_key: "cache-key.conf", cache_key;
     example_error_pages: "error-pages.conf", error_pages;
     example_static_mirror: "static-mirror.conf", static_mirror;
+    example_mirrored_files: "mirrored-files.conf", mirrored_files;
     example_gzip: "gzip.conf", gzip;
     example_ssi: "ssi.conf", ssi;
     example_canary: "canary.conf", canary;
@@ -679,6 +680,19 @@ fn ssi(visit: &Visit) {
     let page = "[<!--#include virtual=\"/offers/a\" --><!--#nonsense -->]";
     visit.third.restart([answer(200).field("Content-Type", "text/html").body(page)]);
     assert_eq!(visit.get("/app/").text(), "[second]");
+}
+
+fn mirrored_files(visit: &Visit) {
+    for (path, file) in [("/photos/a.jpg", "www/photos/a.jpg"), ("/downloads/b.zip", "www/downloads/b.zip")] {
+        assert_eq!(visit.asked(path).target(), path);
+        visit.server.wait_for_text(file, "first");
+        let asked = visit.first.request_count();
+        assert_eq!(visit.get(path).text(), "first", "{path} from disk");
+        assert_eq!(visit.first.request_count(), asked, "{path}");
+    }
+    assert_eq!(visit.get("/pull/photos/a.jpg").status(), 404, "internal redirects only");
+    assert_eq!(visit.get("/pages/home?lang=de").text(), "second");
+    visit.server.wait_for_text("www/kept/pages/home-de.html", "second");
 }
 
 fn production(visit: &Visit) {

@@ -14,6 +14,7 @@ mod docs;
 mod examples;
 mod filters;
 mod health_checks;
+mod kept_files;
 mod late_hosts;
 mod local_addresses;
 #[path = "../parity/mod.rs"]

@@ -12,6 +12,7 @@ mod answers;
 mod balancing;
 mod bodies;
 mod body_files;
+mod buffers;
 mod cache_admission;
 mod cache_content;
 mod cache_directory;
@@ -43,6 +44,7 @@ mod rewrite;
 mod rewrite_refused;
 mod ssi;
 mod static_files;
+mod stored_files;
 mod try_files;
 
 use case::Group;
@@ -77,6 +79,8 @@ const GROUPS: &[fn() -> Group] = &[
     cache_content::group,
     cache_stale::group,
     logs::group,
+    stored_files::group,
+    buffers::group,
     mapping::map_group,
     mapping::host_group,
     mapping::answer_group,

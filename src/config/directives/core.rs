@@ -294,17 +294,23 @@ const INDEX: Reader<Vec<Template>> = Reader::many("file ...", |directive, scope|
     (TEXTS.read)(directive, scope)
 });
 
+/// Digits in the name of a temporary file, which all levels together take theirs from.
+const TEMP_NAME_DIGITS: u8 = 10;
+
 /// Reads `PATH [LEVEL [LEVEL [LEVEL]]]`.
 pub const TEMP_PATH: Reader<TempPath> =
     Reader::between(1, 4, "path [level1 [level2 [level3]]]", |directive, scope| {
-        let level = |number| {
-            let level = parse_number(directive.bytes(number)).filter(|level| (1..=3).contains(level));
-            let level = level.and_then(|level| u8::try_from(level).ok());
-            level.ok_or_else(|| {
-                directive.fail(number, format!("\"{}\" directive invalid value", directive.name()))
-            })
-        };
-        let levels = (1..directive.args.len()).map(level).collect::<Result<_, _>>()?;
+        let invalid =
+            |number| directive.fail(number, format!("\"{}\" directive invalid value", directive.name()));
+        let mut levels = Vec::new();
+        let mut digits_left = TEMP_NAME_DIGITS;
+        for number in 1..directive.args.len() {
+            let level = parse_number(directive.bytes(number)).and_then(|level| u8::try_from(level).ok());
+            let level =
+                level.filter(|level| (1..=digits_left).contains(level)).ok_or_else(|| invalid(number))?;
+            digits_left -= level;
+            levels.push(level);
+        }
         Ok(TempPath { path: scope.path(directive, 0), levels })
     });
 

@@ -33,6 +33,7 @@ pub mod server_name;
 pub mod split_clients;
 pub mod ssi;
 pub mod sticky;
+pub mod store;
 pub mod try_files;
 pub mod upstream;
 pub mod value_rules;

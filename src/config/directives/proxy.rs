@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{
     core::{BUFFERS, Buffers, TEMP_PATH, TempPath},
     failures::{Failures, NextUpstream},
+    store::{DEFAULT_ACCESS, STORE, STORE_ACCESS, Store},
     value_rules::{
         COOKIE_DOMAIN, COOKIE_FLAGS, COOKIE_PATH, CookieFlagsRule, REDIRECT, RedirectWritten, ValueRule,
     },
@@ -101,6 +102,10 @@ settings! {
         /// Where temporary files of answers are: below as many directories as there are levels, each named by so many digits of the file's number.
         temp_path: TempPath = TempPath { path: PathBuf::from("proxy_temp"), levels: Vec::new() },
             "proxy_temp_path" in HSL, once(TEMP_PATH), "proxy_temp";
+        /// Keeps whole answers with status 200 as files: `on` where `root` or `alias` leads to, or under a path with variables.
+        store: Store = Store::Off, "proxy_store" in HSL, once(STORE), "off";
+        /// Permissions of such files, and of directories that are made for them.
+        store_access: u32 = DEFAULT_ACCESS, "proxy_store_access" in HSL, once(STORE_ACCESS), "user:rw";
         /// Reads all of a request before it is sent.
         request_buffering: bool = true, "proxy_request_buffering" in HSL, once(FLAG), "on";
         /// Sends the client's fields.

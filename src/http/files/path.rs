@@ -16,7 +16,12 @@ pub fn file_path(exchange: &Exchange, uri: &[u8]) -> PathBuf {
         Replaced::Whole if exchange.appends_to_alias => Replaced::Nothing,
         replaced => replaced,
     };
-    PathBuf::from(OsString::from_vec(join(document_root(exchange), uri, replaced)))
+    path_of(join(document_root(exchange), uri, replaced))
+}
+
+/// Takes bytes for a path.
+pub fn path_of(bytes: Vec<u8>) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 /// Returns which part of a path the directory in force stands for.

@@ -20,7 +20,7 @@ use crate::{
         exchange::UpstreamFacts,
         fault::{Context, Kind, Retry, Side},
         response::{FileSlice, Piece},
-        temp_file::{self, TempFile, TempFileError},
+        temp_file::{self, FileError, TempFile},
     },
 };
 
@@ -123,7 +123,7 @@ struct Writing {
     job: JoinHandle<Written>,
 }
 
-type Written = Result<(Arc<File>, Option<PathBuf>), TempFileError>;
+type Written = Result<(Arc<File>, Option<PathBuf>), FileError>;
 
 impl ReadAhead {
     /// Reads ahead within the limits of a location.

@@ -14,7 +14,7 @@ use config::ProxyPass;
 
 use super::{
     affinity, any_true, client_left, deliver,
-    fill::{FillReader, ReadBy, Release, Stage, Ticket},
+    fill::{FillReader, Incomplete, ReadBy, Release, Stage, Ticket},
     hints, intercept, limit_rate, pass_on, range_offset,
     request::{self, Purpose},
     stored,
@@ -256,7 +256,7 @@ impl Dealing<'_> {
                 }
                 let Some(reader) = FillReader::join(fill, ReadBy::Follower) else { return Step::LookAgain };
                 exchange.upstream.cache_status = Some(CacheStatus::Hit);
-                Step::End(follow(exchange, reader))
+                Step::End(follow(exchange, reader, &incomplete))
             }
         }
     }
@@ -299,9 +299,9 @@ impl Dealing<'_> {
         exchange.upstream.peer = answer.facts.peer;
         exchange.upstream.target = answer.facts.target;
         match answer.outcome {
-            Ok(Outcome::Stored(reader)) => {
+            Ok(Outcome::Stored(reader, incomplete)) => {
                 affinity::bind(exchange, self.group, None);
-                follow(exchange, reader)
+                follow(exchange, reader, &incomplete)
             }
             Ok(Outcome::Refreshed(entry)) => self.hit(exchange, &entry, CacheStatus::Revalidated),
             Ok(Outcome::Through(incoming)) => deliver(exchange, self.group, *incoming),
@@ -336,6 +336,7 @@ impl Dealing<'_> {
             group: Arc::clone(self.group),
             zone: Arc::clone(&self.zone),
             key: self.key.clone(),
+            digest: self.digest,
             stale,
             storing,
             read_rate: rate::from_upstream(exchange),
@@ -345,8 +346,8 @@ impl Dealing<'_> {
 }
 
 /// Reads an answer while it is being stored.
-fn follow(exchange: &mut Exchange, reader: FillReader) -> Ending {
-    let entry = &reader.incomplete().entry;
+fn follow(exchange: &mut Exchange, reader: FillReader, incomplete: &Incomplete) -> Ending {
+    let entry = &incomplete.entry;
     exchange.upstream.head = Some(Arc::clone(&entry.head));
     limit_rate::obey(exchange, &entry.head);
     if let Some(ending) = intercept(exchange, &entry.head) {
@@ -354,7 +355,7 @@ fn follow(exchange: &mut Exchange, reader: FillReader) -> Ending {
     }
     let mut response = stored::head(exchange, entry);
     if !stored::keeps_length(exchange) {
-        response.content_length = reader.incomplete().length;
+        response.content_length = incomplete.length;
     }
     response.body = Body::Stream { source: Source::Fill(Box::new(reader)), window: None };
     Ending::Answer(Box::new(response))

@@ -33,6 +33,8 @@ pub(super) const TAIL_BYTES: u64 = 1 << 20;
 pub struct Fill {
     /// When the upstream was asked.
     pub(super) begun: Moment,
+    /// The temporary file and where the body begins in it, once there is one.
+    pub(super) file: OnceLock<(Arc<File>, u64)>,
     state: Mutex<State>,
     /// More to read, or an end.
     changed: Notify,
@@ -88,8 +90,6 @@ pub struct Incomplete {
     pub entry: Arc<Entry>,
     /// Content-Length, where there is one.
     pub length: Option<u64>,
-    /// The temporary file and where the body begins in it, once there is one.
-    pub file: OnceLock<(Arc<File>, u64)>,
 }
 
 impl Fill {
@@ -105,6 +105,7 @@ impl Fill {
         };
         Arc::new(Self {
             begun: clock::moment(),
+            file: OnceLock::new(),
             state: Mutex::new(state),
             changed: Notify::new(),
             moved: Notify::new(),
@@ -138,16 +139,28 @@ impl Fill {
 #[must_use = "dropping it gives the fill up and wakes everyone who waits"]
 pub struct Ticket {
     fill: Arc<Fill>,
-    table: Arc<FillTable>,
-    digest: Digest,
-    listed: bool,
+    listing: Option<Listing>,
     /// The same right towards other processes.
     permit: Option<FillPermit>,
 }
 
+/// Where others find a fill.
+struct Listing {
+    table: Arc<FillTable>,
+    digest: Digest,
+}
+
 impl Ticket {
     pub(super) fn new(fill: Arc<Fill>, table: Arc<FillTable>, digest: Digest) -> Self {
-        Self { fill, table, digest, listed: true, permit: None }
+        Self { fill, listing: Some(Listing { table, digest }), permit: None }
+    }
+
+    /// Makes the ticket of a fill that is no cache's: only the reader that comes with it ever finds it.
+    pub(super) fn unlisted() -> (Self, FillReader) {
+        let fill = Fill::new();
+        let slot = fill.state.lock().register();
+        let reader = FillReader { fill: Arc::clone(&fill), position: 0, slot, by: ReadBy::Initiator };
+        (Self { fill, listing: None, permit: None }, reader)
     }
 
     /// Takes along the right towards other processes.
@@ -159,11 +172,6 @@ impl Ticket {
     /// Hands the right towards other processes to the one who stores.
     pub(super) fn take_permit(&mut self) -> Option<FillPermit> {
         self.permit.take()
-    }
-
-    /// Digest that is being filled.
-    pub fn digest(&self) -> &Digest {
-        &self.digest
     }
 
     /// The fill as others see it.
@@ -218,8 +226,8 @@ impl Ticket {
 
     /// Takes the key off the table, so that the next request does not find this fill.
     pub(super) fn unlist(&mut self) {
-        if std::mem::take(&mut self.listed) {
-            self.table.remove(&self.digest, &self.fill);
+        if let Some(Listing { table, digest }) = self.listing.take() {
+            table.remove(&digest, &self.fill);
         }
     }
 
@@ -252,6 +260,17 @@ impl Drop for Ticket {
 }
 
 impl State {
+    /// Notes a reader at the first byte, and returns where its position is kept.
+    fn register(&mut self) -> usize {
+        let free = self.readers.iter().position(Option::is_none);
+        let slot = free.unwrap_or_else(|| {
+            self.readers.push(None);
+            self.readers.len() - 1
+        });
+        self.readers[slot] = Some(0);
+        slot
+    }
+
     fn trim(&mut self, position: u64) {
         while let Some(first) = self.tail.front() {
             let end = self.tail_start + first.len() as u64;
@@ -292,7 +311,6 @@ fn given_up() -> Fault {
 /// Someone who reads an answer while it is being stored.
 pub struct FillReader {
     fill: Arc<Fill>,
-    incomplete: Arc<Incomplete>,
     position: u64,
     slot: usize,
     by: ReadBy,
@@ -313,24 +331,14 @@ impl FillReader {
     /// Where the disk has failed, bytes are forgotten once all readers have them: the first ones are there only
     /// for those who joined before.
     pub fn join(fill: Arc<Fill>, by: ReadBy) -> Option<Self> {
-        let (incomplete, slot) = {
+        let slot = {
             let mut state = fill.state.lock();
-            let Stage::Storing(incomplete) = &state.stage else { return None };
-            let incomplete = Arc::clone(incomplete);
-            let free = state.readers.iter().position(Option::is_none);
-            let slot = free.unwrap_or_else(|| {
-                state.readers.push(None);
-                state.readers.len() - 1
-            });
-            state.readers[slot] = Some(0);
-            (incomplete, slot)
+            if !matches!(state.stage, Stage::Storing(_)) {
+                return None;
+            }
+            state.register()
         };
-        Some(Self { fill, incomplete, position: 0, slot, by })
-    }
-
-    /// What is being read.
-    pub fn incomplete(&self) -> &Arc<Incomplete> {
-        &self.incomplete
+        Some(Self { fill, position: 0, slot, by })
     }
 
     /// Whether a piece or the end can be had without waiting.
@@ -378,7 +386,7 @@ impl FillReader {
             Some(bytes) => Piece::Memory(bytes),
             None => {
                 let (file, body_start) =
-                    self.incomplete.file.get().expect("what is not in memory any more is in the file");
+                    self.fill.file.get().expect("what is not in memory any more is in the file");
                 let len = state.tail_start - self.position;
                 Piece::File(FileSlice { file: Arc::clone(file), offset: body_start + self.position, len })
             }

@@ -8,6 +8,7 @@
 mod accel_redirect;
 mod affinity;
 pub mod ahead;
+mod cache_file;
 mod cached;
 pub mod fill;
 mod hints;
@@ -18,6 +19,7 @@ mod range_offset;
 pub mod request;
 pub mod response;
 mod sink;
+mod store_file;
 mod stored;
 pub mod storing;
 pub mod transport;
@@ -119,7 +121,8 @@ async fn ask(
     let (hints, arriving) = hints::channel(exchange);
     outgoing.hints = hints;
     let body = streams.then(|| ClientBody { client: &client, body: &mut exchange.body });
-    let watches = !streams && !*location.proxy.ignore_client_abort;
+    // As nginx: an answer that is to be kept is worth fetching without its client.
+    let watches = !streams && !*location.proxy.ignore_client_abort && !store_file::is_wanted(&location);
     let fetch = transport::fetch(&event_loop, &location, group, &mut outgoing, body, &mut exchange.upstream);
     tokio::select! {
         biased;
@@ -192,6 +195,11 @@ fn deliver(exchange: &mut Exchange, group: &Arc<Group>, incoming: Incoming) -> E
         None => {
             let buffers = buffering.unwrap_or(*location.proxy.buffering);
             let source = match buffers {
+                // As nginx: what is passed on at once is not kept.
+                true if store_file::may_keep(exchange, &head) => {
+                    body.limit_rate(rate::from_upstream(exchange));
+                    Source::Fill(Box::new(store_file::start(exchange, &head, body)))
+                }
                 true => {
                     body.limit_rate(rate::from_upstream(exchange));
                     Source::Ahead(Box::new(ReadAhead::new(body, &location)))

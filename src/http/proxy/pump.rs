@@ -3,14 +3,14 @@
 //! Whoever has read the last byte finds the answer in the cache: it can be found before the last chunk is
 //! handed out. Small bodies are found in memory then, while their file is still being written.
 
-use std::{fmt::Display, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::{
     fill::{Release, TAIL_BYTES, Ticket},
-    sink::{NotStored, Sink},
+    sink::{GaveUp, Sink},
     transport::UpstreamBody,
     zone::Entry,
 };
@@ -40,7 +40,7 @@ pub(super) struct Pump {
 /// What the disk is doing.
 pub(super) enum Disk {
     /// It waits for more.
-    Idle(Box<Sink>),
+    Idle(Box<dyn Sink>),
     /// It writes.
     Busy(JoinHandle<Written>),
     /// It has given up; the answer goes on without it.
@@ -48,7 +48,7 @@ pub(super) enum Disk {
 }
 
 /// The sink back from a write, and up to where its file can be read.
-type Written = (Box<Sink>, Result<u64, NotStored>);
+type Written = (Box<dyn Sink>, Result<u64, GaveUp>);
 
 /// What woke a pump.
 enum Event {
@@ -136,14 +136,16 @@ impl Pump {
                     self.write();
                 }
             }
-            Ok((_, Err(error))) => self.give_up_disk(&error),
-            Err(error) => self.give_up_disk(&error),
+            Ok((_, Err(GaveUp))) => self.give_up_disk(),
+            Err(error) => {
+                died(&error);
+                self.give_up_disk();
+            }
         }
     }
 
     /// The answer goes on to those who read it, and nobody new finds it.
-    fn give_up_disk(&mut self, error: &dyn Display) {
-        not_stored(error);
+    fn give_up_disk(&mut self) {
         self.disk = Disk::Failed;
         self.pending.clear();
         self.pending_bytes = 0;
@@ -164,20 +166,18 @@ impl Pump {
         }
     }
 
-    async fn store(mut self, mut sink: Box<Sink>, facts: UpstreamFacts) {
+    async fn store(mut self, mut sink: Box<dyn Sink>, facts: UpstreamFacts) {
         let chunks = std::mem::take(&mut self.pending);
         match sink.show(&chunks) {
             Some(shown) => {
                 self.hand_out_end(facts);
-                if let Err(error) = commit(sink, chunks, Some(Arc::clone(&shown.entry))).await {
-                    not_stored(&error);
+                if let Err(GaveUp) = commit(sink, chunks, Some(Arc::clone(&shown.entry))).await {
                     shown.withdraw();
                 }
             }
             None => {
-                if let Err(error) = commit(sink, chunks, None).await {
-                    not_stored(&error);
-                }
+                // Whoever asked gets the answer either way.
+                let _ = commit(sink, chunks, None).await;
                 self.hand_out_end(facts);
             }
         }
@@ -193,11 +193,16 @@ impl Pump {
 }
 
 /// Writes what is left and gives the file its name, on a thread that may block.
-async fn commit(sink: Box<Sink>, chunks: Vec<Bytes>, shown: Option<Arc<Entry>>) -> Result<(), NotStored> {
-    match tokio::task::spawn_blocking(move || sink.commit(&chunks, shown.as_ref())).await {
-        Ok(done) => done,
-        Err(error) => Err(NotStored::Died(error)),
-    }
+async fn commit(sink: Box<dyn Sink>, chunks: Vec<Bytes>, shown: Option<Arc<Entry>>) -> Result<(), GaveUp> {
+    let work = move || sink.commit(&chunks, shown.as_ref());
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        died(&error);
+        Err(GaveUp)
+    })
+}
+
+fn died(error: &JoinError) {
+    error_log::write(Level::Alert, format_args!("writing an upstream response: {error}"));
 }
 
 /// Waits for the disk, for ever where it has nothing to do. Cancel safe.
@@ -206,9 +211,4 @@ async fn writing(disk: &mut Disk) -> Result<Written, JoinError> {
         Disk::Busy(job) => job.await,
         Disk::Idle(_) | Disk::Failed => std::future::pending().await,
     }
-}
-
-/// Logs that an answer could not be stored; it has gone to whoever asked for it all the same.
-pub(super) fn not_stored(error: &dyn Display) {
-    error_log::write(Level::Crit, format_args!("response is not cached: {error}"));
 }

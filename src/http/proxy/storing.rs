@@ -6,7 +6,7 @@
 
 use std::{
     rc::Rc,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,10 +19,10 @@ use http1::{Fields, Version};
 use tokio::sync::oneshot;
 
 use super::{
+    cache_file::{CacheFile, Destination, not_stored},
     fill::{FillReader, Incomplete, ReadBy, Release, Ticket},
-    pump::{Disk, Pump, not_stored},
+    pump::{Disk, Pump},
     request::Outgoing,
-    sink::{Destination, Sink},
     transport::{self, Incoming},
     zone::{Entry, StoredFile, Zone},
 };
@@ -50,6 +50,8 @@ pub struct Order {
     pub zone: Arc<Zone>,
     /// Under which key.
     pub key: Key,
+    /// Digest that is asked for: the key's, or that of a variant.
+    pub digest: Digest,
     /// A stale entry at hand.
     pub stale: Option<Stale>,
     /// Whether the answer may be stored at all.
@@ -62,14 +64,14 @@ pub struct Order {
 
 impl Order {
     /// As nginx: only an upstream that cannot be reached, or does not answer, fails for longer than once.
-    fn keep_error(&self, digest: Digest, fault: &Fault) {
+    fn keep_error(&self, fault: &Fault) {
         let status = fault.status();
         if self.storing == Storing::Refused || !matches!(status, 502 | 504) {
             return;
         }
         if let Some(time) = policy::valid_for(status, &self.location.cache.valid) {
             let now = clock::now();
-            self.zone.errors.keep(digest, status, now + time, now);
+            self.zone.errors.keep(self.digest, status, now + time, now);
         }
     }
 }
@@ -102,7 +104,7 @@ pub struct Answer {
 /// An answer.
 pub enum Outcome {
     /// It is being stored, and can be read.
-    Stored(FillReader),
+    Stored(FillReader, Arc<Incomplete>),
     /// The stale entry is good again.
     Refreshed(Arc<Entry>),
     /// It is not stored: the one who asked gets it.
@@ -152,22 +154,22 @@ async fn carry_out(
         Err(fault) => match order.stale.take().filter(|stale| stale.covers_fault(&order.location, &fault)) {
             Some(stale) => Decision::ServeStale(stale.entry, Some(fault)),
             None => {
-                order.keep_error(*ticket.digest(), &fault);
+                order.keep_error(&fault);
                 Decision::Fail(fault)
             }
         },
     };
     let (outcome, release) = match decision {
         Decision::Store(incoming, meta) => {
-            order.zone.errors.forget(ticket.digest());
-            let (reader, pump) = begin_to_store(order, ticket, *incoming, meta);
+            order.zone.errors.forget(&order.digest);
+            let (reader, incomplete, pump) = begin_to_store(order, ticket, *incoming, meta);
             let last_try = facts.clone();
             // Whoever asked may have left; the fill goes on for those who come.
-            let _ = sender.send(Answer { outcome: Ok(Outcome::Stored(reader)), facts });
+            let _ = sender.send(Answer { outcome: Ok(Outcome::Stored(reader, incomplete)), facts });
             return pump.run(last_try).await;
         }
         Decision::Refresh(entry, incoming) => {
-            let entry = refresh(&order, &ticket, entry, &incoming).await;
+            let entry = refresh(&order, entry, &incoming).await;
             incoming.body.finish(&mut facts);
             (Ok(Outcome::Refreshed(entry)), Release::LookAgain)
         }
@@ -240,7 +242,7 @@ fn time_of(text: &[u8]) -> Option<SystemTime> {
 }
 
 /// Gives a stale entry the times that a 304 brought.
-async fn refresh(order: &Order, ticket: &Ticket, entry: Arc<Entry>, incoming: &Incoming) -> Arc<Entry> {
+async fn refresh(order: &Order, entry: Arc<Entry>, incoming: &Incoming) -> Arc<Entry> {
     let location = &order.location;
     let (fields, head) = (&incoming.head.fields, &entry.head);
     let ignored = &location.proxy.ignore_headers;
@@ -252,7 +254,7 @@ async fn refresh(order: &Order, ticket: &Ticket, entry: Arc<Entry>, incoming: &I
     let mut meta = entry.meta.clone();
     meta.set_terms(&terms);
     meta.date = now;
-    let digest = *ticket.digest();
+    let digest = order.digest;
     let Some(file) = entry.file() else {
         // Its file is still being written, with the old times: those in memory count.
         let entry = Arc::new(entry.renewed(meta, None, 0));
@@ -274,7 +276,7 @@ async fn refresh(order: &Order, ticket: &Ticket, entry: Arc<Entry>, incoming: &I
         // Replaced meanwhile, or not to be written: what was found is as good for this answer.
         Ok(Ok(None)) => entry,
         Ok(Err(error)) => {
-            not_stored(&error);
+            let _ = not_stored(&error);
             entry
         }
         Err(_) => entry,
@@ -302,12 +304,17 @@ impl Stale {
 }
 
 /// Makes an answer readable for all, and prepares its way to the disk.
-fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Meta) -> (FillReader, Pump) {
+fn begin_to_store(
+    order: Order,
+    mut ticket: Ticket,
+    incoming: Incoming,
+    meta: Meta,
+) -> (FillReader, Arc<Incomplete>, Pump) {
     let Incoming { head, head_bytes, mut body, .. } = incoming;
     let digest =
-        policy::vary::store_under(&order.key.digest, ticket.digest(), &meta.vary, &order.request_fields);
+        policy::vary::store_under(&order.key.digest, &order.digest, &meta.vary, &order.request_fields);
     let entry = Arc::new(Entry::arriving(meta.clone(), head));
-    let incomplete = Arc::new(Incomplete { entry, length: body.length(), file: OnceLock::new() });
+    let incomplete = Arc::new(Incomplete { entry, length: body.length() });
     ticket.publish(Arc::clone(&incomplete));
     // Joined before the disk is asked: it may fail sooner than the one who asked is told.
     let reader =
@@ -323,8 +330,11 @@ fn begin_to_store(order: Order, mut ticket: Ticket, incoming: Incoming, meta: Me
     let length = incomplete.length;
     body.limit_rate(order.read_rate);
     let disk = match ticket.take_permit() {
-        Some(permit) => Disk::Idle(Box::new(Sink::new(destination, incomplete, permit))),
+        Some(permit) => {
+            let (incomplete, fill) = (Arc::clone(&incomplete), Arc::clone(ticket.fill()));
+            Disk::Idle(Box::new(CacheFile::new(destination, incomplete, fill, permit)))
+        }
         None => Disk::Failed,
     };
-    (reader, Pump::new(ticket, body, length, disk))
+    (reader, incomplete, Pump::new(ticket, body, length, disk))
 }

@@ -17,7 +17,7 @@ use crate::{
     http::{
         fault::{Fault, Kind, Retry, Side},
         response::FileSlice,
-        temp_file::{self, TempFile, TempFileError},
+        temp_file::{self, FileError, TempFile},
     },
 };
 
@@ -86,7 +86,7 @@ impl Spool {
 }
 
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, TempFileError> + Send + 'static,
+    work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
 ) -> Result<T, Fault> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(|error| system(error.to_string())),

@@ -29,7 +29,7 @@ fn meta() -> Meta {
 
 fn incomplete() -> Arc<Incomplete> {
     let entry = Arc::new(Entry::arriving(meta(), Arc::new(ResponseHead::new())));
-    Arc::new(Incomplete { entry, length: None, file: OnceLock::new() })
+    Arc::new(Incomplete { entry, length: None })
 }
 
 fn ticket(table: &Arc<FillTable>, age: Duration) -> Option<Ticket> {
@@ -114,7 +114,7 @@ fn readers_get_everything_from_memory_and_file() {
 
         let mut file = tempfile::tempfile().expect("a temporary file");
         file.write_all(b"HEADone two ").expect("written");
-        incomplete.file.set((Arc::new(file), 4)).expect("set once");
+        ticket.fill().file.set((Arc::new(file), 4)).expect("set once");
         ticket.trim(8);
         ticket.append(Bytes::from_static(b"three"));
         ticket.complete(UpstreamFacts::default());

@@ -1,0 +1,209 @@
+//! The disk's side of a fill of the cache: room, temporary file, name.
+
+use std::{fmt::Display, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use cache::{
+    Digest, FillPermit, Key, Meta, NoRoom, Room, StoreError, TempFile,
+    format::{FormatError, Prefix},
+};
+use thiserror::Error;
+
+use super::{
+    fill::{Fill, Incomplete},
+    sink::{GaveUp, Shown, Sink},
+    zone::{Entry, StoredBody, StoredFile, Zone},
+};
+use crate::{
+    clock,
+    error_log::{self, Level},
+    http::response::FileSlice,
+};
+
+/// Bodies up to this many bytes are kept in memory with their entry.
+const MEMORY_BYTES: u64 = 32 << 10;
+/// Room is asked for in steps of this many bytes where the length is not known.
+const ROOM_STEP_BYTES: u64 = 1 << 20;
+
+/// Where a body goes on its way to the cache.
+pub(super) struct CacheFile {
+    zone: Arc<Zone>,
+    key: Key,
+    digest: Digest,
+    meta: Meta,
+    head: Bytes,
+    temp_dir: PathBuf,
+    incomplete: Arc<Incomplete>,
+    fill: Arc<Fill>,
+    permit: FillPermit,
+    room: Option<Room>,
+    temp: Option<TempFile>,
+    written: u64,
+}
+
+/// Why an answer is not stored.
+#[derive(Debug, Error)]
+pub(super) enum NotStored {
+    /// The cache is full of what is in use.
+    #[error(transparent)]
+    Room(#[from] NoRoom),
+    /// The head does not fit the file format.
+    #[error("cache file {0}")]
+    Format(#[from] FormatError),
+    /// The disk failed or is full.
+    #[error("writing a temporary file failed ({0})")]
+    Write(#[from] std::io::Error),
+    /// The file could not take its name.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a [`CacheFile`] is made of.
+pub(super) struct Destination {
+    pub(super) zone: Arc<Zone>,
+    pub(super) key: Key,
+    pub(super) digest: Digest,
+    pub(super) meta: Meta,
+    pub(super) head: Bytes,
+    pub(super) temp_dir: PathBuf,
+}
+
+impl CacheFile {
+    pub(super) fn new(
+        destination: Destination,
+        incomplete: Arc<Incomplete>,
+        fill: Arc<Fill>,
+        permit: FillPermit,
+    ) -> Self {
+        let Destination { zone, key, digest, meta, head, temp_dir } = destination;
+        Self {
+            zone,
+            key,
+            digest,
+            meta,
+            head,
+            temp_dir,
+            incomplete,
+            fill,
+            permit,
+            room: None,
+            temp: None,
+            written: 0,
+        }
+    }
+
+    fn append(&mut self, chunks: &[Bytes]) -> Result<u64, NotStored> {
+        self.make_room(chunks)?;
+        if self.temp.is_none() {
+            let mut temp = self.zone.store.create_temp(&self.digest, Some(&self.temp_dir))?;
+            let prefix = Prefix::new(&self.key, &mut self.meta, &self.head)?;
+            let body_start = prefix.bytes.len() as u64;
+            temp.begin(prefix)?;
+            // Set once: a sink makes one file.
+            let _ = self.fill.file.set((Arc::clone(temp.file()), body_start));
+            self.temp = Some(temp);
+        }
+        let temp = self.temp.as_mut().expect("it was made just now, or before");
+        for chunk in chunks {
+            temp.append(chunk)?;
+            self.written += chunk.len() as u64;
+        }
+        Ok(self.written)
+    }
+
+    fn store(mut self, chunks: &[Bytes], shown: Option<&Arc<Entry>>) -> Result<(), NotStored> {
+        let zone = Arc::clone(&self.zone);
+        let _order = zone.in_order(&self.digest);
+        let body = match self.temp {
+            None => self.write_small(chunks)?,
+            Some(_) => {
+                self.append(chunks)?;
+                None
+            }
+        };
+        let Self { digest, meta, incomplete, permit, room, temp, written, .. } = self;
+        let (temp, room) = (temp.expect("it was written"), room.expect("it was reserved"));
+        let starts = (meta.header_start, meta.body_start);
+        let body_start = u64::from(meta.body_start);
+        let committed = zone.store.commit(permit, &digest, temp, room, clock::now())?;
+        if let Some(shown) = shown {
+            shown.has_file(StoredFile { identity: committed.identity, starts });
+            return Ok(());
+        }
+        let in_file = || {
+            StoredBody::File(FileSlice {
+                file: Arc::clone(&committed.file),
+                offset: body_start,
+                len: written,
+            })
+        };
+        let body = body.map_or_else(in_file, StoredBody::Memory);
+        let entry = Entry::committed(&incomplete.entry, meta, body, &committed);
+        zone.replace(digest, Arc::new(entry));
+        Ok(())
+    }
+
+    /// Writes a body that is whole and of which nothing was written before; returns it where it is small enough to be kept in memory.
+    fn write_small(&mut self, chunks: &[Bytes]) -> Result<Option<Bytes>, NotStored> {
+        self.make_room(chunks)?;
+        let body = match chunks {
+            [one] => one.clone(),
+            _ => Bytes::from(chunks.concat()),
+        };
+        let mut temp = self.zone.store.create_temp(&self.digest, Some(&self.temp_dir))?;
+        let prefix = Prefix::new(&self.key, &mut self.meta, &self.head)?;
+        temp.begin_with(prefix, &body)?;
+        self.written = body.len() as u64;
+        self.temp = Some(temp);
+        // A chunk may be a small part of a large read buffer: what is kept gets memory of its own.
+        Ok((self.written <= MEMORY_BYTES).then(|| Bytes::copy_from_slice(&body)))
+    }
+
+    /// Reserves room for the whole body where its length is known, else step by step.
+    fn make_room(&mut self, chunks: &[Bytes]) -> Result<(), NotStored> {
+        let wanted = self.written + chunks.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+        let prefix = (self.head.len() + self.key.text.len()) as u64 + PREFIX_BYTES;
+        let store = &self.zone.store;
+        match &mut self.room {
+            None => {
+                let body = self.meta.body_len.unwrap_or(wanted);
+                self.room = Some(store.reserve(body + prefix)?);
+            }
+            Some(room) if room.bytes() < wanted + prefix => store.grow(room, ROOM_STEP_BYTES.max(wanted))?,
+            Some(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl Sink for CacheFile {
+    fn write(&mut self, chunks: &[Bytes]) -> Result<u64, GaveUp> {
+        self.append(chunks).map_err(|error| not_stored(&error))
+    }
+
+    fn show(&mut self, chunks: &[Bytes]) -> Option<Shown> {
+        let len: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        if self.temp.is_some() || len > MEMORY_BYTES {
+            return None;
+        }
+        // A chunk may be a small part of a large read buffer: what is kept gets memory of its own.
+        let body = StoredBody::Memory(Bytes::from(chunks.concat()));
+        let entry = Arc::new(Entry::shown(&self.incomplete.entry, self.meta.clone(), body));
+        self.zone.replace(self.digest, Arc::clone(&entry));
+        self.permit.give_up_lease();
+        Some(Shown { entry, zone: Arc::clone(&self.zone), digest: self.digest })
+    }
+
+    fn commit(self: Box<Self>, chunks: &[Bytes], shown: Option<&Arc<Entry>>) -> Result<(), GaveUp> {
+        self.store(chunks, shown).map_err(|error| not_stored(&error))
+    }
+}
+
+/// Logs that an answer could not be stored; it has gone to whoever asked for it all the same.
+pub(super) fn not_stored(error: &dyn Display) -> GaveUp {
+    error_log::write(Level::Crit, format_args!("response is not cached: {error}"));
+    GaveUp
+}
+
+/// Bytes before the body besides key and head, at most.
+const PREFIX_BYTES: u64 = 1024;
