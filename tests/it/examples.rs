@@ -400,6 +400,11 @@ fn redirects(visit: &Visit) {
         ("/two/", "http://app.internal/two/x".to_owned(), format!("{outside}/two/x")),
         ("/two/", "http://app.internal:9000/y".to_owned(), format!("{outside}/y")),
         ("/three/", "http://app.internal:81/three/z".to_owned(), format!("{outside}/three/z")),
+        ("/five/", format!("http://{inside}/base/x"), format!("{outside}/five/x")),
+        ("/five/", "http://plain.internal:8000/x".to_owned(), format!("{outside}/x")),
+        ("/five/", "http://secure.internal/x".to_owned(), "https://www.example.org/x".to_owned()),
+        ("/five/", "http://other.internal:9000/x".to_owned(), "http://other.internal/x".to_owned()),
+        ("/five/", "http://x/People/joe/a/b".to_owned(), "http://joe.example.org/a/b".to_owned()),
         ("/four/", "http://app.internal/four/x".to_owned(), "http://app.internal/four/x".to_owned()),
     ];
     for (path, said, wanted) in cases {
