@@ -55,7 +55,9 @@ pub struct Affinity {
 #[derive(Debug, Default)]
 pub struct Search {
     affinity: Affinity,
-    tried: Vec<PeerId>,
+    /// The peer chosen last, and those before it: most requests have none, and need no memory for them.
+    last: Option<PeerId>,
+    earlier: Vec<PeerId>,
     walk: Walk,
     /// Its place on a ring.
     place: Option<usize>,
@@ -118,7 +120,7 @@ impl Balancer {
         }?;
         let slot = &mut self.slots[index];
         slot.take(now);
-        search.tried.push(slot.peer.id);
+        search.earlier.extend(search.last.replace(slot.peer.id));
         Some(Arc::clone(&slot.peer))
     }
 
@@ -278,11 +280,15 @@ impl Search {
 
     /// Says whether no peer was tried yet.
     pub fn is_new(&self) -> bool {
-        self.tried.is_empty()
+        self.last.is_none()
+    }
+
+    fn has_tried(&self, peer: PeerId) -> bool {
+        self.last == Some(peer) || self.earlier.contains(&peer)
     }
 
     fn may_try(&self, slot: &mut Slot, now: Duration) -> bool {
-        !slot.drains() && !self.tried.contains(&slot.peer.id) && slot.is_ready(now)
+        !slot.drains() && !self.has_tried(slot.peer.id) && slot.is_ready(now)
     }
 }
 
