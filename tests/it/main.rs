@@ -6,6 +6,7 @@ mod support;
 
 mod answering;
 mod balancing;
+mod big_bodies;
 mod buffers;
 mod caching;
 mod command_line;
@@ -29,3 +30,4 @@ mod resolving;
 mod rewriting;
 mod starting;
 mod upload_limits;
+mod websocket;
