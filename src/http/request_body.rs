@@ -184,31 +184,37 @@ impl RequestBody {
 
     fn take_chunk(&mut self, input: &mut BytesMut, limits: BodyLimits) -> Result<Option<Bytes>, Fault> {
         let Stage::Chunked(decoder) = &mut self.stage else { return Ok(None) };
-        let bytes = match decoder.decode(input) {
-            Ok(Chunk::NeedMore { used }) => {
+        let Ok(chunk) = decoder.decode(input) else {
+            return Err(self.broken(Kind::InvalidBody, "client sent invalid chunked body"));
+        };
+        let announced = decoder.announced();
+        let bytes = match chunk {
+            Chunk::NeedMore { used } => {
                 self.received += used as u64;
                 input.advance(used);
-                return Ok(None);
+                None
             }
-            Ok(Chunk::End { used }) => {
+            Chunk::End { used } => {
                 self.received += used as u64;
                 input.advance(used);
                 self.stage = Stage::Done;
-                return Ok(None);
+                None
             }
-            Ok(Chunk::Payload { skip, len }) => {
+            Chunk::Payload { skip, len } => {
                 input.advance(skip);
                 self.received += (skip + len) as u64;
                 self.payload += len as u64;
-                input.split_to(len).freeze()
+                Some(input.split_to(len).freeze())
             }
-            Err(_) => return Err(self.broken(Kind::InvalidBody, "client sent invalid chunked body")),
         };
-        if limits.payload_bytes > 0 && self.payload > limits.payload_bytes {
-            let detail = format!("client intended to send too large chunked body: {} bytes", self.payload);
+        // As nginx: a chunk that says that it is too large is not waited for.
+        if limits.payload_bytes > 0 && self.payload.saturating_add(announced) > limits.payload_bytes {
+            let payload = self.payload;
+            let detail =
+                format!("client intended to send too large chunked body: {payload}+{announced} bytes");
             return Err(self.broken(Kind::BodyTooLarge, detail));
         }
-        Ok(Some(bytes))
+        Ok(bytes)
     }
 
     fn broken(&mut self, kind: Kind, detail: impl Into<Cow<'static, str>>) -> Fault {

@@ -140,6 +140,11 @@ impl ChunkedDecoder {
         self.state == State::End
     }
 
+    /// How many bytes of payload the chunk being read has announced and not yielded yet.
+    pub fn announced(&self) -> u64 {
+        if self.state == State::Payload { self.remaining } else { 0 }
+    }
+
     /// The fields behind the last chunk, once the end was found.
     pub fn trailers(self) -> Fields {
         self.trailers

@@ -15,6 +15,7 @@ use crate::support::{
     peers::Program,
     proc,
     server::new_dir,
+    wait_until,
 };
 
 /// A program started in a directory of its own, stopped when the test ends.
@@ -88,7 +89,8 @@ fn a_proxy_needs_no_file() {
     assert_eq!(origin.request_count(), 1, "the second answer comes from the cache");
     assert!(origin.requests()[0].line().ends_with("HTTP/1.1"), "{}", origin.requests()[0].head);
     assert!(started.dir.path().join("store").is_dir());
-    assert!(started.said().contains(&listen.to_string()), "{}", started.said());
+    // It accepts a moment before it says so.
+    wait_until("it says where it listens", || started.said().contains(&listen.to_string()));
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn expectations() -> [Case; 6] {
     ]
 }
 
-fn replaced() -> [Case; 8] {
+fn replaced() -> [Case; 10] {
     [
         answered(post(
             "a body that is not passed",
@@ -179,6 +179,11 @@ fn replaced() -> [Case; 8] {
             "5\r\nhello\r\n0\r\n\r\n",
         )
         .get("/static"),
+        case("a chunk that says that it is too large is not waited for")
+            .send("POST /small/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhe"),
+        case("a chunk that would make the body too large is not waited for").send(
+            "POST /small/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n8\r\nd",
+        ),
         answered(case("PUT keeps its body")).request("PUT / HTTP/1.1", &["Content-Length: 2"], "ab"),
         answered(case("DELETE with a body")).request("DELETE / HTTP/1.1", &["Content-Length: 2"], "ab"),
     ]

@@ -33,6 +33,20 @@ fn decode(
 }
 
 #[test]
+fn a_chunk_announces_its_size_before_its_payload_comes() {
+    let mut decoder = ChunkedDecoder::new(ChunkLimits::default());
+    for (bytes, wanted) in
+        [("1", 0), ("0\r", 0), ("\n", 16), ("0123", 12), ("456789abcdef", 0), ("\r\n2\r\n", 2)]
+    {
+        let mut rest = bytes.as_bytes();
+        while let Ok(Chunk::Payload { skip, len }) = decoder.decode(rest) {
+            rest = &rest[skip + len..];
+        }
+        assert_eq!(decoder.announced(), wanted, "{bytes:?}");
+    }
+}
+
+#[test]
 fn bodies_in_pieces_of_any_size() {
     for (body, payload, rest) in [
         ("0\r\n\r\n", "", 0),
