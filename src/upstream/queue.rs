@@ -1,6 +1,7 @@
 //! Requests that wait until a peer of their group can take them (`queue`), first come first served.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -52,10 +53,11 @@ impl Queue {
     pub(super) async fn wait(&self, group: &Arc<Group>, search: &mut Search) -> Option<Pick> {
         let place = self.enter()?;
         let wait = async {
+            // Kept while it looks again by itself, so that it keeps its turn.
+            let mut freed = pin!(self.freed.notified());
             loop {
-                let freed = self.freed.notified();
                 tokio::select! {
-                    () = freed => {}
+                    () = freed.as_mut() => freed.set(self.freed.notified()),
                     () = tokio::time::sleep(LOOK_AGAIN) => {}
                 }
                 if let Some(pick) = group.pick(search, clock::moment()) {
@@ -72,7 +74,7 @@ impl Queue {
         let most = self.conf.most;
         let more = |waiting| (waiting < most).then_some(waiting + 1);
         let entered = self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
-        entered.is_ok().then_some(Place(self))
+        entered.is_ok().then(|| Place(self))
     }
 }
 
@@ -81,5 +83,22 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
         self.0.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_turned_away_frees_no_place() {
+        let queue = Queue::new(config::Queue { most: 1, timeout: Duration::from_secs(1) });
+        let place = queue.enter();
+        assert!(place.is_some());
+        assert!(queue.enter().is_none(), "full");
+        assert!(queue.enter().is_none(), "still full");
+        drop(place);
+        assert!(!queue.is_busy());
+        assert!(queue.enter().is_some());
     }
 }
