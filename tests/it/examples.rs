@@ -390,6 +390,14 @@ fn headers(visit: &Visit) {
     assert_eq!(response.field("X-Powered-By"), None);
     assert_eq!(response.field("Server"), Some("app/1"));
     assert_eq!(response.field("X-Served-By"), Some("larder"));
+    let own_name = visit.first.address().to_string();
+    for (path, host) in
+        [("/plain/", own_name.as_str()), ("/unchanged/", "www.example.org"), ("/named/", "www.example.org")]
+    {
+        visit.first.restart([answer(200)]);
+        let asked = visit.asked(path);
+        assert_eq!((asked.field("Host"), asked.field("Connection")), (Some(host), Some("close")), "{path}");
+    }
 }
 
 fn redirects(visit: &Visit) {
@@ -405,6 +413,8 @@ fn redirects(visit: &Visit) {
         ("/five/", "http://secure.internal/x".to_owned(), "https://www.example.org/x".to_owned()),
         ("/five/", "http://other.internal:9000/x".to_owned(), "http://other.internal/x".to_owned()),
         ("/five/", "http://x/People/joe/a/b".to_owned(), "http://joe.example.org/a/b".to_owned()),
+        ("/six/", format!("http://{inside}:8000/x"), format!("{outside}/x")),
+        ("/six/", "/six/x".to_owned(), format!("{outside}/six/x")),
         ("/four/", "http://app.internal/four/x".to_owned(), "http://app.internal/four/x".to_owned()),
     ];
     for (path, said, wanted) in cases {
@@ -450,6 +460,7 @@ fn websocket(visit: &Visit) {
 fn unix_socket(visit: &Visit) {
     relay(&visit.server.dir().join("app.sock"), visit.first.address());
     assert_eq!(visit.asked("/a").target(), "/a");
+    assert_eq!(visit.asked("/direct/a").target(), "/direct/a");
     let asked = visit.asked("/v1/users");
     assert_eq!(asked.target(), "/api/users");
     assert_eq!(asked.field("Host"), Some("www.example.org"));
@@ -595,12 +606,27 @@ fn cache_bypass(visit: &Visit) {
     }
     visit.first.restart([answer(200).body("6")]);
     assert_eq!(visit.get("/b").text(), "6", "the preview was not stored");
+    let steps = [
+        ("?nocache=0", "", "MISS"),
+        ("?comment=7", "", "BYPASS"),
+        ("?nocache=0&comment=0", "", "BYPASS"),
+        ("", "Cookie: nocache=1\r\n", "BYPASS"),
+        ("", "", "HIT"),
+    ];
+    for (arguments, lines, status) in steps {
+        visit.first.restart([answer(200).body("news")]);
+        assert_eq!(visit.ask("GET", &format!("/news/{arguments}"), lines, "").cache(), status, "{arguments}");
+    }
 }
 
 fn cache_key(visit: &Visit) {
     let post = |body| visit.ask("POST", "/search", "", body).cache().to_owned();
     assert_eq!([post("q=a"), post("q=b"), post("q=a")], ["MISS", "MISS", "HIT"]);
     assert_eq!([visit.cache("/static/a?v=1"), visit.cache("/static/a?v=2")], ["MISS", "HIT"]);
+    assert_eq!(
+        ["/shared/a?v=1", "/shared/a?v=2", "/shared/a?v=1", "/shared/a"].map(|path| visit.cache(path)),
+        ["MISS", "MISS", "HIT", "MISS"]
+    );
     let user =
         |name: &str| visit.ask("GET", "/page", &format!("Cookie: user={name}\r\n"), "").cache().to_owned();
     assert_eq!([user("anna"), user("bert"), user("anna")], ["MISS", "MISS", "HIT"]);
