@@ -32,7 +32,7 @@ use crate::{
         server_name::server_name,
         store,
         try_files::try_files,
-        upstream::{UpstreamServer, UpstreamSettings},
+        upstream::{UpstreamConf, UpstreamServer, UpstreamSettings},
     },
     hosts::HostPattern,
     locations::LocationTable,
@@ -240,11 +240,12 @@ fn upstream(block: &Directive, resolver: Resolver, scope: &mut Scope<'_>) -> Res
             return Err(block.fail(0, message).with_help("name one: resolver 127.0.0.53;"));
         }
     }
-    if scope.upstreams.contains_key(&name) {
+    let key = UpstreamConf::key(&name);
+    if scope.upstreams.contains_key(&key) {
         return Err(block.fail(0, format!("duplicate upstream \"{name}\"")));
     }
     let balancing = settings.balancing(method_line(inside(block), scope));
-    scope.upstreams.insert(name.clone(), Arc::new(settings.group(name, balancing)));
+    scope.upstreams.insert(key, Arc::new(settings.group(name, balancing)));
     Ok(())
 }
 

@@ -38,7 +38,7 @@ pub struct Scope<'a> {
     pub formats: BTreeMap<String, Arc<LogFormat>>,
     /// Caches by name.
     pub zones: BTreeMap<String, Arc<CachePath>>,
-    /// Groups by name.
+    /// Groups by their keys ([`UpstreamConf::key`]).
     pub upstreams: BTreeMap<String, Arc<UpstreamConf>>,
     /// Groups that stand for a plain address, by `host:port`.
     pub implicit: RefCell<BTreeMap<String, Arc<UpstreamConf>>>,

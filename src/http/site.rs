@@ -6,7 +6,7 @@
 use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 
 use anyhow::Context;
-use config::{CacheZone, Config, Content, HttpConf, NameServers, ProxyPass, ProxyTarget};
+use config::{CacheZone, Config, Content, HttpConf, NameServers, ProxyPass, ProxyTarget, UpstreamConf};
 use tokio::sync::Notify;
 
 use super::{
@@ -81,7 +81,7 @@ impl Site {
             site.zones.insert(path.name.clone(), Arc::new(zone));
         }
         for upstream in &http.upstreams {
-            site.groups.insert(upstream.name.clone(), Arc::new(Group::new(Arc::clone(upstream))));
+            site.groups.insert(UpstreamConf::key(&upstream.name), Arc::new(Group::new(Arc::clone(upstream))));
             if let Some(servers) = &upstream.name_servers {
                 site.resolver(servers);
             }
@@ -101,7 +101,7 @@ impl Site {
             };
             let group = match &location.content {
                 Content::Proxy(ProxyPass { target: ProxyTarget::Group(group), .. }) => {
-                    self.groups.get(&group.name).cloned()
+                    self.groups.get(&UpstreamConf::key(&group.name)).cloned()
                 }
                 Content::Proxy(_) | Content::Static => None,
             };
@@ -169,9 +169,9 @@ impl Site {
         self.zones.get(name)
     }
 
-    /// Finds an upstream group by name, for `proxy_pass` with variables.
-    pub fn group(&self, name: &str) -> Option<&Arc<Group>> {
-        self.groups.get(name)
+    /// Finds an upstream group by its key, for `proxy_pass` with variables.
+    pub fn group(&self, key: &str) -> Option<&Arc<Group>> {
+        self.groups.get(key)
     }
 }
 

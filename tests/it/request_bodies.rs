@@ -219,14 +219,18 @@ fn a_peer_that_takes_nothing_times_out() {
 
 #[test]
 fn a_client_that_leaves_ends_the_request_unless_that_is_ignored() {
-    for (ignored, status) in [("off", "499"), ("on", "200")] {
+    for (ignored, status, upstream_status) in [("off", "499", "-"), ("on", "200", "200")] {
         let gate = Gate::closed();
         let origin = Origin::always(answer(200).body("late").when(&gate));
+        let line = format!("{status} {} {upstream_status}\n", origin.address());
         let conf = servers(&format!(
             "access_log access.log left; location / {{ proxy_pass http://%ORIGIN%; proxy_ignore_client_abort {ignored}; }}"
         ));
         let conf = conf.with_text(|text| {
-            text.replace("access_log off;", "access_log off; log_format left '$status $upstream_status';")
+            text.replace(
+                "access_log off;",
+                "access_log off; log_format left '$status $upstream_addr $upstream_status';",
+            )
         });
         let server = Server::start(&conf.origin(&origin));
         let mut client = server.client();
@@ -234,9 +238,9 @@ fn a_client_that_leaves_ends_the_request_unless_that_is_ignored() {
         wait_until("the origin is asked", || origin.request_count() == 1);
         drop(client);
         if ignored == "off" {
-            server.wait_for_text("access.log", status);
+            server.wait_for_text("access.log", &line);
         }
         gate.open();
-        server.wait_for_text("access.log", status);
+        server.wait_for_text("access.log", &line);
     }
 }

@@ -69,6 +69,7 @@ const GROUPS: &[fn() -> Group] = &[
     body_files::group,
     proxy_answers::group,
     proxy_peers::group,
+    proxy_peers::names,
     balancing::group,
     cookies::group,
     cache_errors::group,

@@ -11,6 +11,35 @@ fn peers_of_a_group() {
     compare(&group());
 }
 
+#[test]
+fn names_of_groups() {
+    compare(&names());
+}
+
+/// The case of names does not matter.
+pub fn names() -> Group {
+    let conf = http(
+        "upstream Mixed { server %ORIGIN%; }
+        upstream small { server %ORIGIN%; }
+        server {
+            listen 127.0.0.1:%PORT%;
+            location /fixed { proxy_pass http://Mixed; }
+            location /lower { proxy_pass http://mixed; }
+            location /upper { proxy_pass http://SMALL; }
+            location /variable { proxy_pass http://$arg_to; }
+        }",
+    );
+    let found = |name, path| case(name).get(path).origin(answer(200).body("found"));
+    Group::new("names of groups", conf).cases([
+        found("as written", "/fixed"),
+        found("in small letters", "/lower"),
+        found("in capital letters", "/upper"),
+        found("of a variable, as written", "/variable?to=Mixed"),
+        found("of a variable, in small letters", "/variable?to=mixed"),
+        found("of a variable, in capital letters", "/variable?to=SMALL"),
+    ])
+}
+
 /// A group of its own for each case, since failures are remembered.
 pub fn group() -> Group {
     let locations: String = NAMES

@@ -87,7 +87,7 @@ fn with_slash(uri: &str) -> String {
 /// Finds the group of an address, or makes one of its own.
 fn group(directive: &Directive, address: &str, scope: &Scope<'_>) -> Result<Arc<UpstreamConf>, Problem> {
     let (host, port) = address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port)));
-    if let Some(group) = scope.upstreams.get(host) {
+    if let Some(group) = scope.upstreams.get(&UpstreamConf::key(host)) {
         return match port {
             None => Ok(Arc::clone(group)),
             Some(port) => Err(directive
@@ -99,7 +99,7 @@ fn group(directive: &Directive, address: &str, scope: &Scope<'_>) -> Result<Arc<
         return Ok(Arc::clone(group));
     }
     let addresses = addresses(directive, address, scope).map_err(|message| {
-        let close = crate::suggest::did_you_mean(host, scope.upstreams.keys().map(String::as_str));
+        let close = crate::suggest::did_you_mean(host, scope.upstreams.values().map(|group| &*group.name));
         directive.fail(0, message).with_help_if(close)
     })?;
     let group = Arc::new(UpstreamConf::implicit(address.to_owned(), addresses));

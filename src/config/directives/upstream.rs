@@ -195,6 +195,11 @@ impl UpstreamConf {
         let server = UpstreamServer::new(name.clone(), addresses);
         Self { implicit: true, ..Self::new(name, vec![server]) }
     }
+
+    /// Returns what a group of that name is found by: the case of hosts does not matter, that of paths does.
+    pub fn key(name: &str) -> String {
+        if name.starts_with("unix:") { name.to_owned() } else { name.to_ascii_lowercase() }
+    }
 }
 
 impl UpstreamServer {

@@ -10,7 +10,7 @@ mod send;
 pub(super) mod target;
 mod tunnel;
 
-use std::{borrow::Cow, rc::Rc, sync::Arc};
+use std::{borrow::Cow, mem, rc::Rc, sync::Arc};
 
 use ::http1::ResponseHead;
 use bytes::Bytes;
@@ -83,11 +83,11 @@ pub async fn fetch(
     let mut pick = round.pick(facts).await?;
     let mut connections = Connections::IdleFirst;
     loop {
-        let mut record = Try { address: Arc::clone(&pick.peer().name), ..Try::default() };
         let begun = clock::moment();
-        let tried = round.ask(&pick, connections, client_body.as_mut(), &mut record, begun).await;
-        let judged = round.judge(tried, &pick, &mut record, begun);
-        facts.tries.push(record);
+        let mut running = Running::new(facts, &pick, begun);
+        let tried = round.ask(&pick, connections, client_body.as_mut(), &mut running.record, begun).await;
+        let judged = round.judge(tried, &pick, &mut running.record, begun);
+        drop(running);
         match judged {
             Ok(reply) => {
                 facts.head = Some(Arc::clone(&reply.head));
@@ -121,6 +121,30 @@ enum Refused {
     AskAgain,
     /// Another peer.
     AskAnother,
+}
+
+/// A try under way. It is noted even if it is given up, as when the client goes away: then it lasted until now.
+struct Running<'a> {
+    facts: &'a mut UpstreamFacts,
+    record: Try,
+    begun: Moment,
+}
+
+impl<'a> Running<'a> {
+    fn new(facts: &'a mut UpstreamFacts, pick: &Pick, begun: Moment) -> Self {
+        let record = Try { address: Arc::clone(&pick.peer().name), ..Try::default() };
+        Self { facts, record, begun }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut record = mem::take(&mut self.record);
+        if record.status.is_none() {
+            record.response.get_or_insert(self.begun.elapsed());
+        }
+        self.facts.tries.push(record);
+    }
 }
 
 /// All tries of one request.

@@ -33,14 +33,14 @@ pub async fn target(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Gro
     let url =
         Url::parse(&text).map_err(|problem| refused(500, format!("{problem} in \"{}\"", lossy(&text))))?;
     exchange.proxy_target = Some(exchange::ProxyTarget { host: url.proxy_host(), port: url.proxy_port() });
-    if let Some(group) = exchange.event_loop.site.group(&url.group_name()) {
+    if let Some(group) = exchange.event_loop.site.group(&url.group_key()) {
         return Ok(Arc::clone(group));
     }
     let addresses = match url.address() {
         Ok(address) => vec![address],
         Err(host) => resolved(exchange, host, url.port()).await?,
     };
-    Ok(Arc::new(Group::new(Arc::new(UpstreamConf::implicit(url.group_name(), addresses)))))
+    Ok(Arc::new(Group::new(Arc::new(UpstreamConf::implicit(url.group_key(), addresses)))))
 }
 
 /// Finds the addresses of a host that only the request names.
@@ -139,8 +139,8 @@ impl Url {
         }
     }
 
-    /// Returns the name that a group with this host and port would have.
-    fn group_name(&self) -> String {
+    /// Returns the key that a group with this host and port would have ([`UpstreamConf::key`]).
+    fn group_key(&self) -> String {
         match &self.host {
             Host::Inet { name, port: Some(port) } => format!("{}:{port}", name.to_ascii_lowercase()),
             Host::Inet { name, port: None } => name.to_ascii_lowercase(),
@@ -225,7 +225,7 @@ mod tests {
         for (text, host, port, group, address) in cases {
             let url = Url::parse(text.as_bytes()).expect("a URL");
             assert_eq!(
-                (url.proxy_host(), url.proxy_port(), url.group_name()),
+                (url.proxy_host(), url.proxy_port(), url.group_key()),
                 (host.to_owned(), port.to_owned(), group.to_owned()),
                 "{text}"
             );
