@@ -139,8 +139,10 @@ pub fn write_for(
 #[derive(Debug, thiserror::Error)]
 #[error("open() \"{}\" failed ({})", path.display(), system_words(source))]
 pub struct OpenError {
-    path: PathBuf,
-    source: io::Error,
+    /// The file.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: io::Error,
 }
 
 /// Writes a system error as nginx does: `2: No such file or directory`.
@@ -153,6 +155,14 @@ pub fn system_words(error: &io::Error) -> String {
         }
         None => error.to_string(),
     }
+}
+
+/// Makes a log file, if there is none, to see whether it can be written to.
+///
+/// # Errors
+/// It cannot.
+pub fn try_file(path: &Path) -> Result<(), OpenError> {
+    append_to(path).map(drop).map_err(|source| OpenError { path: path.to_owned(), source })
 }
 
 fn append_to(path: &Path) -> io::Result<File> {

@@ -87,7 +87,7 @@ pub use crate::{
     map::{MapTable, Mapped},
     names::{NameMatch, NameTable, ServerName},
     networks::{Network, address_of},
-    regex::{Captures, Case, InvalidRegex, Regex},
+    regex::{Captures, Case, GaveUp, InvalidRegex, Regex},
     settings::{Arity, Levels, RowDoc, Setting},
     source::{MainText, Source, SourceFile},
     suggest::did_you_mean,

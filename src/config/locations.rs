@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    regex::Captures,
+    regex::{Captures, GaveUp},
     tree::{Content, LocationConf, LocationName},
 };
 
@@ -43,6 +43,8 @@ pub enum Found<'a> {
         /// That location.
         location: &'a Arc<LocationConf>,
     },
+    /// Nobody knows: an expression gave up.
+    Unknown(GaveUp),
 }
 
 /// Whether an outer level's expressions still have a say.
@@ -133,10 +135,14 @@ impl LocationTable {
     }
 
     fn regex(&self, path: &[u8]) -> Option<Found<'_>> {
-        let (location, captures) = self.regexes.iter().find_map(|location| match &location.name {
-            LocationName::Regex(regex) => Some((location, regex.captures(path)?)),
+        let found = self.regexes.iter().find_map(|location| match &location.name {
+            LocationName::Regex(regex) => Some((location, regex.try_captures(path).transpose()?)),
             _ => None,
         })?;
+        let (location, captures) = match found {
+            (location, Ok(captures)) => (location, captures),
+            (_, Err(gave_up)) => return Some(Found::Unknown(gave_up)),
+        };
         Some(match location.nested.find(path) {
             // A nested prefix keeps what the outer expression caught; a nested expression has its own.
             Some(Found::Location { location, captures: own }) => {
@@ -144,6 +150,7 @@ impl LocationTable {
                 Found::Location { location, captures }
             }
             Some(Found::WantsSlash { location }) => Found::Location { location, captures },
+            Some(Found::Unknown(gave_up)) => Found::Unknown(gave_up),
             None => Found::Location { location, captures },
         })
     }

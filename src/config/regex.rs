@@ -39,6 +39,15 @@ pub struct InvalidRegex {
 }
 
 /// Shows where an expression goes wrong, unless it is at its end.
+/// An expression was not matched to its end, in nginx's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("pcre2_match() failed: {code} on \"{subject}\" using \"{expression}\"")]
+pub struct GaveUp {
+    code: i32,
+    subject: String,
+    expression: Arc<str>,
+}
+
 fn at(text: &str, offset: usize) -> String {
     text.get(offset..)
         .filter(|rest| !rest.is_empty())
@@ -91,12 +100,26 @@ impl Regex {
         self.inner.is_match(subject).unwrap_or(false)
     }
 
-    /// Matches a subject and returns what the groups caught.
+    /// Matches a subject and returns what the groups caught. An expression that gives up does not match.
     pub fn captures(&self, subject: &[u8]) -> Option<Captures> {
+        self.try_captures(subject).ok()?
+    }
+
+    /// Matches a subject and returns what the groups caught, for those who must not take giving up for an answer.
+    ///
+    /// # Errors
+    /// The expression needs more steps for this subject than it is given.
+    pub fn try_captures(&self, subject: &[u8]) -> Result<Option<Captures>, GaveUp> {
         let mut locations = self.inner.capture_locations();
-        self.inner.captures_read(&mut locations, subject).ok()??;
-        let ranges = (0..locations.len()).map(|group| locations.get(group)).collect();
-        Some(Captures { subject: subject.to_vec(), ranges, slots: self.slots.clone() })
+        let found = self.inner.captures_read(&mut locations, subject).map_err(|error| GaveUp {
+            code: error.code(),
+            subject: String::from_utf8_lossy(subject).into_owned(),
+            expression: Arc::clone(&self.text),
+        })?;
+        Ok(found.map(|_| {
+            let ranges = (0..locations.len()).map(|group| locations.get(group)).collect();
+            Captures { subject: subject.to_vec(), ranges, slots: self.slots.clone() }
+        }))
     }
 }
 
@@ -162,6 +185,17 @@ mod tests {
         assert!(regex("^a$").is_match(b"a\n"));
         assert!(!regex("^A$").is_match(b"a"));
         assert!(Regex::new("^A$", Case::Insensitive).expect("valid").is_match(b"a"));
+    }
+
+    #[test]
+    fn giving_up_is_told_from_not_matching() {
+        let regex = regex("^((a+)+)$");
+        let hopeless = [&[b'a'; 40][..], b"!"].concat();
+        let error = regex.try_captures(&hopeless).expect_err("it takes too many steps").to_string();
+        assert!(error.starts_with("pcre2_match() failed: -47 on \"aaaa"), "{error}");
+        assert!(error.ends_with("a!\" using \"^((a+)+)$\""), "{error}");
+        assert!(regex.captures(&hopeless).is_none() && !regex.is_match(&hopeless));
+        assert!(matches!(regex.try_captures(b"b"), Ok(None)));
     }
 
     #[test]

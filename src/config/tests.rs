@@ -46,6 +46,7 @@ fn location_of(server: &str, path: &str) -> String {
     match http.servers[0].locations.find(path.as_bytes()) {
         None => "none".to_owned(),
         Some(Found::WantsSlash { location }) => format!("{} wants a slash", location.name),
+        Some(Found::Unknown(gave_up)) => gave_up.to_string(),
         Some(Found::Location { location, captures }) => match captures.group(1) {
             Some(caught) => format!("{} caught {}", location.name, String::from_utf8_lossy(caught)),
             None => location.name.to_string(),
@@ -209,6 +210,7 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
             location("alias a; root b;"),
             "\"root\" directive is duplicate, \"alias\" directive was specified earlier",
         ),
+        (location("error_page 499 /a;"), "invalid value \"499\""),
         (location("error_page 200 /a;"), "value \"200\" must be between 300 and 599"),
         (location("access_log a nothing;"), "unknown log format \"nothing\""),
         (location("proxy_pass localhost;"), "invalid URL prefix"),

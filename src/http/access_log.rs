@@ -5,19 +5,12 @@
 //! disk is slower than the requests, they wait once a few MiB have gathered. What cannot be
 //! written at all (disk full) is lost with an `[alert]` in the error log, as nginx loses it.
 
-use std::{
-    cell::RefCell,
-    ffi::OsString,
-    os::unix::ffi::OsStringExt,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{cell::RefCell, ffi::OsString, os::unix::ffi::OsStringExt, path::PathBuf, sync::Arc};
 
-use anyhow::Context;
 use config::{AccessLog, LogConf, LogEscape, LogFormat, Part, Template, Variable, VariableSource};
 
 use super::Exchange;
-use crate::error_log::system_words;
+use crate::error_log::OpenError;
 
 mod escape;
 mod file;
@@ -82,9 +75,7 @@ impl AccessLogs {
             None => Gather::Shortly,
         };
         let opened = self.writer.open(&path, gather);
-        Ok(Target::Open(
-            opened.map_err(|error| anyhow::anyhow!(system_words(&error))).with_context(|| failed(&path))?,
-        ))
+        Ok(Target::Open(opened.map_err(|source| OpenError { path, source })?))
     }
 
     /// Opens all files anew after writing what has gathered, so that they can be renamed before (USR1).
@@ -110,10 +101,6 @@ impl LocationLogs {
     pub fn want_fields(&self) -> bool {
         self.wants_fields
     }
-}
-
-fn failed(path: &Path) -> String {
-    format!("open() \"{}\" failed", path.display())
 }
 
 fn path_of(text: Vec<u8>) -> PathBuf {
@@ -246,6 +233,6 @@ mod tests {
         logs.logs.push(access_log(Template::text("/nowhere/at/all"), Template::text("y")));
         let conf = LogConf { access_log: config::Setting::written(logs), ..LogConf::default() };
         let error = AccessLogs::default().open(&conf).err().unwrap();
-        assert_eq!(format!("{error:#}"), "open() \"/nowhere/at/all\" failed: 2: No such file or directory");
+        assert_eq!(format!("{error:#}"), "open() \"/nowhere/at/all\" failed (2: No such file or directory)");
     }
 }

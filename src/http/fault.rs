@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, fmt, io, sync::Arc};
 
-use config::LocationConf;
+use config::{GaveUp, LocationConf};
 
 use super::Exchange;
 use crate::error_log::{self, Level, system_words};
@@ -86,6 +86,11 @@ impl Fault {
             retry: Retry::Never,
             detail: Cow::Borrowed(""),
         }
+    }
+
+    /// An expression that decides where a request goes was not matched to its end.
+    pub fn gave_up(gave_up: &GaveUp) -> Self {
+        Self { detail: Cow::Owned(gave_up.to_string()), ..Self::status_only(500) }
     }
 
     /// Makes the fault of a body of `length` bytes, more than `client_max_body_size` allows.

@@ -180,6 +180,10 @@ fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
             exchange.location = Arc::clone(location);
             wants_slash = true;
         }
+        Some(Found::Unknown(gave_up)) => {
+            exchange.location = Arc::clone(&server.defaults);
+            return ControlFlow::Break(Ending::Fail(Fault::gave_up(&gave_up)));
+        }
         None => exchange.location = Arc::clone(&server.defaults),
     }
     if exchange.location.internal && !exchange.internal {

@@ -63,13 +63,13 @@ pub async fn run(exchange: &mut Exchange, conf: &Arc<LocationConf>) -> ControlFl
                 set(exchange, target, value);
             }
             RewriteStep::If(rule) => {
-                match (holds(exchange, conf, &rule.condition, groups).await, &rule.location) {
+                match (holds(exchange, conf, &rule.condition, groups).await?, &rule.location) {
                     (false, _) => next += rule.steps,
                     (true, Some(location)) => exchange.location = Arc::clone(location),
                     (true, None) => {}
                 }
             }
-            RewriteStep::Rewrite(rule) if caught(exchange, conf, &rule.regex, Subject::Path) => {
+            RewriteStep::Rewrite(rule) if caught(exchange, conf, &rule.regex, Subject::Path)? => {
                 match replace(exchange, conf, rule)? {
                     AfterRewrite::Continue => path = Path::Changed,
                     AfterRewrite::Last => return ControlFlow::Continue(Path::Changed),
@@ -117,12 +117,20 @@ enum Subject<'a> {
 }
 
 /// Matches, and keeps what the groups caught; as nginx, nothing is kept of earlier matches otherwise.
-fn caught(exchange: &mut Exchange, conf: &LocationConf, regex: &Regex, subject: Subject<'_>) -> bool {
+fn caught(
+    exchange: &mut Exchange,
+    conf: &LocationConf,
+    regex: &Regex,
+    subject: Subject<'_>,
+) -> ControlFlow<Ending, bool> {
     let subject = match &subject {
         Subject::Path => &exchange.uri,
         Subject::Text(text) => *text,
     };
-    let captures = regex.captures(subject);
+    let captures = match regex.try_captures(subject) {
+        Ok(captures) => captures,
+        Err(gave_up) => return ControlFlow::Break(Ending::Fail(Fault::gave_up(&gave_up))),
+    };
     if *conf.rewrite.log {
         let verb = if captures.is_some() { "matches" } else { "does not match" };
         let subject = String::from_utf8_lossy(subject);
@@ -130,27 +138,32 @@ fn caught(exchange: &mut Exchange, conf: &LocationConf, regex: &Regex, subject: 
     }
     let matches = captures.is_some();
     exchange.caught(captures.unwrap_or_default());
-    matches
+    ControlFlow::Continue(matches)
 }
 
 fn notice(exchange: &Exchange, what: std::fmt::Arguments<'_>) {
     fault::report(exchange, Level::Notice, what);
 }
 
-async fn holds(exchange: &mut Exchange, conf: &LocationConf, condition: &Condition, groups: Groups) -> bool {
+async fn holds(
+    exchange: &mut Exchange,
+    conf: &LocationConf,
+    condition: &Condition,
+    groups: Groups,
+) -> ControlFlow<Ending, bool> {
     let holds = match &condition.test {
         Test::IsTrue(variable) => !matches!(&value(exchange, variable)[..], b"" | b"0"),
         Test::Equals(variable, wanted) => value(exchange, variable) == expand(exchange, wanted, groups),
         Test::Matches(variable, regex) => {
             let subject = value(exchange, variable);
-            caught(exchange, conf, regex, Subject::Text(&subject))
+            caught(exchange, conf, regex, Subject::Text(&subject))?
         }
         Test::File(test, path) => {
             let path = expand(exchange, path, groups);
             is_there(exchange, *test, path).await
         }
     };
-    holds != condition.negated
+    ControlFlow::Continue(holds != condition.negated)
 }
 
 fn value(exchange: &Exchange, variable: &Variable) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{Config, HttpConf, LogSink, LogTarget};
+use config::{Config, HttpConf, LocationConf, LogSink, LogTarget};
 
 use super::rights::Identity;
 use crate::error_log::{self, Level, system_words};
@@ -45,10 +45,16 @@ pub fn prepare(config: &Config, identity: Option<&Identity>) -> Result<(), Files
     Ok(())
 }
 
-/// Opens the error logs of locations while the master's rights last.
+/// Opens the error logs of locations while the master's rights last, and sees that access logs can be opened.
+///
+/// # Errors
+/// The first file that cannot be opened.
 pub fn open_logs(config: &Config) -> Result<(), error_log::OpenError> {
     let Some(http) = &config.http else { return Ok(()) };
-    http.all_locations().iter().try_for_each(|location| error_log::open(&location.log.error_log))
+    http.all_locations().iter().try_for_each(|location| {
+        error_log::open(&location.log.error_log)?;
+        access_paths(location).try_for_each(|path| error_log::try_file(&path))
+    })
 }
 
 /// Makes the log files, and gives them to the children's user, so that they can open them again on USR1. As nginx.
@@ -84,12 +90,17 @@ fn log_paths(config: &Config) -> Vec<PathBuf> {
     let mut paths = files_of(&config.main.error_log);
     for location in config.http.iter().flat_map(HttpConf::all_locations) {
         paths.extend(files_of(&location.log.error_log));
-        let access = location.log.access_log.logs.iter().filter_map(|log| log.path.as_text());
-        paths.extend(access.map(|path| PathBuf::from(String::from_utf8_lossy(path).into_owned())));
+        paths.extend(access_paths(location));
     }
     paths.sort();
     paths.dedup();
     paths
+}
+
+/// Lists the access logs of a location that no variable names.
+fn access_paths(location: &LocationConf) -> impl Iterator<Item = PathBuf> {
+    let texts = location.log.access_log.logs.iter().filter_map(|log| log.path.as_text());
+    texts.map(|path| PathBuf::from(String::from_utf8_lossy(path).into_owned()))
 }
 
 fn files_of(targets: &[LogTarget]) -> Vec<PathBuf> {

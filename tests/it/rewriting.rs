@@ -31,6 +31,27 @@ fn rewrite_log_tells_of_each_expression() {
     assert!(!server.read("error.log").contains("\"^/silent$\""));
 }
 
+/// Whoever asks an expression too much must not get around the rule that it stands for.
+#[test]
+fn an_expression_that_gives_up_is_an_error() {
+    let server = Server::start(&servers(
+        "location /rewrite { rewrite \"^/rewrite/((a+)+)$\" /x last; return 200 passed; }
+        location /if { if ($uri ~ \"^/if/((a+)+)$\") { return 403; } return 200 passed; }
+        location /not { if ($uri !~ \"^/not/((a+)+)$\") { return 403; } return 200 passed; }
+        location ~ \"^/location/((a+)+)$\" { return 403; }
+        location /location { return 200 passed; }",
+    ));
+    for (place, matching, other) in
+        [("rewrite", 404, 200), ("if", 403, 200), ("not", 200, 403), ("location", 403, 200)]
+    {
+        let hopeless = format!("{}!", "a".repeat(40));
+        for (rest, status) in [("aaa", matching), ("b", other), (&*hopeless, 500)] {
+            assert_eq!(server.get(&format!("/{place}/{rest}")).status(), status, "{place} {rest}");
+        }
+        server.wait_for_log(&format!("on \"/{place}/{hopeless}\" using \"^/{place}/((a+)+)$\", client: "));
+    }
+}
+
 #[test]
 fn a_variable_without_a_value_is_told_of_once_a_request() {
     let server = Server::start(&http(

@@ -260,6 +260,8 @@ fn inside_a_server() -> Vec<Tested> {
         inside("a bad regular expression as server name", "server_name ~(;"),
         inside("proxy_pass outside of a location", "proxy_pass http://127.0.0.1;"),
         inside("a status out of range", "return 1000;"),
+        inside("an error page for a client that is gone", "error_page 499 /x;"),
+        inside("an access log in no directory", "access_log /nowhere/at/all;"),
         inside("no buffers", "large_client_header_buffers 0 8k;"),
         inside("a size that is none", "client_max_body_size 1t;"),
         inside("a time that is none", "client_body_timeout 5y5s;"),

@@ -42,6 +42,9 @@ pub enum ErrorTarget {
     Url(Template),
 }
 
+/// The client is gone: nobody is there to see a page.
+const CLIENT_IS_GONE: u16 = 499;
+
 /// Reads `error_page CODE ... [=[CODE]] TARGET`.
 pub const ERROR_PAGE: Reader<ErrorPage> =
     Reader { arity: Arity::at_least(2), syntax: "code ... [=[response]] uri", read: error_page };
@@ -62,6 +65,9 @@ fn error_page(directive: &Directive, scope: &Scope<'_>) -> Result<ErrorPage, Pro
         if !(300..=599).contains(&status) {
             let message = format!("value \"{}\" must be between 300 and 599", directive.text(number));
             return Err(directive.fail(number, message));
+        }
+        if status == CLIENT_IS_GONE {
+            return Err(invalid(number));
         }
         Ok(status)
     });

@@ -317,18 +317,21 @@ impl UpstreamBody {
             Stage::Chunked { decoder, .. } => {
                 let trailers = decoder.trailers();
                 self.trailers = (!trailers.is_empty()).then(|| Arc::new(trailers));
-                "data after final chunk"
+                Some("data after final chunk")
             }
             Stage::Done | Stage::Length { .. } | Stage::UntilClose | Stage::Broken(_) => {
-                "more data than specified in \"Content-Length\" header"
+                // As nginx: what comes where there is no body, as after a HEAD, is nobody's concern.
+                self.length.map(|_| "more data than specified in \"Content-Length\" header")
             }
         };
         if !connection.input.is_empty() {
             let peer = &pick.peer().name;
-            error_log::write(
-                Level::Warn,
-                format_args!("upstream sent {surplus} while {READING}, upstream: \"http://{peer}\""),
-            );
+            if let Some(surplus) = surplus {
+                error_log::write(
+                    Level::Warn,
+                    format_args!("upstream sent {surplus} while {READING}, upstream: \"http://{peer}\""),
+                );
+            }
         } else if reuse == Reuse::Kept {
             self.origin.event_loop.idle.put(pick.group(), connection);
         }
