@@ -6,7 +6,7 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
-use config::{Content, Found, LocationConf};
+use config::{Content, Found, LocationConf, LocationName};
 
 use super::{
     Exchange, Fault, Response,
@@ -62,7 +62,7 @@ pub async fn respond(exchange: &mut Exchange) -> Option<Box<Response>> {
         if take_turn(exchange).is_break() {
             return Some(match entry {
                 Entry::Server => cycle(exchange, "internally redirecting to"),
-                Entry::Named(_) => cycle(exchange, "redirect to named location"),
+                Entry::Named(location) => named_cycle(exchange, &location),
             });
         }
     }
@@ -259,10 +259,21 @@ fn keep(exchange: &mut Exchange, response: &mut Response) {
     response.fields = kept;
 }
 
-/// Answers a request whose path changed too often. As nginx: without an error page.
+/// Answers a request whose path changed too often.
 fn cycle(exchange: &mut Exchange, during: &str) -> Box<Response> {
-    let uri = String::from_utf8_lossy(&exchange.uri);
-    let what = format_args!("rewrite or internal redirection cycle while {during} \"{uri}\"");
+    let uri = String::from_utf8_lossy(&exchange.uri).into_owned();
+    cycle_at(exchange, during, &uri)
+}
+
+/// Answers a request that was sent to locations with names too often.
+fn named_cycle(exchange: &mut Exchange, location: &LocationConf) -> Box<Response> {
+    let LocationName::Named(name) = &location.name else { return cycle(exchange, "processing") };
+    cycle_at(exchange, "redirect to named location", &format!("@{name}"))
+}
+
+/// As nginx: without an error page.
+fn cycle_at(exchange: &mut Exchange, during: &str, place: &str) -> Box<Response> {
+    let what = format_args!("rewrite or internal redirection cycle while {during} \"{place}\"");
     fault::report(exchange, Level::Error, what);
     exchange.error_page = ErrorPage::Taken;
     exchange.error_status = Some(500);

@@ -80,3 +80,12 @@ fn an_alias_does_not_know_its_part_of_a_path_that_changed_in_place() {
     assert_eq!(server.get("/a/x-old").status(), 500);
     server.wait_for_log("\"alias\" cannot be used in location \"/a/\" where URI was rewritten");
 }
+
+#[test]
+fn a_cycle_of_locations_with_names_is_told_of_by_its_name() {
+    let server = Server::start(&servers(
+        "recursive_error_pages on; error_page 418 @again; location / { return 418; } location @again { return 418; }",
+    ));
+    assert_eq!(server.get("/").status(), 500);
+    server.wait_for_log("rewrite or internal redirection cycle while redirect to named location \"@again\"");
+}
