@@ -139,10 +139,8 @@ pub fn write_for(
 #[derive(Debug, thiserror::Error)]
 #[error("open() \"{}\" failed ({})", path.display(), system_words(source))]
 pub struct OpenError {
-    /// The file.
-    pub path: PathBuf,
-    /// What the system says.
-    pub source: io::Error,
+    path: PathBuf,
+    source: io::Error,
 }
 
 /// Writes a system error as nginx does: `2: No such file or directory`.

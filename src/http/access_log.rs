@@ -10,7 +10,7 @@ use std::{cell::RefCell, ffi::OsString, os::unix::ffi::OsStringExt, path::PathBu
 use config::{AccessLog, LogConf, LogEscape, LogFormat, Part, Template, Variable, VariableSource};
 
 use super::Exchange;
-use crate::error_log::OpenError;
+use crate::error_log::system_words;
 
 mod escape;
 mod file;
@@ -75,7 +75,9 @@ impl AccessLogs {
             None => Gather::Shortly,
         };
         let opened = self.writer.open(&path, gather);
-        Ok(Target::Open(opened.map_err(|source| OpenError { path, source })?))
+        Ok(Target::Open(opened.map_err(|error| {
+            anyhow::anyhow!("open() \"{}\" failed ({})", path.display(), system_words(&error))
+        })?))
     }
 
     /// Opens all files anew after writing what has gathered, so that they can be renamed before (USR1).
