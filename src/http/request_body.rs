@@ -31,8 +31,6 @@ pub struct RequestBody {
     payload: u64,
     collected: Option<Collected>,
     timer: Option<Timer>,
-    /// Whether it was too long for a location.
-    refused: bool,
 }
 
 /// What the client waits for before it sends the body.
@@ -85,16 +83,7 @@ impl RequestBody {
             Framing::Length(left) => Stage::Length { left },
             Framing::Chunked => Stage::Chunked(Box::new(ChunkedDecoder::new(ChunkLimits::default()))),
         };
-        Self {
-            stage,
-            expectation,
-            announced,
-            received: 0,
-            payload: 0,
-            collected: None,
-            timer: None,
-            refused: false,
-        }
+        Self { stage, expectation, announced, received: 0, payload: 0, collected: None, timer: None }
     }
 
     /// Returns what has been read, as the body of a request that is a part of this one.
@@ -114,11 +103,16 @@ impl RequestBody {
         }
     }
 
-    /// Returns its announced length where that is over a limit; 0 is no limit. What answers then is not asked again.
+    /// Returns its announced length where that is over a limit; 0 is no limit. Whatever answers then gets no body.
     pub fn refuse_over(&mut self, limit: u64) -> Option<u64> {
-        let length = self.length().filter(|length| limit > 0 && *length > limit && !self.refused)?;
-        self.refused = true;
+        let length = self.length().filter(|length| limit > 0 && *length > limit)?;
+        self.give_up();
         Some(length)
+    }
+
+    /// As nginx: the page of an error that has to do with the body is asked for without it.
+    fn give_up(&mut self) {
+        self.collected = Some(Collected::Memory(Bytes::new()));
     }
 
     /// Returns the bytes taken from the connection, framing included.
@@ -219,6 +213,7 @@ impl RequestBody {
 
     fn broken(&mut self, kind: Kind, detail: impl Into<Cow<'static, str>>) -> Fault {
         self.stage = Stage::Broken;
+        self.give_up();
         let during = "reading client request body";
         Fault { side: Side::Client, kind, during, retry: Retry::Never, detail: detail.into() }
     }

@@ -244,3 +244,28 @@ fn a_client_that_leaves_ends_the_request_unless_that_is_ignored() {
         server.wait_for_text("access.log", &line);
     }
 }
+
+#[test]
+fn a_body_that_was_too_large_goes_to_nobody() {
+    let origin = Origin::always(answer(200).body("sorry"));
+    let server = Server::start(
+        &servers(
+            "client_max_body_size 10;
+            location / { error_page 413 = @large; proxy_pass http://%ORIGIN%; }
+            location @large { proxy_pass http://%ORIGIN%; }",
+        )
+        .origin(&origin),
+    );
+    let body = "0123456789abcdef";
+    for framed in [
+        format!("Content-Length: 16\r\n\r\n{body}"),
+        format!("Transfer-Encoding: chunked\r\n\r\n10\r\n{body}"),
+    ] {
+        let mut client = server.client();
+        client.send(format!("POST /a HTTP/1.1\r\nHost: a\r\n{framed}"));
+        assert_eq!(client.response().text(), "sorry");
+    }
+    for asked in origin.requests() {
+        assert_eq!((asked.body.len(), asked.field("Transfer-Encoding")), (0, None), "{}", asked.head);
+    }
+}
