@@ -4,7 +4,7 @@
 //! being stored, an answer passes through uncached, or the client gets an error. Who asks the
 //! upstream is decided by [`Zone::turn`]; nobody else waits longer than `proxy_cache_lock_timeout`.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use cache::{
     Digest, Key,
@@ -290,7 +290,7 @@ impl Dealing<'_> {
         let (hints, arriving) = hints::channel(exchange);
         order.outgoing.hints = hints;
         let answer = storing::start(&exchange.event_loop, order, ticket);
-        let answer = match arriving.meanwhile(&exchange.client, answer).await {
+        let answer = match arriving.meanwhile(&exchange.client, pin!(answer)).await {
             Ok(answer) => answer.unwrap_or_default(),
             Err(fault) => return Ending::Fail(fault),
         };

@@ -3,7 +3,7 @@
 //! Whoever asks the upstream may be another task (a fill of the cache), so the heads go through a channel, which is made
 //! only where the configuration and the client want it.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use config::LocationConf;
@@ -58,21 +58,21 @@ impl Hints {
 }
 
 impl Arriving {
-    /// Does the work, and meanwhile writes to the client what arrives.
+    /// Does the work, and meanwhile writes to the client what arrives. It stays where it is: moving it would cost more
+    /// than the rest of this.
     ///
     /// # Errors
     /// The client is gone or too slow; what it got may end in the middle of a head.
     pub(super) async fn meanwhile<T>(
         self,
         client: &Client,
-        work: impl Future<Output = T>,
+        mut work: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, Fault> {
         let Some(mut heads) = self.heads else { return Ok(work.await) };
         let send = async |head: Bytes| {
             let sent = tokio::time::timeout(self.send_timeout, client.send_interim(&head)).await;
             if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(client_left()) }
         };
-        let mut work = pin!(work);
         let done = loop {
             tokio::select! {
                 biased;

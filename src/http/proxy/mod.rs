@@ -26,7 +26,7 @@ pub mod transport;
 mod via;
 pub mod zone;
 
-use std::{borrow::Cow, rc::Rc, sync::Arc};
+use std::{borrow::Cow, pin::pin, rc::Rc, sync::Arc};
 
 use config::{CacheZone, ProxyPass, Template};
 use http1::{Method, ResponseHead, Version};
@@ -123,7 +123,8 @@ async fn ask(
     let body = streams.then(|| ClientBody { client: &client, body: &mut exchange.body });
     // As nginx: an answer that is to be kept is worth fetching without its client.
     let watches = !streams && !*location.proxy.ignore_client_abort && !store_file::is_wanted(&location);
-    let fetch = transport::fetch(&event_loop, &location, group, &mut outgoing, body, &mut exchange.upstream);
+    let facts = &mut exchange.upstream;
+    let fetch = pin!(transport::fetch(&event_loop, &location, group, &mut outgoing, body, facts));
     tokio::select! {
         biased;
         incoming = arriving.meanwhile(&client, fetch) => incoming?,
