@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::{
     Client,
-    conf::free_port,
+    conf::{free_port, reserve_port},
     deadline::{PATIENCE, poll},
     peers::Program,
     proc,
@@ -67,7 +67,7 @@ impl Demonstration {
 fn two_free_ports() -> u16 {
     wait_for("two neighbouring ports are free", || {
         let port = free_port();
-        TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).is_ok().then_some(port)
+        reserve_port(port.checked_add(1)?).map(|_| port)
     })
 }
 

@@ -39,7 +39,7 @@ impl Names {
 
     /// Replaces what differs between two sides by nature.
     pub fn neutral(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (name, stands_for)| text.replace(name, stands_for))
+        self.0.iter().fold(text.to_owned(), |text, (name, stands_for)| replaced(&text, name, stands_for))
     }
 
     /// Describes an answer, or its absence.
@@ -84,6 +84,22 @@ impl Names {
     }
 }
 
+/// Replaces a name where it stands alone: a port's number within a longer one is none.
+fn replaced(text: &str, name: &str, stands_for: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut done = 0;
+    for (at, _) in text.match_indices(name) {
+        let digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
+        let (before, after) = (text[..at].bytes().next_back(), text[at + name.len()..].bytes().next());
+        if !digit(before) && !digit(after) {
+            out += &text[done..at];
+            out += stands_for;
+            done = at + name.len();
+        }
+    }
+    out + &text[done..]
+}
+
 /// Whether a line is a request line with a version.
 pub fn is_request_line(line: &str) -> bool {
     line.ends_with("HTTP/1.1") || line.ends_with("HTTP/1.0")
@@ -110,9 +126,16 @@ fn readable(body: &[u8]) -> String {
     }
 }
 
-fn checksum(body: &[u8]) -> u64 {
-    body.iter()
-        .fold(0xcbf2_9ce4_8422_2325, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// Sums up bytes as letters: in digits, a port's number could be found.
+fn checksum(body: &[u8]) -> String {
+    let sum = body.iter().fold(0xcbf2_9ce4_8422_2325, |sum: u64, &byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    sum.to_be_bytes()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|nibble| char::from(b'a' + nibble))
+        .collect()
 }
 
 /// Replaces the program's name in `Server` and in the error pages that the program makes itself.

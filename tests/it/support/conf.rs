@@ -3,7 +3,14 @@
 //! Placeholders: `%PORT%` and `%PORT:name%` are free ports, `%ORIGIN%` and `%ORIGIN:name%` addresses of
 //! scripted origins, `%DNS%` that of a scripted name server, `%CLOSED%` an address that refuses connections, `%DIR%` the server's own directory.
 
-use std::{collections::BTreeMap, fmt::Write as _, net::TcpListener};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Mutex,
+};
+
+use socket2::{Domain, Socket, Type};
 
 use super::{dns::Dns, origin::Origin, peers::Program};
 
@@ -126,10 +133,24 @@ impl Ports {
     }
 }
 
-/// Returns a port that was free a moment ago.
+/// Returns a port that is free, and that the system gives to nobody else for as long as the tests run.
 pub fn free_port() -> u16 {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    probe.local_addr().expect("a bound socket has an address").port()
+    reserve_port(0).expect("loopback has a free port")
+}
+
+/// Makes sure that a port is given to nobody who does not name it, unless somebody has it; 0 stands for any.
+///
+/// A socket that is bound with `SO_REUSEADDR` and does not listen keeps the system from choosing its port for others,
+/// while a server that asks for that port by number gets it, as all do with the same option. Until then connections
+/// to it are refused.
+pub fn reserve_port(port: u16) -> Option<u16> {
+    static RESERVED: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
+    socket.set_reuse_address(true).ok()?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).ok()?;
+    let port = socket.local_addr().ok()?.as_socket()?.port();
+    RESERVED.lock().expect("nothing panics under this lock").push(socket);
+    Some(port)
 }
 
 // Rights to the test's directory would be lost with root's, so the processes keep them.
