@@ -1,9 +1,14 @@
-//! Every directive and variable of the HTTP proxy module, with the tests that show its effect.
+//! Every directive and variable of the HTTP proxy module, with the tests that show its effect; the sentences of the cache's
+//! directives and the items of RFC mode, with theirs.
 //!
 //! The table is `tests/coverage.txt`. `cargo test --test coverage -- --nocapture` prints it; it fails where a name has no
 //! test, or one that is not there or does not speak of it.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 /// All directives of nginx's HTTP proxy module, as its documentation lists them.
 const DIRECTIVES: &str = "proxy_bind proxy_buffer_size proxy_buffering proxy_buffers proxy_busy_buffers_size proxy_cache
@@ -24,6 +29,8 @@ const DIRECTIVES: &str = "proxy_bind proxy_buffer_size proxy_buffering proxy_buf
 const DIRECTIVE_COUNT: usize = 72;
 /// Its variables.
 const VARIABLES: &str = "$proxy_add_x_forwarded_for $proxy_host $proxy_port";
+/// How many items RFC mode has, named `rfc 1` and so on.
+const RFC_ITEMS: usize = 23;
 
 /// What a line of the table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +46,24 @@ enum Shown {
 /// A line of the table.
 struct Line {
     shown: Shown,
-    /// Files and tests in them.
-    tests: Vec<(String, String)>,
+    tests: Tests,
+}
+
+/// Files and tests in them.
+type Tests = Vec<(String, String)>;
+
+/// The table, read.
+#[derive(Default)]
+struct Table {
+    names: BTreeMap<String, Line>,
+    /// Something that is said about a name: a sentence of its documentation, or what an item of RFC mode is about.
+    sentences: BTreeMap<(String, String), Tests>,
 }
 
 #[test]
 fn every_directive_and_variable_is_shown_by_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let table = read(&fs::read_to_string(root.join("tests/coverage.txt")).unwrap());
+    let table = read(&fs::read_to_string(root.join("tests/coverage.txt")).unwrap()).names;
     let names: Vec<&str> = DIRECTIVES.split_whitespace().chain(VARIABLES.split_whitespace()).collect();
     assert_eq!(DIRECTIVES.split_whitespace().count(), DIRECTIVE_COUNT);
     let unknown: Vec<&String> = table.keys().filter(|name| !names.contains(&name.as_str())).collect();
@@ -61,35 +78,70 @@ fn every_directive_and_variable_is_shown_by_a_test() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// Reads lines like `NAME: effect: FILE TEST; FILE TEST`.
-fn read(text: &str) -> BTreeMap<String, Line> {
-    let mut table = BTreeMap::new();
+#[test]
+fn every_sentence_is_about_something_and_has_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = read(&fs::read_to_string(root.join("tests/coverage.txt")).unwrap()).sentences;
+    let documented = documented(root);
+    let items: BTreeSet<String> = (1..=RFC_ITEMS).map(|item| format!("rfc {item}")).collect();
+    let mut complaints = Vec::new();
+    for ((name, _), tests) in &table {
+        if !items.contains(name) && !documented.contains(name) {
+            complaints
+                .push(format!("{name}: neither a directive that is documented nor an item of RFC mode"));
+        }
+        complaints.extend(lacking(root, name, tests));
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    let missing = items.iter().filter(|item| !table.keys().any(|(name, _)| name == *item));
+    missing.for_each(|item| println!("no test is named for {item}"));
+}
+
+/// Reads lines like `NAME: effect: FILE TEST; FILE TEST` and `NAME: A SENTENCE: FILE TEST; FILE TEST`.
+fn read(text: &str) -> Table {
+    let mut table = Table::default();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         println!("{line}");
-        let mut parts = line.splitn(3, ": ");
-        let (Some(name), Some(kind), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
-            panic!("not a line of the table: {line}");
-        };
-        let shown = match kind {
-            "effect" => Shown::Effect,
-            "grammar" => Shown::Grammar,
-            "refused" => Shown::Refused,
-            other => panic!("\"{other}\" is nothing that can be shown: {line}"),
-        };
+        let parts = line.split_once(": ").and_then(|(name, rest)| Some((name, rest.rsplit_once(": ")?)));
+        let Some((name, (said, tests))) = parts else { panic!("not a line of the table: {line}") };
         let test = |test: &str| {
             let (file, name) = test.split_once(' ').unwrap_or_else(|| panic!("no test in {line}"));
             (file.to_owned(), name.to_owned())
         };
-        let tests = rest.split("; ").map(test).collect();
-        assert!(table.insert(name.to_owned(), Line { shown, tests }).is_none(), "{name} has two lines");
+        let tests = tests.split("; ").map(test).collect();
+        let is_new = match shown(said) {
+            Some(shown) => table.names.insert(name.to_owned(), Line { shown, tests }).is_none(),
+            None => table.sentences.insert((name.to_owned(), said.to_owned()), tests).is_none(),
+        };
+        assert!(is_new, "{name}: {said} has two lines");
     }
     table
 }
 
-/// Says what is wrong with a line.
+/// What one of the words shows; nothing for a sentence.
+fn shown(word: &str) -> Option<Shown> {
+    match word {
+        "effect" => Some(Shown::Effect),
+        "grammar" => Some(Shown::Grammar),
+        "refused" => Some(Shown::Refused),
+        _ => None,
+    }
+}
+
+/// Says what is wrong with the line of a name.
 fn check(root: &Path, name: &str, line: &Line) -> Vec<String> {
+    let mut wrong = lacking(root, name, &line.tests);
+    let is_refused = known_for_later(root).split_whitespace().any(|later| later == name);
+    if is_refused != (line.shown == Shown::Refused) {
+        wrong.push(format!("{name}: it is refused, or no longer, but the table says otherwise"));
+    }
+    wrong
+}
+
+/// Says which tests are not there, or do not speak of the name; an item of RFC mode has none.
+fn lacking(root: &Path, name: &str, tests: &Tests) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (file, test) in &line.tests {
+    for (file, test) in tests {
         let Ok(text) = fs::read_to_string(root.join(file)) else {
             wrong.push(format!("{name}: there is no {file}"));
             continue;
@@ -97,15 +149,24 @@ fn check(root: &Path, name: &str, line: &Line) -> Vec<String> {
         if !text.contains(&format!("fn {test}(")) {
             wrong.push(format!("{name}: {file} has no test {test}"));
         }
-        if !speaks_of(&text, name) {
+        if !name.starts_with("rfc ") && !speaks_of(&text, name) {
             wrong.push(format!("{name}: {file} does not speak of it"));
         }
     }
-    let is_refused = known_for_later(root).split_whitespace().any(|later| later == name);
-    if is_refused != (line.shown == Shown::Refused) {
-        wrong.push(format!("{name}: it is refused, or no longer, but the table says otherwise"));
-    }
     wrong
+}
+
+/// The directives that have a section in the documentation.
+fn documented(root: &Path) -> BTreeSet<String> {
+    let pages = fs::read_dir(root.join("docs/directives")).expect("the project can be read");
+    let mut names = BTreeSet::new();
+    for page in pages {
+        let text =
+            fs::read_to_string(page.expect("the project can be read").path()).expect("a page can be read");
+        let headings = text.lines().filter_map(|line| line.strip_prefix("## `"));
+        names.extend(headings.filter_map(|heading| heading.split('`').next()).map(str::to_owned));
+    }
+    names
 }
 
 /// Says whether a text has a name that is not part of a longer one.
