@@ -9,8 +9,17 @@ use std::{
 };
 
 /// Fields that the configuration itself turns into others when it is read.
-const RESOLVED_WHEN_READ: [&str; 7] =
-    ["redirect_written", "startup", "hash", "ip_hash", "least_conn", "least_time", "random"];
+const RESOLVED_WHEN_READ: [&str; 9] = [
+    "add_header_inherit",
+    "add_trailer_inherit",
+    "redirect_written",
+    "startup",
+    "hash",
+    "ip_hash",
+    "least_conn",
+    "least_time",
+    "random",
+];
 
 /// Rows that there are at least: fewer means that this test no longer finds them.
 const ROWS_LEAST: usize = 100;

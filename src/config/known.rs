@@ -11,8 +11,7 @@ const LATER: &[&str] = &[
      auth_jwt_header_set auth_jwt_key_cache auth_jwt_key_file auth_jwt_key_request auth_jwt_leeway
      auth_jwt_require auth_jwt_type auth_oidc auth_request auth_request_set deny disable_symlinks
      limit_except oidc_provider
-     satisfy status_zone add_header_inherit
-     add_trailer_inherit keepalive_min_timeout http2 http2_body_preread_size http2_chunk_size
+     satisfy status_zone keepalive_min_timeout http2 http2_body_preread_size http2_chunk_size
      http2_idle_timeout http2_max_concurrent_pushes http2_max_concurrent_streams
      http2_max_field_size http2_max_header_size http2_max_requests http2_push http2_push_preload
      http2_recv_buffer_size http2_recv_timeout http3 http3_hq http3_max_concurrent_streams

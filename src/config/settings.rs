@@ -58,6 +58,17 @@ impl<T: Clone> Setting<T> {
     }
 }
 
+impl<T: Clone> Setting<Vec<T>> {
+    /// Takes items of the outer level as `rule` says.
+    pub fn inherit_by(&mut self, rule: ListInheritance, outer: &Self) {
+        match rule {
+            ListInheritance::IfNoneIsWritten => self.inherit(outer),
+            ListInheritance::Merge => self.value.extend_from_slice(&outer.value),
+            ListInheritance::Nothing => {}
+        }
+    }
+}
+
 impl<T> Setting<Vec<T>> {
     /// Appends an item; the first one written at a level replaces what was there, as in nginx.
     pub fn append(&mut self, item: T) {
@@ -77,6 +88,17 @@ impl<T: Join> Setting<T> {
             *self = Self::written(more);
         }
     }
+}
+
+/// What of an outer level's items holds at an inner one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListInheritance {
+    /// All of them, unless the inner level has some of its own.
+    IfNoneIsWritten,
+    /// All of them, behind those of the inner level.
+    Merge,
+    /// None.
+    Nothing,
 }
 
 /// A value that can be written in several pieces.
@@ -268,13 +290,14 @@ pub trait Group: Default + 'static {
 /// Makes a group of settings: struct, defaults, inheritance and rows.
 ///
 /// A row is `field: Type = default, "directive" in LEVELS, how(READER), "default as written";`. `once` refuses
-/// duplicates; `each` appends, and one item replaces the outer list whole; `joined` adds the words of each to one set.
+/// duplicates; `each` appends, and one item replaces the outer list whole, unless the [`ListInheritance`] in another field,
+/// of a row above, says otherwise (`each(READER) inherited by field`); `joined` adds the words of each to one set.
 macro_rules! settings {
     ($(#[$outer:meta])* pub struct $group:ident {
         $(
             #[doc = $about:literal] $(#[doc = $more:literal])*
             $field:ident: $type:ty = $default:expr,
-            $name:literal in $levels:expr, $how:ident($reader:expr) $(, $text:literal)?;
+            $name:literal in $levels:expr, $how:ident($reader:expr) $(inherited by $rule:ident)? $(, $text:literal)?;
         )*
     }) => {
         $(#[$outer])*
@@ -310,9 +333,15 @@ macro_rules! settings {
             )*];
 
             fn inherit(&mut self, outer: &Self) {
-                $(self.$field.inherit(&outer.$field);)*
+                $($crate::settings::settings!(@inherit self.$field, outer $(, $rule)?);)*
             }
         }
+    };
+    (@inherit $group:ident.$field:ident, $outer:ident) => {
+        $group.$field.inherit(&$outer.$field)
+    };
+    (@inherit $group:ident.$field:ident, $outer:ident, $rule:ident) => {
+        $group.$field.inherit_by(*$group.$rule, &$outer.$field)
     };
     (@once $group:ident.$field:ident, $directive:ident, $reader:expr, $scope:ident) => {{
         if $group.$field.is_written() {

@@ -441,6 +441,67 @@ fn inner_levels_inherit_what_they_do_not_write() {
 }
 
 #[test]
+fn lists_are_inherited_as_they_are_told() {
+    // What stands at http, server, location and nested location, and the fields that hold in the last.
+    let cases = [
+        ("one's own list replaces", ["add_header A 1;", "", "add_header B 2;", ""], "B"),
+        ("as if told so", ["add_header_inherit on; add_header A 1;", "", "add_header B 2;", ""], "B"),
+        ("off", ["add_header A 1;", "", "add_header_inherit off;", ""], ""),
+        ("off with one's own", ["add_header A 1;", "add_header_inherit off;", "add_header B 2;", ""], ""),
+        (
+            "off and on again",
+            ["add_header A 1; add_header_inherit off;", "add_header_inherit on;", "", ""],
+            "A",
+        ),
+        ("off lets out what is here", ["", "", "", "add_header_inherit off; add_header A 1;"], "A"),
+        ("merge", ["add_header A 1;", "", "add_header_inherit merge; add_header B 2;", ""], "BA"),
+        (
+            "merge for all that follow",
+            ["add_header_inherit merge; add_header A 1;", "add_header B 2;", "add_header C 3;", ""],
+            "CBA",
+        ),
+        ("merge without any here", ["add_header A 1;", "", "", "add_header_inherit merge;"], "A"),
+        (
+            "merge what is not replaced",
+            ["add_header A 1;", "add_header B 2;", "add_header_inherit merge; add_header C 3;", ""],
+            "CB",
+        ),
+    ];
+    for (name, [outermost, server, location, nested], wanted) in cases {
+        let text = format!(
+            "{outermost} server {{ {server} location /a {{ {location} location /a/b {{ {nested} }} }} }}"
+        );
+        let names = |text: &str, list: fn(&LocationConf) -> &Vec<AddHeader>| match http(text).servers[0]
+            .locations
+            .find(b"/a/b")
+        {
+            Some(Found::Location { location, .. }) => list(location)
+                .iter()
+                .map(|field| String::from_utf8_lossy(&field.name).into_owned())
+                .collect::<String>(),
+            _ => panic!("there is one"),
+        };
+        assert_eq!(names(&text, |location| &location.headers.add_header), wanted, "{name}");
+        let trailers = text.replace("add_header", "add_trailer");
+        assert_eq!(names(&trailers, |location| &location.headers.add_trailer), wanted, "{name}, of trailers");
+    }
+    for (directives, wanted) in [
+        ("\nadd_header_inherit yes;", "invalid value \"yes\" in :2"),
+        (
+            "add_header_inherit on;\nadd_header_inherit off;",
+            "\"add_header_inherit\" directive is duplicate in :2",
+        ),
+        ("add_trailer_inherit;", "invalid number of arguments in \"add_trailer_inherit\" directive in :1"),
+        (
+            "server { location / { if ($uri) {\nadd_trailer_inherit merge; } } }",
+            "\"add_trailer_inherit\" directive is not allowed here in :2",
+        ),
+    ] {
+        assert_eq!(complaint(directives), wanted, "{directives}");
+    }
+}
+
+#[test]
 fn proxy_pass_is_resolved() {
     let pass = |location: &str, url: &str| {
         let http = http(&format!(

@@ -150,6 +150,36 @@ fn trailers_are_passed_on_where_that_is_asked_for() {
 }
 
 #[test]
+fn fields_of_several_levels_are_merged_where_that_is_asked_for() {
+    let origin =
+        Origin::always(answer(200).field("Transfer-Encoding", "chunked").chunk("one").bytes("0\r\n\r\n"));
+    let conf = servers(
+        "add_header X-Level \"server $status\"; add_trailer X-End server; proxy_http_version 1.1;
+        location / { proxy_pass http://%ORIGIN%; }
+        location /merged/ {
+            add_header_inherit merge; add_trailer_inherit merge; add_header X-Level location always; add_trailer X-End location;
+            if ($arg_if) { add_header X-Level if; }
+            proxy_pass http://%ORIGIN%;
+        }
+        location /off/ { add_header_inherit off; add_trailer_inherit off; proxy_pass http://%ORIGIN%; }",
+    );
+    let server = Server::start(&conf.origin(&origin));
+    for (path, levels, ends) in [
+        ("/", vec!["server 200"], vec!["server"]),
+        ("/merged/", vec!["location", "server 200"], vec!["location", "server"]),
+        ("/merged/?if=1", vec!["if", "location", "server 200"], vec!["location", "server"]),
+        ("/off/", vec![], vec![]),
+    ] {
+        let response = ask(&server, path).response();
+        let named = |fields: &[(String, String)], name: &str| -> Vec<String> {
+            fields.iter().filter(|(known, _)| known == name).map(|(_, value)| value.clone()).collect()
+        };
+        assert_eq!(named(&response.fields, "X-Level"), levels, "{path}");
+        assert_eq!(named(&response.trailers, "X-End"), ends, "{path}");
+    }
+}
+
+#[test]
 fn via_tells_whom_a_request_and_its_answer_passed() {
     let origin = Origin::always(answer(200).body("one"));
     let conf = servers(

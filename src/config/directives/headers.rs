@@ -1,14 +1,14 @@
-//! Fields added to answers: `add_header`, `add_trailer`, `expires`.
+//! Fields added to answers: `add_header`, `add_trailer`, how they are inherited, and `expires`.
 
 use std::time::Duration;
 
 use crate::{
     parse::Directive,
     scope::Scope,
-    settings::{HSL, LIF, Reader, settings},
+    settings::{HSL, LIF, ListInheritance, Reader, settings},
     source::Problem,
     template::Template,
-    values::{Precision, parse_time},
+    values::{Precision, choice, parse_time},
 };
 
 /// `add_header`.
@@ -53,14 +53,31 @@ pub enum Sign {
 settings! {
     /// Fields added to answers, at one level.
     pub struct HeadersConf {
+        /// Says what becomes of the fields that outer levels add to answers.
+        add_header_inherit: ListInheritance = ListInheritance::IfNoneIsWritten,
+            "add_header_inherit" in HSL, once(INHERITANCE), "on";
+        /// Says what becomes of the fields that outer levels add to trailers.
+        add_trailer_inherit: ListInheritance = ListInheritance::IfNoneIsWritten,
+            "add_trailer_inherit" in HSL, once(INHERITANCE), "on";
         /// Adds a field to answers.
-        add_header: Vec<AddHeader> = Vec::new(), "add_header" in HSL.and(LIF), each(ADD_HEADER);
+        add_header: Vec<AddHeader> = Vec::new(),
+            "add_header" in HSL.and(LIF), each(ADD_HEADER) inherited by add_header_inherit;
         /// Adds a field to the trailer of answers.
-        add_trailer: Vec<AddHeader> = Vec::new(), "add_trailer" in HSL.and(LIF), each(ADD_HEADER);
+        add_trailer: Vec<AddHeader> = Vec::new(),
+            "add_trailer" in HSL.and(LIF), each(ADD_HEADER) inherited by add_trailer_inherit;
         /// Says how long clients may keep an answer.
         expires: Expires = Expires::Off, "expires" in HSL.and(LIF), once(EXPIRES), "off";
     }
 }
+
+const INHERITANCE: Reader<ListInheritance> = Reader::one("on | off | merge", |directive, _| {
+    let words = [
+        ("on", ListInheritance::IfNoneIsWritten),
+        ("off", ListInheritance::Nothing),
+        ("merge", ListInheritance::Merge),
+    ];
+    choice(directive, 0, &words)
+});
 
 const ADD_HEADER: Reader<AddHeader> = Reader::between(2, 3, "name value [always]", |directive, scope| {
     let always = match directive.args.get(2).map(|word| &*word.text) {
