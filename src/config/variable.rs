@@ -202,6 +202,8 @@ variables! {
     "upstream_connect_time" => ConnectTime,
     /// Seconds until the head.
     "upstream_header_time" => HeaderTime,
+    /// Seconds in the queue of the group.
+    "upstream_queue_time" => QueueTime,
     /// Lengths of the answers.
     "upstream_response_length" => ResponseLength,
     /// Seconds until the end.
@@ -249,7 +251,6 @@ pub const LATER_VARIABLES: &[&str] = &[
     "uid_reset",
     "uid_set",
     "upstream_last_server_name",
-    "upstream_queue_time",
     "proxy_ssl_",
 ];
 

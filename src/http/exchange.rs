@@ -198,6 +198,8 @@ pub struct Try {
     pub address: Arc<str>,
     /// Status; absent where none came.
     pub status: Option<u16>,
+    /// Time in the queue of the group; absent where it did not wait.
+    pub queue: Option<Duration>,
     /// Time until the connection stood; absent where it never did.
     pub connect: Option<Duration>,
     /// Time until the head was there.

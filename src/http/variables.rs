@@ -211,6 +211,7 @@ impl Sink<'_> {
             U::CacheEtag => self.some(upstream::cached_field(facts, "ETag")),
             U::CacheLastModified => self.some(upstream::cached_field(facts, "Last-Modified")),
             U::CacheStatus => self.some(facts.cache_status.map(|status| status.as_str().as_bytes())),
+            U::QueueTime => self.list(facts, ListItem::QueueTime),
             U::ConnectTime => self.list(facts, ListItem::ConnectTime),
             U::Cookie(name) => self.some(upstream::set_cookie(facts, name)),
             U::HeaderTime => self.list(facts, ListItem::HeaderTime),

@@ -83,13 +83,13 @@ impl Group {
     }
 
     /// Chooses a peer, and waits for one where the group has a queue and the request has not tried any. Cancel safe.
-    pub async fn pick_or_wait(self: &Arc<Self>, search: &mut Search, now: Moment) -> Option<Pick> {
+    pub async fn pick_or_wait(self: &Arc<Self>, search: &mut Search, now: Moment) -> Found {
         let Some(queue) = self.queue.as_ref().filter(|_| search.is_new()) else {
-            return self.pick(search, now);
+            return Found { pick: self.pick(search, now), queued: None };
         };
         let at_once = if queue.is_busy() { None } else { self.pick(search, now) };
         match at_once {
-            Some(pick) => Some(pick),
+            Some(pick) => Found { pick: Some(pick), queued: None },
             None => queue.wait(self, search).await,
         }
     }
@@ -173,6 +173,15 @@ fn only(conf: &UpstreamConf) -> Option<Peer> {
         },
         _ => None,
     }
+}
+
+/// What a search for a peer came to.
+#[derive(Debug)]
+pub struct Found {
+    /// The peer; none where all are tried, out of use or full.
+    pub pick: Option<Pick>,
+    /// Time in the queue; absent where the request did not wait.
+    pub queued: Option<Duration>,
 }
 
 /// A peer chosen for one request; dropping it ends the request's claim on `max_conns`.

@@ -19,7 +19,7 @@ mod sessions;
 pub use self::{
     balance::{Affinity, Search},
     connect::{Connection, Dial, LocalAddress, OpenError, TcpKeepalive},
-    group::{Group, Pick},
+    group::{Found, Group, Pick},
     peer::{Health, Peer, PeerId, Place, Rank},
     pool::IdlePool,
     renewal::{Again, Renewal},

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::{
     balance::Search,
-    group::{Group, Pick},
+    group::{Found, Group},
 };
 use crate::clock;
 
@@ -50,8 +50,9 @@ impl Queue {
     }
 
     /// Waits for a peer; none where the queue is full or the time is over. Cancel safe.
-    pub(super) async fn wait(&self, group: &Arc<Group>, search: &mut Search) -> Option<Pick> {
-        let place = self.enter()?;
+    pub(super) async fn wait(&self, group: &Arc<Group>, search: &mut Search) -> Found {
+        let Some(place) = self.enter() else { return Found { pick: None, queued: None } };
+        let since = clock::moment();
         let wait = async {
             // Kept while it looks again by itself, so that it keeps its turn.
             let mut freed = pin!(self.freed.notified());
@@ -67,7 +68,7 @@ impl Queue {
         };
         let pick = tokio::time::timeout(self.conf.timeout, wait).await.ok();
         drop(place);
-        pick
+        Found { pick, queued: Some(since.elapsed()) }
     }
 
     fn enter(&self) -> Option<Place<'_>> {

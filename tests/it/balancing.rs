@@ -204,7 +204,12 @@ fn requests_wait_in_the_queue_until_a_server_is_free() {
 fn a_request_waits_no_longer_than_it_may() {
     let gate = Gate::closed();
     let origin = Origin::script([answer(200).declared(1).wait(&gate).bytes("1")]);
-    let mut server = Server::start(&behind("server %ORIGIN% max_conns=1; queue 1 timeout=50ms;", &origin));
+    let conf = behind("server %ORIGIN% max_conns=1; queue 1 timeout=50ms;", &origin)
+        .with_text(|text| text.replace("proxy_pass", "access_log access.log waits; proxy_pass"))
+        .with_text(|text| {
+            text.replace("http {", "http { log_format waits '$uri $status $upstream_queue_time';")
+        });
+    let mut server = Server::start(&conf);
     server.allow_in_log("no live upstreams");
     let mut first = server.client();
     first.send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -212,6 +217,10 @@ fn a_request_waits_no_longer_than_it_may() {
     assert_eq!(server.get("/2").status(), 502);
     gate.open();
     assert_eq!(first.response().text(), "1");
+    server.wait_for_text("access.log", "/1 200 -\n");
+    let lines = server.read("access.log");
+    let waited = lines.lines().find_map(|line| line.strip_prefix("/2 502 ")).expect("a line of who waited");
+    assert!(waited.parse::<f64>().is_ok_and(|seconds| seconds >= 0.05), "{lines}");
 }
 
 /// Two origins that tell their names and begin a session each.

@@ -15,6 +15,7 @@ use crate::http::exchange::{Try, UpstreamFacts};
 pub(super) enum ListItem {
     Address,
     Status,
+    QueueTime,
     ConnectTime,
     HeaderTime,
     ResponseTime,
@@ -36,6 +37,7 @@ pub(super) fn write_list(out: &mut Vec<u8>, facts: &UpstreamFacts, item: ListIte
 
 fn write_item(out: &mut Vec<u8>, one: &Try, item: ListItem) {
     let time = match item {
+        ListItem::QueueTime => one.queue,
         ListItem::ConnectTime => one.connect,
         ListItem::HeaderTime => one.header,
         ListItem::ResponseTime => one.response,
@@ -105,6 +107,7 @@ mod tests {
         let answered = Try {
             address: Arc::from("unix:/s"),
             status: Some(200),
+            queue: Some(Duration::from_millis(50)),
             connect: Some(Duration::ZERO),
             header: Some(Duration::from_millis(1)),
             response: Some(Duration::from_millis(1234)),
@@ -121,6 +124,7 @@ mod tests {
         for (item, wanted) in [
             (ListItem::Address, "127.0.0.1:1, unix:/s : unix:/s"),
             (ListItem::Status, "-, 200 : 200"),
+            (ListItem::QueueTime, "-, 0.050 : 0.050"),
             (ListItem::ConnectTime, "-, 0.000 : 0.000"),
             (ListItem::HeaderTime, "-, 0.001 : 0.001"),
             (ListItem::ResponseTime, "-, 1.234 : 1.234"),

@@ -10,7 +10,7 @@ mod send;
 pub(super) mod target;
 mod tunnel;
 
-use std::{borrow::Cow, mem, rc::Rc, sync::Arc};
+use std::{borrow::Cow, mem, rc::Rc, sync::Arc, time::Duration};
 
 use ::http1::ResponseHead;
 use bytes::Bytes;
@@ -37,7 +37,7 @@ use crate::{
         site::EventLoop,
     },
     upstream::{
-        Connection, Dial, Group, Pick, Search, TcpKeepalive,
+        Connection, Dial, Found, Group, Pick, Search, TcpKeepalive,
         retry::{self, Cause, Failure, Progress, Verdict},
     },
 };
@@ -84,7 +84,7 @@ pub async fn fetch(
     let mut connections = Connections::IdleFirst;
     loop {
         let begun = clock::moment();
-        let mut running = Running::new(facts, &pick, begun);
+        let mut running = Running::new(facts, &pick, round.queued.take(), begun);
         let tried = round.ask(&pick, connections, client_body.as_mut(), &mut running.record, begun).await;
         let judged = round.judge(tried, &pick, &mut running.record, begun);
         drop(running);
@@ -131,8 +131,8 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(facts: &'a mut UpstreamFacts, pick: &Pick, begun: Moment) -> Self {
-        let record = Try { address: Arc::clone(&pick.peer().name), ..Try::default() };
+    fn new(facts: &'a mut UpstreamFacts, pick: &Pick, queue: Option<Duration>, begun: Moment) -> Self {
+        let record = Try { address: Arc::clone(&pick.peer().name), queue, ..Try::default() };
         Self { facts, record, begun }
     }
 }
@@ -155,6 +155,8 @@ struct Round<'a> {
     outgoing: &'a Outgoing,
     begun: Moment,
     search: Search,
+    /// How long the peer of the next try was waited for.
+    queued: Option<Duration>,
     tries_left: usize,
 }
 
@@ -175,15 +177,17 @@ impl<'a> Round<'a> {
             outgoing,
             begun,
             search: Search::new(outgoing.affinity.clone()),
+            queued: None,
             tries_left,
         }
     }
 
     async fn pick(&mut self, facts: &mut UpstreamFacts) -> Result<Pick, Fault> {
-        let picked = self.group.pick_or_wait(&mut self.search, clock::moment()).await;
-        picked.ok_or_else(|| {
+        let Found { pick, queued } = self.group.pick_or_wait(&mut self.search, clock::moment()).await;
+        self.queued = queued;
+        pick.ok_or_else(|| {
             let address = self.group.conf.name.as_str().into();
-            facts.tries.push(Try { address, status: Some(502), ..Try::default() });
+            facts.tries.push(Try { address, status: Some(502), queue: queued, ..Try::default() });
             no_live_upstreams()
         })
     }
