@@ -124,7 +124,7 @@ impl Fault {
     fn level(&self) -> Option<Level> {
         match (self.side, self.kind) {
             (_, Kind::Status(_)) if self.detail.is_empty() => None,
-            (Side::Client, Kind::BodyTooLarge) => Some(Level::Error),
+            (Side::Client, Kind::BodyTooLarge | Kind::InvalidBody) => Some(Level::Error),
             (Side::Client, _) => Some(Level::Info),
             (Side::Server, Kind::System) => Some(Level::Crit),
             (Side::Server | Side::Upstream, _) => Some(Level::Error),

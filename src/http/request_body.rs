@@ -29,6 +29,8 @@ pub struct RequestBody {
     announced: bool,
     received: u64,
     payload: u64,
+    /// Payload that was taken before it was asked for.
+    ahead: Option<Bytes>,
     collected: Option<Collected>,
     timer: Option<Timer>,
 }
@@ -83,7 +85,8 @@ impl RequestBody {
             Framing::Length(left) => Stage::Length { left },
             Framing::Chunked => Stage::Chunked(Box::new(ChunkedDecoder::new(ChunkLimits::default()))),
         };
-        Self { stage, expectation, announced, received: 0, payload: 0, collected: None, timer: None }
+        let (received, payload, ahead, collected, timer) = (0, 0, None, None, None);
+        Self { stage, expectation, announced, received, payload, ahead, collected, timer }
     }
 
     /// Returns what has been read, as the body of a request that is a part of this one.
@@ -130,11 +133,25 @@ impl RequestBody {
         self.collected.as_ref()
     }
 
+    /// Looks at the chunks that have arrived, so that a body that is broken there already reaches nobody.
+    ///
+    /// # Errors
+    /// It is too large, or its framing is broken.
+    pub fn look_ahead(&mut self, client: &Client, limits: BodyLimits) -> Result<(), Fault> {
+        if matches!(self.stage, Stage::Chunked(_)) && self.ahead.is_none() {
+            self.ahead = self.take(&mut client.input.borrow_mut(), limits)?;
+        }
+        Ok(())
+    }
+
     /// Reads the next piece; none at the end. Cancel safe.
     ///
     /// # Errors
     /// The client's faults: gone, too slow, too large, broken framing.
     pub async fn next(&mut self, client: &Client, limits: BodyLimits) -> Result<Option<Bytes>, Fault> {
+        if let Some(bytes) = self.ahead.take() {
+            return Ok(Some(bytes));
+        }
         loop {
             if let Some(bytes) = self.take(&mut client.input.borrow_mut(), limits)? {
                 return Ok(Some(bytes));
@@ -172,16 +189,28 @@ impl RequestBody {
                 self.payload += count as u64;
                 Ok(Some(input.split_to(count).freeze()))
             }
-            Stage::Chunked(_) => self.take_chunk(input, limits),
+            Stage::Chunked(_) => self.take_chunks(input, limits),
         }
     }
 
-    fn take_chunk(&mut self, input: &mut BytesMut, limits: BodyLimits) -> Result<Option<Bytes>, Fault> {
+    /// Takes all payload that is there. As nginx: none of it, where the framing behind it is broken.
+    fn take_chunks(&mut self, input: &mut BytesMut, limits: BodyLimits) -> Result<Option<Bytes>, Fault> {
+        let Some(mut payload) = self.take_chunk(input, limits)? else { return Ok(None) };
+        while !input.is_empty() {
+            match self.take_chunk(input, limits)? {
+                Some(more) => payload.extend_from_slice(&more),
+                None => break,
+            }
+        }
+        Ok(Some(payload.freeze()))
+    }
+
+    fn take_chunk(&mut self, input: &mut BytesMut, limits: BodyLimits) -> Result<Option<BytesMut>, Fault> {
         let Stage::Chunked(decoder) = &mut self.stage else { return Ok(None) };
         let Ok(chunk) = decoder.decode(input) else {
             return Err(self.broken(Kind::InvalidBody, "client sent invalid chunked body"));
         };
-        let announced = decoder.announced();
+        let (before, mut announced) = (self.payload, decoder.announced());
         let bytes = match chunk {
             Chunk::NeedMore { used } => {
                 self.received += used as u64;
@@ -198,14 +227,14 @@ impl RequestBody {
                 input.advance(skip);
                 self.received += (skip + len) as u64;
                 self.payload += len as u64;
-                Some(input.split_to(len).freeze())
+                announced += len as u64;
+                Some(input.split_to(len))
             }
         };
         // As nginx: a chunk that says that it is too large is not waited for.
-        if limits.payload_bytes > 0 && self.payload.saturating_add(announced) > limits.payload_bytes {
-            let payload = self.payload;
+        if limits.payload_bytes > 0 && before.saturating_add(announced) > limits.payload_bytes {
             let detail =
-                format!("client intended to send too large chunked body: {payload}+{announced} bytes");
+                format!("client intended to send too large chunked body: {before}+{announced} bytes");
             return Err(self.broken(Kind::BodyTooLarge, detail));
         }
         Ok(bytes)
@@ -214,8 +243,7 @@ impl RequestBody {
     fn broken(&mut self, kind: Kind, detail: impl Into<Cow<'static, str>>) -> Fault {
         self.stage = Stage::Broken;
         self.give_up();
-        let during = "reading client request body";
-        Fault { side: Side::Client, kind, during, retry: Retry::Never, detail: detail.into() }
+        Fault { side: Side::Client, kind, during: "", retry: Retry::Never, detail: detail.into() }
     }
 
     /// Answers `Expect: 100-continue`, once, when the body is first waited for.

@@ -23,16 +23,13 @@ pub fn write_request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8], versi
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes `HTTP/1.1 status reason`. Without a reason nginx's own is taken, and as nginx a status that has
-/// none keeps the space; an empty reason, as an upstream may have sent it, is written without the space.
+/// Writes `HTTP/1.1 status reason`. Without a reason nginx's own is taken.
+/// RFC 9112, 4: the space is there also where no reason is, as after an upstream's that had none.
 pub fn write_status_line(out: &mut Vec<u8>, status: u16, given: Option<&[u8]>) {
     out.extend_from_slice(b"HTTP/1.1 ");
     write_three_digits(out, status);
-    let reason = given.unwrap_or_else(|| reason(status).unwrap_or_default().as_bytes());
-    if given.is_none_or(|given| !given.is_empty()) {
-        out.push(b' ');
-    }
-    out.extend_from_slice(reason);
+    out.push(b' ');
+    out.extend_from_slice(given.unwrap_or_else(|| reason(status).unwrap_or_default().as_bytes()));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -163,7 +160,7 @@ mod tests {
             (70, None, "HTTP/1.1 070 \r\n"),
             (65535, None, "HTTP/1.1 65535 \r\n"),
             (200, Some("Fine"), "HTTP/1.1 200 Fine\r\n"),
-            (200, Some(""), "HTTP/1.1 200\r\n"),
+            (200, Some(""), "HTTP/1.1 200 \r\n"),
         ] {
             let line = written(|out| write_status_line(out, status, given.map(str::as_bytes)));
             assert_eq!(line, wanted);

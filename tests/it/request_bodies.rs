@@ -1,6 +1,6 @@
 //! Bodies of requests: in files, passed on as they arrive, answered early, and left by their clients.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{fs, io::Read, net::TcpListener, os::unix::fs::PermissionsExt, process::Command};
 
 use crate::support::{
     Conf, Gate, Origin, Reply, Response, Server, answer, origin::Asked, servers, wait_until,
@@ -146,6 +146,50 @@ fn chunks_for_http_1_0_are_collected_first() {
     assert_eq!(asked.body, b"hello world");
 }
 
+const CHUNKED_HEAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+#[test]
+fn a_body_whose_broken_framing_is_here_already_contacts_nobody() {
+    let origin = Origin::always(answer(200));
+    for buffering in ["on", "off"] {
+        let directives = format!("proxy_request_buffering {buffering}; proxy_http_version 1.1;");
+        let server = Server::start(&proxied(&directives, &origin));
+        for body in ["x\r\n", "5\r\nhello\r\nx\r\n", "5\r\nhelloXX", "5\r\nhello\r\nffffffffff\r\nx"] {
+            let mut client = server.client();
+            client.send(format!("{CHUNKED_HEAD}{body}"));
+            let wanted = if body.contains("ff") { 413 } else { 400 };
+            assert_eq!(client.response().status(), wanted, "{buffering} {body}");
+        }
+        server.wait_for_log("client sent invalid chunked body, client: ");
+        server
+            .wait_for_log("client intended to send too large chunked body: 5+1099511627775 bytes, client: ");
+    }
+    assert_eq!(origin.connection_count(), 0);
+}
+
+/// As nginx: of what arrives together, all is passed on or nothing.
+#[test]
+fn a_body_that_breaks_later_is_passed_on_up_to_what_came_before() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let directives = "proxy_request_buffering off; proxy_http_version 1.1; proxy_set_header Host a;";
+    let server =
+        Server::start(&servers(&format!("location / {{ proxy_pass http://{address}; {directives} }}")));
+    let mut client = server.client();
+    client.send(format!("{CHUNKED_HEAD}5\r\nhello\r\n1\r\n!\r\n"));
+    let (mut peer, _) = listener.accept().unwrap();
+    let whole = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello!\r\n";
+    let mut passed_on = vec![0; whole.len()];
+    peer.read_exact(&mut passed_on).unwrap();
+    assert_eq!(String::from_utf8_lossy(&passed_on), whole);
+    client.send("3\r\nabc\r\nzz\r\n");
+    assert_eq!(client.response().status(), 400);
+    let mut more = Vec::new();
+    peer.read_to_end(&mut more).unwrap();
+    assert_eq!(more, b"");
+    server.wait_for_log("client sent invalid chunked body while sending request to upstream, client: ");
+}
+
 /// The body that was on its way is gone with the connection, so that no other peer can be asked.
 #[test]
 fn an_unbuffered_body_is_sent_to_one_peer_only() {
@@ -208,7 +252,7 @@ fn an_expectation_is_met_before_an_unbuffered_body_is_passed_on() {
 /// A peer that takes nothing more: `proxy_send_timeout` ends the try.
 #[test]
 fn a_peer_that_takes_nothing_times_out() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let directives = "client_max_body_size 0; proxy_send_timeout 300ms; proxy_socket_sndbuf 16k;";
     let server =

@@ -67,7 +67,7 @@ fn lengths() -> [Case; 13] {
     ]
 }
 
-fn chunks() -> [Case; 15] {
+fn chunks() -> [Case; 18] {
     const CHUNKED: &[&str] = &["Transfer-Encoding: chunked"];
     [
         answered(post("chunks", "/", CHUNKED, "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n")),
@@ -96,6 +96,9 @@ fn chunks() -> [Case; 15] {
         post("a chunk size that is no number, of a body that is not read", "/static", CHUNKED, "x\r\n"),
         post("a chunk size beyond 64 bits is refused", "/", CHUNKED, "fffffffffffffffff\r\nhello\r\n"),
         post("a chunk without its end is refused", "/", CHUNKED, "5\r\nhelloX\r\n0\r\n\r\n"),
+        post("a good chunk before a broken one is sent to nobody", "/", CHUNKED, "5\r\nhello\r\nx\r\n"),
+        post("a good chunk before a broken one, unbuffered", "/direct/", CHUNKED, "5\r\nhello\r\nx\r\n"),
+        post("a broken chunk, unbuffered", "/direct/", CHUNKED, "x\r\nhello\r\n"),
         post("chunks over the limit are refused", "/small/", CHUNKED, "b\r\nhello world\r\n0\r\n\r\n"),
         answered(case("a chunk in pieces"))
             .pipeline(0, "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r")

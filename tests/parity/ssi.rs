@@ -152,6 +152,7 @@ const INCLUDING: &[&str] = &[
     r#"<!--#include virtual="http://x/inc.html" -->"#,
     r#"<!--#include virtual="/$arg_q.html" -->|<!--#include virtual="/inc\.html" -->"#,
     r#"<!--#include virtual="/recursive.html" -->END"#,
+    r#"<!--#include virtual="/dir/self.html" -->|<!--#include virtual="$nothing" -->|<!--#include virtual="?a=b" -->"#,
 ];
 
 /// A server that looks through all its pages, with the pages `p0.html`, `p1.html` and so on.
@@ -173,6 +174,7 @@ fn conf(pages: &[&str]) -> Conf {
         .file("sub.html", r#"<!--#echo var="uri" --><!--#echo var="request_uri" --><!--#set var="fromsub" value="S" --><!--#echo var="args" -->"#)
         .file("empty.html", "")
         .file("dir/index.html", r#"IDX<!--#include virtual="../inc.html" -->"#)
+        .file("dir/self.html", r#"[<!--#include virtual="" -->][<!--#include file="" -->]"#)
         .file("recursive.html", r#"r<!--#include virtual="/recursive.html" -->"#);
     pages.iter().enumerate().fold(conf, |conf, (number, page)| conf.file(&format!("p{number}.html"), page))
 }

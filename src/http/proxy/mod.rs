@@ -41,7 +41,8 @@ use super::{
     Exchange, Fault,
     fault::{self, Kind, Retry, Side},
     phases::Ending,
-    rate, request_body,
+    rate,
+    request_body::{self, BodyLimits},
     response::{Body, Source},
 };
 use crate::upstream::Group;
@@ -111,13 +112,14 @@ async fn ask(
 ) -> Result<Incoming, Fault> {
     let location = Arc::clone(&exchange.location);
     let streams = !*location.proxy.request_buffering && request::may_stream(exchange);
-    if !streams {
-        request_body::collect(exchange).await?;
+    let client = Rc::clone(&exchange.client);
+    match streams {
+        true => exchange.body.look_ahead(&client, BodyLimits::of(&location.core))?,
+        false => request_body::collect(exchange).await?,
     }
     let mut outgoing = request::build(exchange, pass, purpose)?;
     outgoing.affinity = affinity::of(exchange, group);
     let event_loop = Rc::clone(&exchange.event_loop);
-    let client = Rc::clone(&exchange.client);
     let (hints, arriving) = hints::channel(exchange);
     outgoing.hints = hints;
     let body = streams.then(|| ClientBody { client: &client, body: &mut exchange.body });

@@ -371,7 +371,9 @@ impl Document {
             (Some(_), None, Some(wait)) => return Err(Mistake::InvalidWait(wait.to_vec())),
         };
         let mut target = self.evaluate(written, around)?;
-        if !target.is_empty() && target[0] != b'/' {
+        // As nginx: nothing written is the page's own directory, a variable without a value is a mistake.
+        let is_some = written.is_empty() || !target.is_empty();
+        if is_some && !target.starts_with(b"/") {
             let path = around.path();
             let directory = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
             target.splice(..0, path[..directory].iter().copied());

@@ -111,9 +111,13 @@ impl HeadReader<'_> {
         // Some of it may have come while the request was being sent.
         self.received = self.connection.input.len() as u64;
         let mut parser = ResponseParser::new();
-        for _ in 0..INTERIM_MAX {
+        for interim in 0..INTERIM_MAX {
             let Some(used) = self.parse(&mut parser, location).await? else {
-                return Ok(self.simple_answer());
+                // An answer without a head is of HTTP/0.9, which has no interim answers.
+                return match interim {
+                    0 => Ok(self.simple_answer()),
+                    _ => Err(log::invalid(READING_HEAD, &ResponseError::NoStatusLine.to_string())),
+                };
             };
             let bytes = self.connection.input.split_to(used).freeze();
             if !matches!(self.head.status, 100 | 102..=199) {

@@ -139,7 +139,9 @@ impl Wire<'_> {
         loop {
             let piece = tokio::select! {
                 biased;
-                piece = client_body.body.next(client_body.client, limits) => piece?,
+                piece = client_body.body.next(client_body.client, limits) => {
+                    piece.map_err(|fault| Fault { during: SENDING, ..fault })?
+                }
                 () = answered(self.stream, self.input) => return Ok(Sent::Partly),
             };
             chunk.clear();

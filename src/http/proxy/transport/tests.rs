@@ -229,6 +229,11 @@ async fn heads_that_are_none_are_refused_in_nginxs_words() {
                 "HTTP/1.1 101 Switching\r\n\r\n",
                 "upstream switched protocols without being asked to",
             ),
+            (
+                "no head behind an interim answer",
+                "HTTP/1.1 100 Continue\r\n\r\njust text",
+                "upstream sent no valid HTTP/1.0 header",
+            ),
         ];
         for (name, text, wanted) in cases {
             let answers = answers("GET", 1, vec![vec![Read, Send(text)]]).await;
