@@ -138,10 +138,12 @@ impl Group {
         self.wake();
     }
 
-    /// Keeps all peers, those that are here and those that will come, out of use until a check passes.
-    pub fn begin_unhealthy(&self) {
+    /// Keeps peers that will come out of use until a check passes, and those that are here unless they are known to be
+    /// healthy.
+    pub fn begin_unhealthy(&self, is_known: impl Fn(&Peer) -> bool) {
         self.begins_unhealthy.store(true, Ordering::Relaxed);
-        self.peers().iter().for_each(|peer| self.set_health(peer, Health::Unhealthy, Moment::default()));
+        let unknown = self.peers().into_iter().filter(|peer| !is_known(peer));
+        unknown.for_each(|peer| self.set_health(&peer, Health::Unhealthy, Moment::default()));
     }
 
     /// Tells groups of one worker apart.
@@ -296,6 +298,16 @@ mod tests {
         assert!(pick().is_none());
         drop(first);
         assert!(pick().is_some());
+    }
+
+    #[test]
+    fn peers_that_are_known_to_be_healthy_stay_in_use() {
+        let group = group(&["127.0.0.1:80", "127.0.0.1:81"], 0);
+        group.begin_unhealthy(|peer| &*peer.name == "127.0.0.1:81");
+        let place = |text: &str| Place::new(PeerAddress::Inet(text.parse().expect("an address")));
+        group.replace(0, &["127.0.0.1:80", "127.0.0.1:81", "127.0.0.1:82"].map(place));
+        let health: Vec<Health> = group.peers().iter().map(|peer| peer.health()).collect();
+        assert_eq!(health, [Health::Unhealthy, Health::Healthy, Health::Unhealthy]);
     }
 
     #[test]

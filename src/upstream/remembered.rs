@@ -1,13 +1,14 @@
-//! Which peers were healthy, for workers that come after a reload (`health_check mandatory persistent`).
+//! Which peers were healthy, for workers that come after a reload or another program's start in our place
+//! (`health_check mandatory persistent`).
 //!
-//! A file without a name that the master opens and all workers inherit. Whoever notes a change appends one short line,
+//! A file without a name that the master opens and all workers inherit, as does a new program. Whoever notes a change appends one short line,
 //! which the kernel keeps whole; who comes next reads all of them. A peer that nobody noted is not known to be healthy.
 
 use std::{
     collections::BTreeSet,
     fs::File,
     io::{self, Write as _},
-    os::unix::fs::FileExt as _,
+    os::{fd::OwnedFd, unix::fs::FileExt as _},
     sync::OnceLock,
 };
 
@@ -32,6 +33,17 @@ pub fn open() -> io::Result<()> {
         let _ = NOTES.set(File::from(file));
     }
     Ok(())
+}
+
+/// Takes over the file of the program whose place this one takes; to be called before [`open`].
+pub fn adopt(notes: OwnedFd) {
+    // Only the master's first thread comes here.
+    let _ = NOTES.set(File::from(notes));
+}
+
+/// Returns the file, for a new program.
+pub fn notes() -> Option<&'static File> {
+    NOTES.get()
 }
 
 /// Peers that were healthy when their checks were heard of last.

@@ -12,7 +12,7 @@ use crate::support::{
     dns::{addresses, services},
     http,
     origin::Asked,
-    wait_until,
+    proc, wait_until,
 };
 
 /// An origin whose `/health` answers with a status that the test sets, and all else with its name.
@@ -156,6 +156,60 @@ fn a_reload_forgets_no_healthy_peer_where_that_is_asked_for() {
         wait_until("the old worker is gone", || !server.children("worker process").contains(&old));
         assert_eq!(server.get("/").status(), wanted, "{check}");
         gate.open();
+    }
+}
+
+/// The directory's `larder.pid`.
+fn master_in_file(server: &Server) -> Option<u32> {
+    server.read("larder.pid").trim().parse().ok()
+}
+
+#[test]
+fn a_new_program_forgets_no_healthy_peer_where_that_is_asked_for() {
+    for (check, wanted) in [("mandatory persistent", 200), ("mandatory", 502)] {
+        let (first, second) = (App::start("first"), App::start("second"));
+        second.set_health(500);
+        let before = conf(&format!("interval=50ms {check}"), &first, &second).in_background();
+        let mut server = Server::start(&before);
+        wait_until("the first is in use", || server.get("/").text() == "first");
+        let gate = Gate::closed();
+        let held = gate.clone();
+        first.origin.answer_by(move |asked| match asked.target() {
+            "/health" => answer(200).body("checked").when(&held),
+            _ => answer(200).body("first"),
+        });
+        let old = server.master();
+        server.write_conf(&before.with_text(|text| text.replace("interval=50ms", "fails=99 interval=1h")));
+        server.signal(Signal::SIGUSR2);
+        wait_until("there is a new master", || master_in_file(&server).is_some_and(|master| master != old));
+        let new = master_in_file(&server).expect("a number");
+        server.signal(Signal::SIGQUIT);
+        wait_until("the old one is gone", || !proc::runs(old));
+        assert_eq!(server.get("/").status(), wanted, "{check}");
+        gate.open();
+        proc::signal(new, Signal::SIGQUIT);
+        wait_until("the new one is gone too", || !proc::runs(new));
+    }
+}
+
+#[test]
+fn a_peer_that_is_healthy_again_starts_slowly() {
+    let of_the_second = |server: &Server| bodies(server, 50).iter().filter(|body| *body == "second").count();
+    for (slow_start, at_first) in [("slow_start=1h", Some(0)), ("slow_start=1s", None), ("", Some(25))] {
+        let (first, second) = (App::start("first"), App::start("second"));
+        let conf = conf("interval=50ms", &first, &second)
+            .with_text(|text| text.replace("%ORIGIN:b%;", &format!("%ORIGIN:b% {slow_start};")));
+        let server = Server::start(&conf);
+        // As in nginx, what was healthy from the beginning has nothing to recover from.
+        assert_eq!(bodies(&server, 4), ["first", "second", "first", "second"], "{slow_start}");
+        second.set_health(500);
+        server.wait_for_log("peer is unhealthy");
+        second.set_health(200);
+        server.wait_for_log("peer is healthy");
+        match at_first {
+            Some(wanted) => assert_eq!(of_the_second(&server), wanted, "{slow_start}"),
+            None => wait_until("its share is whole", || of_the_second(&server) == 25),
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::{
     thread,
 };
 
+use nix::sys::signal::Signal;
+
 use crate::support::{
     Conf, Dns, Origin, Server, answer,
     deadline::SetOnDrop,
@@ -92,6 +94,34 @@ fn a_change_of_address_under_load_costs_no_client_an_error() {
         }
     });
     assert!(asked.load(Ordering::Relaxed) > 60);
+    assert_eq!(failures.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn reloads_under_load_cost_no_client_an_error() {
+    let (dns, origin) = (Dns::start(), origin("found"));
+    dns.tell("app.test", addresses(&["127.0.0.1"], 60));
+    let conf = group(&format!("server app.test:{} resolve; keepalive 8;", origin.address().port()), &dns);
+    let server = Server::start(&conf);
+    let (is_over, failures, asked) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let _end = SetOnDrop(&is_over);
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let failed = server.get("/").text() != "found";
+                    failures.fetch_add(failed.into(), Ordering::Relaxed);
+                    asked.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for _ in 0..5 {
+            let (old, before) = (server.worker(), asked.load(Ordering::Relaxed));
+            server.signal(Signal::SIGHUP);
+            wait_until("the old worker is gone", || !server.children("worker process").contains(&old));
+            wait_until("the new one answers", || asked.load(Ordering::Relaxed) > before + 20);
+        }
+    });
     assert_eq!(failures.load(Ordering::Relaxed), 0);
 }
 

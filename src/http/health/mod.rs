@@ -61,8 +61,8 @@ pub async fn begin(site: &Site, patience: Duration) {
         });
         let is_mandatory = watch.conf().at_first != AtFirst::Healthy;
         if is_mandatory {
-            check.group.begin_unhealthy();
             watch.remember(&remembered);
+            check.group.begin_unhealthy(|peer| watch.is_healthy(peer));
         }
         let mut round = watch.round();
         if is_mandatory {
@@ -182,6 +182,10 @@ impl Watch {
             let before = if was_healthy { Before::Healthy } else { Before::Unknown };
             self.records.borrow_mut().insert(peer.id, Record::new(self.conf().at_first, before));
         }
+    }
+
+    fn is_healthy(&self, peer: &Peer) -> bool {
+        self.records.borrow().get(&peer.id).is_some_and(|record| record.health() == Health::Healthy)
     }
 
     /// Begins to keep a record of a peer.
