@@ -50,7 +50,8 @@ fn the_loader_is_there_for_the_first_minute_and_ends_when_told() {
 #[test]
 fn the_pid_file_names_the_master_and_goes_away() {
     let server = Server::start(&hello());
-    assert_eq!(server.read("larder.pid").trim(), server.master().to_string());
+    // It is written when the worker accepts, of which clients may hear first.
+    wait_until("it is written", || server.read("larder.pid").trim() == server.master().to_string());
     let dir = server.stop_and_keep(Stop::Graceful);
     assert!(!dir.path().join("larder.pid").exists());
 }

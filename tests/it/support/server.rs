@@ -241,6 +241,14 @@ impl Server {
         std::mem::replace(&mut self.dir, new_dir())
     }
 
+    /// Kills all its processes, and returns its directory for another server.
+    pub fn kill_and_keep(mut self) -> TempDir {
+        self.stopped = true;
+        self.kill_all();
+        let _ = fs::remove_file(self.dir.path().join("error.log"));
+        std::mem::replace(&mut self.dir, new_dir())
+    }
+
     fn end(&mut self, how: Stop) -> ExitStatus {
         self.stopped = true;
         self.signal(match how {
@@ -275,9 +283,11 @@ impl Server {
         let children = proc::children(self.master());
         proc::signal(self.master, Signal::SIGKILL);
         let _ = self.child.wait();
-        for child in children {
-            proc::signal(child, Signal::SIGKILL);
+        for child in &children {
+            proc::signal(*child, Signal::SIGKILL);
         }
+        // Until then they have its ports.
+        let _ = poll(PATIENCE, || (!children.iter().any(|child| proc::runs(*child))).then_some(()));
     }
 }
 
