@@ -4,6 +4,7 @@
 //! I/O, no clock, no lock, no log.
 
 mod admit;
+pub mod age;
 mod freshness;
 mod reuse;
 mod status;
@@ -12,4 +13,4 @@ pub mod vary;
 pub use self::admit::{Admission, Refusal, admit};
 pub use self::freshness::{Lifetime, Terms, Times, renew, times, valid_for};
 pub use self::reuse::{Reuse, reuse};
-pub use self::status::CacheStatus;
+pub use self::status::{CacheStatus, Forward};

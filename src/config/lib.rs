@@ -47,7 +47,7 @@ pub use crate::{
     diagnostic::{Diagnostic, Level, Place},
     directives::{
         balancing::{Balancing, Better, LeastTime, Measure},
-        cache::{CacheConf, CacheZone, MethodSet, ValidRule, ValidStatus},
+        cache::{CacheConf, CacheName, CacheZone, MethodSet, ValidRule, ValidStatus},
         cache_path::CachePath,
         computed::Computed,
         condition::{Condition, FileTest, Test},

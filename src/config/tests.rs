@@ -225,6 +225,18 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
             location("proxy_add_via maybe;"),
             "invalid value \"maybe\" in \"proxy_add_via\" directive, it must be \"on\" or \"off\"",
         ),
+        (
+            location("proxy_cache_status \"a\tb\";"),
+            "invalid name \"a\tb\" in \"proxy_cache_status\" directive",
+        ),
+        (
+            location("proxy_cache_status a; proxy_cache_status b;"),
+            "\"proxy_cache_status\" directive is duplicate",
+        ),
+        (
+            location("proxy_cache_age 5;"),
+            "invalid value \"5\" in \"proxy_cache_age\" directive, it must be \"on\" or \"off\"",
+        ),
         (location("early_hints;"), "invalid number of arguments in \"early_hints\" directive"),
         (location("early_hints $nothing;"), "unknown \"nothing\" variable"),
         (location("proxy_redirect a;"), "invalid parameter \"a\""),

@@ -16,6 +16,7 @@ use config::{Captures, LocationConf, ServerConf};
 use http1::{Fields, Method, RequestHead, ResponseHead};
 
 use super::{
+    cache_facts::CacheFacts,
     client::Client,
     filter::Page,
     request_body::RequestBody,
@@ -183,6 +184,8 @@ pub struct UpstreamFacts {
     pub target: Vec<u8>,
     /// What the cache did.
     pub cache_status: Option<CacheStatus>,
+    /// Why it did so, and what it holds.
+    pub cache: CacheFacts,
     /// The peer that answered.
     pub peer: Option<Arc<Peer>>,
     /// Head of the last upstream answer, for `$upstream_http_*`; the stored one on a hit.

@@ -4,6 +4,7 @@
 
 pub mod access_log;
 pub mod body_reader;
+pub mod cache_facts;
 pub mod client;
 pub mod exchange;
 pub mod fault;

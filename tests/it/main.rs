@@ -28,6 +28,7 @@ mod real_files;
 mod request_bodies;
 mod resolving;
 mod rewriting;
+mod rfc_cache;
 mod starting;
 mod upload_limits;
 mod websocket;

@@ -45,6 +45,23 @@ pub enum Refusal {
     NoLifetime,
 }
 
+impl Refusal {
+    /// A word for it, for `detail` of `Cache-Status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CacheControl => "cache-control",
+            Self::BadAge => "bad-age",
+            Self::AccelZero => "x-accel-expires",
+            Self::AccelRedirect => "x-accel-redirect",
+            Self::Expired => "expires",
+            Self::SetCookie => "set-cookie",
+            Self::VaryStar => "vary",
+            Self::VaryTooLong => "vary-too-long",
+            Self::NoLifetime => "no-lifetime",
+        }
+    }
+}
+
 /// Decides whether to store a response.
 pub fn admit(
     status: u16,

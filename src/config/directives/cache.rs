@@ -56,6 +56,40 @@ impl Join for MethodSet {
     }
 }
 
+/// `proxy_cache_status`: the name of this cache, spelt as an item of a structured field (RFC 8941, 3.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheName {
+    item: Vec<u8>,
+}
+
+impl CacheName {
+    /// Spells a name: a token as it is, anything else in quotes. Nothing where it cannot be spelt.
+    pub fn new(name: &[u8]) -> Option<Self> {
+        let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b":/!#$%&'*+-.^_`|~".contains(byte);
+        if name.is_empty() || !name.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+            return None;
+        }
+        let starts_token = name[0].is_ascii_alphabetic() || name[0] == b'*';
+        if starts_token && name.iter().all(is_token) {
+            return Some(Self { item: name.to_vec() });
+        }
+        let mut item = vec![b'"'];
+        for &byte in name {
+            if matches!(byte, b'"' | b'\\') {
+                item.push(b'\\');
+            }
+            item.push(byte);
+        }
+        item.push(b'"');
+        Some(Self { item })
+    }
+
+    /// Returns it as it is written into the field.
+    pub fn as_item(&self) -> &[u8] {
+        &self.item
+    }
+}
+
 settings! {
     /// `proxy_cache` and its companions, at one level.
     pub struct CacheConf {
@@ -91,8 +125,23 @@ settings! {
         convert_head: bool = true, "proxy_cache_convert_head" in HSL, once(FLAG), "on";
         /// Ranges that begin beyond are passed on and not stored.
         max_range_offset: Option<u64> = None, "proxy_cache_max_range_offset" in HSL, once(OPTIONAL_SIZE);
+        /// Says in the field Cache-Status of each answer what the cache did for it, under this name.
+        status: Option<CacheName> = None, "proxy_cache_status" in HSL, once(CACHE_NAME), "off";
+        /// Says in the field Age how old an answer from the cache is.
+        age: bool = false, "proxy_cache_age" in HSL, once(FLAG), "off";
     }
 }
+
+const CACHE_NAME: Reader<Option<CacheName>> = Reader::one("name | off", |directive, _| {
+    let name = directive.bytes(0);
+    if name == b"off" {
+        return Ok(None);
+    }
+    CacheName::new(name).map(Some).ok_or_else(|| {
+        let message = format!("invalid name \"{}\" in \"{}\" directive", directive.text(0), directive.name());
+        directive.fail(0, message).with_help("a name has visible ASCII characters and spaces")
+    })
+});
 
 const ZONE: Reader<CacheZone> = Reader::one("zone | off", |directive, scope| {
     if directive.bytes(0) == b"off" {
@@ -163,4 +212,28 @@ fn valid_rules(directive: &Directive, _: &Scope<'_>) -> Result<Vec<ValidRule>, P
         Ok(ValidRule { status, time })
     });
     rules.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CacheName;
+
+    #[test]
+    fn names_are_tokens_or_quoted() {
+        for (name, wanted) in [
+            ("larder", Some("larder")),
+            ("cdn.example:8080/a", Some("cdn.example:8080/a")),
+            ("*", Some("*")),
+            ("1st", Some("\"1st\"")),
+            ("Our Cache", Some("\"Our Cache\"")),
+            ("a\"b\\c", Some("\"a\\\"b\\\\c\"")),
+            ("a;b", Some("\"a;b\"")),
+            ("", None),
+            ("a\tb", None),
+            ("caf\u{e9}", None),
+        ] {
+            let item = CacheName::new(name.as_bytes()).map(|name| name.as_item().to_vec());
+            assert_eq!(item.as_deref(), wanted.map(str::as_bytes), "{name}");
+        }
+    }
 }

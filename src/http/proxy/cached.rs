@@ -8,7 +8,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use cache::{
     Digest, Key,
-    policy::{self, CacheStatus, Reuse},
+    policy::{self, CacheStatus, Forward, Reuse},
 };
 use config::ProxyPass;
 
@@ -24,7 +24,9 @@ use super::{
 use crate::{
     clock::{self, Moment},
     http::{
-        Exchange, Fault, fault,
+        Exchange, Fault,
+        cache_facts::Held,
+        fault,
         phases::Ending,
         rate, request_body,
         response::{Body, Source},
@@ -45,6 +47,8 @@ struct Dealing<'a> {
     pause: Duration,
     /// Whether an absent entry was looked for again at our turn.
     looked_twice: bool,
+    /// Why the upstream would have to be asked.
+    forward: Forward,
 }
 
 /// First and longest pause between two looks at what another process fills.
@@ -85,7 +89,11 @@ pub(super) async fn serve(
         waited_since: clock::moment(),
         pause: LOOKS_AGAIN_AFTER,
         looked_twice: false,
+        forward: Forward::UriMiss,
     };
+    if exchange.location.cache.status.is_some() {
+        exchange.upstream.cache.key = Some(dealing.key.text.as_slice().into());
+    }
     if any_true(exchange, &exchange.location.cache.bypass) {
         return dealing.bypass(exchange).await;
     }
@@ -113,6 +121,7 @@ impl Dealing<'_> {
             return Some(entry);
         }
         self.digest = variant;
+        self.forward = Forward::VaryMiss;
         let entry = self.zone.find(&self.key, &variant).await?;
         (entry.meta.variant == variant).then_some(entry)
     }
@@ -123,6 +132,7 @@ impl Dealing<'_> {
         let Reuse::Stale { while_updating, on_error } = reuse else {
             return Step::End(self.hit(exchange, &entry, CacheStatus::Hit));
         };
+        self.forward = Forward::Stale;
         if let Some(ending) = self.kept_error(exchange) {
             return Step::End(ending);
         }
@@ -168,8 +178,8 @@ impl Dealing<'_> {
         }
         let min_uses = *exchange.location.cache.min_uses;
         if min_uses > 1 && u64::from(self.zone.store.count_use(&self.digest, clock::now())) < min_uses {
-            exchange.upstream.cache_status = Some(CacheStatus::Scarce);
-            return Step::End(pass_on(exchange, self.pass, self.group).await);
+            exchange.upstream.cache.detail = Some("min-uses");
+            return Step::End(self.uncached(exchange, CacheStatus::Scarce).await);
         }
         if range_offset::is_beyond(exchange) {
             return Step::End(self.uncached(exchange, CacheStatus::Miss).await);
@@ -194,6 +204,7 @@ impl Dealing<'_> {
 
     /// Asks the upstream although there may be an entry, and stores the answer over it.
     async fn bypass(&mut self, exchange: &mut Exchange) -> Ending {
+        self.forward = Forward::Bypass;
         match self.zone.turn(&self.digest, Duration::ZERO) {
             Turn::Mine(ticket) => self.ask(exchange, ticket, None, CacheStatus::Bypass).await,
             Turn::Theirs(_) | Turn::Elsewhere => self.uncached(exchange, CacheStatus::Bypass).await,
@@ -203,6 +214,7 @@ impl Dealing<'_> {
     /// Asks the upstream and stores nothing.
     async fn uncached(&self, exchange: &mut Exchange, status: CacheStatus) -> Ending {
         exchange.upstream.cache_status = Some(status);
+        exchange.upstream.cache.forward = Some(self.forward);
         pass_on(exchange, self.pass, self.group).await
     }
 
@@ -217,6 +229,7 @@ impl Dealing<'_> {
     fn hit(&self, exchange: &mut Exchange, entry: &Arc<Entry>, status: CacheStatus) -> Ending {
         exchange.upstream.cache_status = Some(status);
         exchange.upstream.head = Some(Arc::clone(&entry.head));
+        exchange.upstream.cache.held = Some(Held::of(&entry.meta));
         limit_rate::obey(exchange, &entry.head);
         self.zone.touch(&self.digest, entry);
         if let Some(ending) = intercept(exchange, &entry.head) {
@@ -256,6 +269,8 @@ impl Dealing<'_> {
                 }
                 let Some(reader) = FillReader::join(fill, ReadBy::Follower) else { return Step::LookAgain };
                 exchange.upstream.cache_status = Some(CacheStatus::Hit);
+                exchange.upstream.cache.forward = Some(self.forward);
+                exchange.upstream.cache.collapsed = true;
                 Step::End(follow(exchange, reader, &incomplete))
             }
         }
@@ -283,6 +298,7 @@ impl Dealing<'_> {
         status: CacheStatus,
     ) -> Ending {
         exchange.upstream.cache_status = Some(status);
+        exchange.upstream.cache.forward = Some(self.forward);
         let mut order = match self.order(exchange, stale) {
             Ok(order) => order,
             Err(fault) => return Ending::Fail(fault),
@@ -298,6 +314,8 @@ impl Dealing<'_> {
         exchange.upstream.head = answer.facts.head;
         exchange.upstream.peer = answer.facts.peer;
         exchange.upstream.target = answer.facts.target;
+        exchange.upstream.cache.stored = answer.facts.cache.stored;
+        exchange.upstream.cache.detail = answer.facts.cache.detail;
         match answer.outcome {
             Ok(Outcome::Stored(reader, incomplete)) => {
                 affinity::bind(exchange, self.group, None);
@@ -349,6 +367,7 @@ impl Dealing<'_> {
 fn follow(exchange: &mut Exchange, reader: FillReader, incomplete: &Incomplete) -> Ending {
     let entry = &incomplete.entry;
     exchange.upstream.head = Some(Arc::clone(&entry.head));
+    exchange.upstream.cache.held = Some(Held::of(&entry.meta));
     limit_rate::obey(exchange, &entry.head);
     if let Some(ending) = intercept(exchange, &entry.head) {
         return ending;

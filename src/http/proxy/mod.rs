@@ -8,6 +8,7 @@
 mod accel_redirect;
 mod affinity;
 pub mod ahead;
+mod cache_fields;
 mod cache_file;
 mod cached;
 pub mod fill;
@@ -28,6 +29,7 @@ pub mod zone;
 
 use std::{borrow::Cow, pin::pin, rc::Rc, sync::Arc};
 
+use cache::policy::Forward;
 use config::{CacheZone, ProxyPass, Template};
 use http1::{Method, ResponseHead, Version};
 
@@ -39,6 +41,7 @@ use self::{
 };
 use super::{
     Exchange, Fault,
+    cache_facts::CacheFacts,
     fault::{self, Kind, Retry, Side},
     phases::Ending,
     rate,
@@ -49,15 +52,25 @@ use crate::upstream::Group;
 
 /// Answers a request from the cache or an upstream.
 pub async fn serve(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
+    exchange.upstream.cache = CacheFacts::default();
+    let mut ending = answer(exchange, pass).await;
+    if let Ending::Answer(response) = &mut ending {
+        cache_fields::add(exchange, response);
+    }
+    ending
+}
+
+async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
     let group = match transport::target(exchange, pass).await {
         Ok(group) => group,
         Err(fault) => return Ending::Fail(fault),
     };
     match zone(exchange) {
         Ok(Some(zone)) if is_cacheable(exchange) => cached::serve(exchange, pass, &group, zone).await,
-        Ok(_) => {
+        Ok(zone) => {
             // A redirect may have led here from a location with a cache.
             exchange.upstream.cache_status = None;
+            exchange.upstream.cache.forward = Some(zone.map_or(Forward::Bypass, |_| Forward::Method));
             pass_on(exchange, pass, &group).await
         }
         Err(fault) => Ending::Fail(fault),

@@ -12,7 +12,7 @@ use config::LocationConf;
 use http1::ResponseHead;
 
 use self::redirect::{pass_location, pass_refresh};
-use super::via;
+use super::{cache_fields, via};
 use crate::http::{
     Exchange, Response,
     response::{Author, Conditions, LastModified, Ranges},
@@ -27,6 +27,7 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
     response.reason = reason(head);
     let asked = asked_for(exchange);
     let changes_cookies = cookie::has_rules(&location.proxy);
+    let writes_age = cache_fields::writes_age(&location.cache, &exchange.upstream.cache);
     let mut charset = None;
     response.conditions = match asked {
         AskedFor::Client => Conditions::Upstream,
@@ -54,10 +55,14 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
             }
             Role::AcceptRanges if *location.proxy.force_ranges => {}
             Role::AcceptRanges if asked == AskedFor::Cache => response.ranges = Ranges::Single,
+            Role::Age if writes_age => {}
             Role::Connection => {}
-            Role::AcceptRanges | Role::SetCookie | Role::Charset | Role::OursUnlessPassed | Role::Other => {
-                response.fields.push(name, value);
-            }
+            Role::AcceptRanges
+            | Role::SetCookie
+            | Role::Charset
+            | Role::OursUnlessPassed
+            | Role::Age
+            | Role::Other => response.fields.push(name, value),
         }
     }
     if let Some(charset) = charset.filter(|_| !location.proxy.ignore_headers.x_accel_charset) {
@@ -127,6 +132,8 @@ enum Role {
     Refresh,
     SetCookie,
     AcceptRanges,
+    /// How old it was where it came from.
+    Age,
     /// X-Accel-Charset, hidden by default.
     Charset,
     /// It concerns the upstream's connection.
@@ -140,6 +147,7 @@ impl Role {
     fn of(name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
+            3 if is("Age") => Self::Age,
             4 if is("Date") => Self::OursUnlessPassed,
             5 if is("X-Pad") => Self::OursUnlessPassed,
             6 if is("Server") => Self::OursUnlessPassed,

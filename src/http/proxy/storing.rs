@@ -30,6 +30,7 @@ use crate::{
     clock,
     http::{
         Fault,
+        cache_facts::CacheFacts,
         exchange::UpstreamFacts,
         fault::{Kind, Retry, Side},
         rate::Rate,
@@ -150,9 +151,12 @@ async fn carry_out(
     let fetched =
         transport::fetch(&event_loop, &order.location, &order.group, outgoing, None, &mut facts).await;
     let decision = match fetched {
-        Ok(incoming) => decide(&mut order, incoming),
+        Ok(incoming) => decide(&mut order, incoming, &mut facts.cache),
         Err(fault) => match order.stale.take().filter(|stale| stale.covers_fault(&order.location, &fault)) {
-            Some(stale) => Decision::ServeStale(stale.entry, Some(fault)),
+            Some(stale) => {
+                facts.cache.detail = Some("stale-on-error");
+                Decision::ServeStale(stale.entry, Some(fault))
+            }
             None => {
                 order.keep_error(&fault);
                 Decision::Fail(fault)
@@ -191,28 +195,37 @@ enum Decision {
     Fail(Fault),
 }
 
-fn decide(order: &mut Order, incoming: Incoming) -> Decision {
+fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Decision {
     let location = &order.location;
     let incoming = Box::new(incoming);
     let status = incoming.head.status;
     if let Some(stale) = order.stale.take() {
         if status == 304 && *location.cache.revalidate {
+            facts.stored = true;
             return Decision::Refresh(stale.entry, incoming);
         }
         if Stale::covers_status(location, status) {
+            facts.detail = Some("stale-on-error");
             return Decision::ServeStale(stale.entry, None);
         }
     }
     // As nginx: an answer without a head is not stored. Nothing tells it from a broken one.
     let headless = incoming.head.version == Version::V0_9;
+    if order.storing == Storing::Refused {
+        facts.detail = Some("no-cache");
+    }
     if order.storing == Storing::Refused || incoming.upgraded.is_some() || headless {
         return Decision::PassThrough(incoming);
     }
     let fields = &incoming.head.fields;
     let now = clock::now();
     match policy::admit(status, fields, &location.proxy.ignore_headers, &location.cache.valid, now) {
-        Admission::Refused(_) => Decision::PassThrough(incoming),
+        Admission::Refused(refusal) => {
+            facts.detail = Some(refusal.as_str());
+            Decision::PassThrough(incoming)
+        }
         Admission::Store { terms, vary } => {
+            facts.stored = true;
             let variant = match vary.is_empty() {
                 true => Digest::default(),
                 false => policy::vary::variant(&order.key.digest, &vary, &order.request_fields),

@@ -2,12 +2,7 @@
 
 use std::time::SystemTime;
 
-use cache::policy::CacheStatus;
-
-use super::{
-    request::pair,
-    time::{since_epoch, write_seconds},
-};
+use super::{request::pair, time::write_seconds};
 use crate::http::exchange::{Try, UpstreamFacts};
 
 /// What a list tells of each try.
@@ -71,24 +66,14 @@ pub(super) fn set_cookie<'a>(facts: &'a UpstreamFacts, name: &str) -> Option<&'a
 
 /// Returns a field of the stored answer, where one was found.
 pub(super) fn cached_field<'a>(facts: &'a UpstreamFacts, name: &str) -> Option<&'a [u8]> {
-    if !came_from_cache(facts.cache_status?) {
-        return None;
-    }
+    facts.cache_status.filter(|status| status.is_from_cache())?;
     facts.head.as_ref()?.fields.get(name)
 }
 
-/// Returns how old the stored answer is by its field Date.
+/// Returns how old the stored answer is, in seconds.
 pub(super) fn cache_age_s(facts: &UpstreamFacts, now: SystemTime) -> Option<u64> {
-    let date = http1::date::parse(cached_field(facts, "Date")?)?;
-    let now_s = i64::try_from(since_epoch(now).as_secs()).unwrap_or(i64::MAX);
-    Some(u64::try_from(now_s - date).unwrap_or(0))
-}
-
-fn came_from_cache(status: CacheStatus) -> bool {
-    match status {
-        CacheStatus::Hit | CacheStatus::Stale | CacheStatus::Updating | CacheStatus::Revalidated => true,
-        CacheStatus::Miss | CacheStatus::Bypass | CacheStatus::Expired | CacheStatus::Scarce => false,
-    }
+    facts.cache_status.filter(|status| status.is_from_cache())?;
+    Some(facts.cache.age(facts.head.as_deref(), now)?.as_secs())
 }
 
 #[cfg(test)]
@@ -98,9 +83,11 @@ mod tests {
         time::{Duration, UNIX_EPOCH},
     };
 
+    use cache::policy::CacheStatus;
     use http1::ResponseHead;
 
     use super::*;
+    use crate::http::cache_facts::Held;
 
     fn tried() -> UpstreamFacts {
         let failed = Try { address: Arc::from("127.0.0.1:1"), ..Try::default() };
@@ -154,6 +141,7 @@ mod tests {
         assert_eq!((cache_age_s(&facts, now), cached_field(&facts, "ETag")), (None, None));
         assert_eq!((set_cookie(&facts, "a"), set_cookie(&facts, "B")), (Some(&b"1"[..]), Some(&b"2"[..])));
         facts.cache_status = Some(CacheStatus::Hit);
+        facts.cache.held = Some(Held { since: now, valid_until: now });
         assert_eq!((cache_age_s(&facts, now), cached_field(&facts, "ETag")), (Some(7), Some(&b"\"a\""[..])));
     }
 }

@@ -1,0 +1,3 @@
+//! The rules of RFC 9111 and its companions, item by item.
+
+mod status_field;
