@@ -3,7 +3,7 @@
 //! It starts at once, but only where index and files may differ (first start, a warm nginx directory, a crash of the
 //! machine); meanwhile workers look at the disk for what the index does not have. A minute after the start, when nginx's
 //! loader begins, it looks once more and ends. Files are not read, as in nginx: a wrong one is noticed when it is asked
-//! for. `loader_files`, `loader_threshold` and `loader_sleep` set the pace.
+//! for. `loader_files`, `loader_threshold` and `loader_sleep` set the pace; each iteration is a line of the log at level info.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File, Metadata};
@@ -81,13 +81,15 @@ pub fn run(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result
 
 fn load_all(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), LoadError> {
     for conf in zones {
+        let begun = monotonic();
         match load(conf, rest)? {
             Outcome::Unneeded => {}
             Outcome::Complete(loaded) => tracing::info!(
-                "cache \"{}\": loaded {} files, removed {}",
+                "cache \"{}\": loaded {} files, removed {} in {} ms",
                 conf.name,
                 loaded.files,
-                loaded.removed
+                loaded.removed,
+                begun.elapsed().as_millis()
             ),
             Outcome::Stopped => return Ok(()),
         }
@@ -128,7 +130,7 @@ impl<S: Fn(Duration) -> bool> Walk<'_, S> {
     fn directory(&mut self, dir: &Path, depth: usize) -> Result<Progress, LoadError> {
         let failed = |source| LoadError::Directory { path: dir.to_owned(), source };
         for entry in fs::read_dir(dir).map_err(failed)? {
-            if (self.rest)(self.pace.next(self.zone.conf())) {
+            if self.rests() == Progress::Stopped {
                 return Ok(Progress::Stopped);
             }
             let entry = entry.map_err(failed)?;
@@ -145,8 +147,30 @@ impl<S: Fn(Duration) -> bool> Walk<'_, S> {
         Ok(Progress::Done)
     }
 
+    /// Rests where an iteration is over, and tells of it.
+    fn rests(&mut self) -> Progress {
+        let conf = self.zone.conf();
+        let pause = match self.pace.step(conf) {
+            Step::Rest(took) => {
+                tracing::info!(
+                    "cache \"{}\": looked at {} files in {} ms; {} loaded, {} removed so far",
+                    conf.name,
+                    self.pace.files,
+                    took.as_millis(),
+                    self.loaded.files,
+                    self.loaded.removed
+                );
+                self.pace = Pace::begin(monotonic() + conf.loader_sleep);
+                conf.loader_sleep
+            }
+            Step::GoOn => Duration::ZERO,
+        };
+        if (self.rest)(pause) { Progress::Stopped } else { Progress::Done }
+    }
+
     /// Files whose names are no digest are somebody else's, and stay.
     fn file(&mut self, entry: &DirEntry) {
+        self.pace.files += 1;
         let name = entry.file_name();
         let Some(digest) = digest_of_name(&name) else {
             if is_left_behind(&name) {
@@ -167,7 +191,6 @@ impl<S: Fn(Duration) -> bool> Walk<'_, S> {
             }
             Verdict::Foreign => {}
         }
-        self.pace.files += 1;
     }
 }
 
@@ -206,14 +229,22 @@ impl Pace {
         Self { since: now, files: 0 }
     }
 
-    /// Says how long to rest before the next file.
-    fn next(&mut self, conf: &CachePath) -> Duration {
-        if self.files < conf.loader_files && self.since.elapsed() < conf.loader_threshold {
-            return Duration::ZERO;
+    /// Says whether to rest before the next file.
+    fn step(&self, conf: &CachePath) -> Step {
+        let took = self.since.elapsed();
+        if self.files < conf.loader_files && took < conf.loader_threshold {
+            Step::GoOn
+        } else {
+            Step::Rest(took)
         }
-        *self = Self::begin(monotonic() + conf.loader_sleep);
-        conf.loader_sleep
     }
+}
+
+/// What to do before the next file.
+enum Step {
+    GoOn,
+    /// An iteration is over, which took so long.
+    Rest(Duration),
 }
 
 #[expect(clippy::disallowed_methods, reason = "the walk's clock: it paces the disk")]

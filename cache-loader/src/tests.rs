@@ -13,19 +13,11 @@ const KEY: &str = "/etagswr";
 fn conf(path: &Path) -> CachePath {
     CachePath {
         name: "zone".to_owned(),
-        path: path.to_owned(),
         levels: vec![1, 2],
         keys_zone_size: 1 << 20,
-        inactive: Duration::from_secs(600),
-        max_size: None,
-        min_free: 0,
         use_temp_path: false,
-        loader_files: 100,
         loader_sleep: Duration::from_millis(1),
-        loader_threshold: Duration::from_millis(200),
-        manager_files: 100,
-        manager_sleep: Duration::from_millis(50),
-        manager_threshold: Duration::from_millis(200),
+        ..CachePath::at(path.to_owned())
     }
 }
 

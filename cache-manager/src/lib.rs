@@ -3,19 +3,25 @@
 //! One loop over all caches of a configuration. What to evict next is decided by [`plan`], which is pure; entries go by
 //! last use, `manager_files` at a time with `manager_sleep` between. Fills reserve their room themselves and
 //! evict where they must, so the loop need not hurry: it keeps a margin free, so that they seldom have to.
+//! Each iteration that removes something is a line of the log at level info; between them, files are looked through
+//! for damage where that is wanted ([`scrub`]).
 
 mod plan;
+mod scrub;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use cache::{Evicted, Eviction, OpenError, Role, Until, Zone};
+use cache::{Evicted, Eviction, OpenError, Role, Zone};
 use config::CachePath;
 
 pub use crate::plan::{Condition, Plan, plan};
+use crate::scrub::Scrub;
 
 /// The longest rest, where no cache is due sooner.
 const LONGEST: Duration = Duration::from_secs(60);
+/// Entries that one transaction removes at most: meanwhile others cannot write the index.
+const MOST_FILES: usize = 100;
 /// How often what dead processes left behind is looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -42,11 +48,13 @@ struct Watch {
     zone: Zone,
     due: Instant,
     swept: Option<Instant>,
+    scrub: Scrub,
 }
 
 impl Watch {
     fn open(conf: &Arc<CachePath>, now: Instant) -> Result<Self, OpenError> {
-        Ok(Self { zone: Zone::open(conf, Role::Manager)?, due: now, swept: None })
+        let zone = Zone::open(conf, Role::Manager)?;
+        Ok(Self { zone, due: now, swept: None, scrub: Scrub::default() })
     }
 
     /// Evicts what must go, but no more than one helping, and sets the time of the next look.
@@ -55,12 +63,15 @@ impl Watch {
         let conf = Arc::clone(self.zone.conf());
         let begun = monotonic();
         let mut left = usize::try_from(conf.manager_files).unwrap_or(usize::MAX);
+        let mut all = Evicted::default();
         let pause = loop {
             let until = match plan(&conf, &self.condition(), wall_clock()) {
                 Plan::Rest(pause) => break pause,
                 Plan::Evict(until) => until,
             };
-            let gone = self.evict(until, left.min(100));
+            let gone = self.zone.evict(Eviction { until, files: left.min(MOST_FILES) });
+            all.entries += gone.entries;
+            all.bytes += gone.bytes;
             left = left.saturating_sub(usize::try_from(gone.entries).unwrap_or(usize::MAX));
             // Where nothing can go (all of it is being replaced just now), trying again at once would spin.
             let tired = left == 0 || gone.entries == 0 || begun.elapsed() >= conf.manager_threshold;
@@ -68,18 +79,25 @@ impl Watch {
                 break conf.manager_sleep;
             }
         };
-        self.due = monotonic() + pause;
+        self.report(all, begun.elapsed());
+        let until_scrub = self.scrub.look(&self.zone, monotonic());
+        self.due = monotonic() + until_scrub.map_or(pause, |rest| rest.min(pause));
     }
 
-    fn evict(&self, until: Until, files: usize) -> Evicted {
-        let gone = self.zone.evict(Eviction { until, files });
-        tracing::debug!(
-            "cache \"{}\": evicted {} of {} bytes",
-            self.zone.conf().name,
+    /// Tells of an iteration that removed something.
+    fn report(&self, gone: Evicted, took: Duration) {
+        if gone.entries == 0 {
+            return;
+        }
+        let (name, stats) = (&self.zone.conf().name, self.zone.stats());
+        tracing::info!(
+            "cache \"{name}\": removed {} entries, freed {} bytes in {} ms; {} entries, {} bytes left",
             gone.entries,
-            gone.bytes
+            gone.bytes,
+            took.as_millis(),
+            stats.entries,
+            stats.stored_bytes
         );
-        gone
     }
 
     fn condition(&self) -> Condition {
@@ -152,19 +170,12 @@ mod tests {
     fn conf(path: &Path) -> CachePath {
         CachePath {
             name: "zone".to_owned(),
-            path: path.to_owned(),
             levels: vec![2],
             keys_zone_size: 1 << 20,
-            inactive: Duration::from_secs(600),
-            max_size: None,
-            min_free: 0,
             use_temp_path: false,
-            loader_files: 100,
-            loader_sleep: Duration::from_millis(50),
-            loader_threshold: Duration::from_millis(200),
             manager_files: 7,
             manager_sleep: Duration::from_millis(1),
-            manager_threshold: Duration::from_millis(200),
+            ..CachePath::at(path.to_owned())
         }
     }
 
@@ -184,7 +195,15 @@ mod tests {
         run(std::slice::from_ref(&conf), &rest).unwrap();
         assert_eq!(left(), wanted);
         let zone = Zone::open(&conf, Role::Worker).unwrap();
+        zone.flush(Durability::Committed);
         assert_eq!(zone.stats().entries, wanted.len() as u64);
+    }
+
+    #[test]
+    fn what_the_scrub_finds_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        // None of them has a header.
+        settles(CachePath { scrub: Some(1 << 30), ..conf(dir.path()) }, 0..30, &[]);
     }
 
     #[test]

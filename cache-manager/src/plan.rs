@@ -70,19 +70,11 @@ mod tests {
     fn conf(max_size: Option<u64>, min_free: u64) -> CachePath {
         CachePath {
             name: "zone".to_owned(),
-            path: PathBuf::from("/nowhere"),
             levels: vec![1, 2],
             keys_zone_size: 1 << 20,
-            inactive: Duration::from_secs(600),
             max_size,
             min_free,
-            use_temp_path: true,
-            loader_files: 100,
-            loader_sleep: Duration::from_millis(50),
-            loader_threshold: Duration::from_millis(200),
-            manager_files: 100,
-            manager_sleep: Duration::from_millis(50),
-            manager_threshold: Duration::from_millis(200),
+            ..CachePath::at(PathBuf::from("/nowhere"))
         }
     }
 

@@ -8,7 +8,7 @@
 //!       body                                                             from body_start
 //! ```
 //!
-//! The block holds what the struct has no room for: the length of the body, and an `ETag` or `Vary` over
+//! The block holds what the struct has no room for: the length of the body, a checksum, and an `ETag` or `Vary` over
 //! 128 bytes. It ends where the body starts, so it is found without reading the header lines, and nginx skips it.
 //! Everything here is bytes to values and back; the files themselves belong to [`crate::store`].
 
@@ -20,7 +20,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use thiserror::Error;
 
-use self::block::LENGTH_AND_SUM;
 use crate::key::{Digest, Key};
 
 /// The size of the struct at the start of a file.
@@ -58,6 +57,9 @@ pub struct Meta {
     pub body_start: u16,
     /// The length of the body, where the file states it.
     pub body_len: Option<u64>,
+    /// The crc32 of header lines and body, where the file states it. A new file has room for it where this is set, to
+    /// whatever.
+    pub body_sum: Option<u32>,
 }
 
 /// Why bytes are not the start of a cached file for a key.
@@ -66,6 +68,9 @@ pub enum FormatError {
     /// The file ends within its own header.
     #[error("is too small")]
     TooSmall,
+    /// A directory or the like stands under its name.
+    #[error("is no file")]
+    NoFile,
     /// Another version of the format, or no cache file at all.
     #[error("version mismatch")]
     Version,
@@ -78,6 +83,9 @@ pub enum FormatError {
     /// The length of `Vary` is out of range.
     #[error("has incorrect vary length")]
     Vary,
+    /// Header lines or body are not what was stored.
+    #[error("has a wrong checksum")]
+    Sum,
     /// Key and header lines do not fit the 65,535 bytes that the format can address.
     #[error("has too long header")]
     TooLong,
@@ -99,6 +107,8 @@ pub struct Prefix {
     pub bytes: Vec<u8>,
     /// The length of the body, where it is known already.
     pub body_len: Option<u64>,
+    /// The checksum of the header lines, where one of them and the body is stated too.
+    pub head_sum: Option<u32>,
 }
 
 impl Prefix {
@@ -116,12 +126,14 @@ impl Prefix {
         bytes.push(b'\n');
         bytes.extend_from_slice(head);
         bytes.extend_from_slice(&block);
-        Ok(Self { bytes, body_len: meta.body_len })
+        let head_sum = meta.body_sum.map(|_| crc32fast::hash(head));
+        Ok(Self { bytes, body_len: meta.body_len, head_sum })
     }
 
-    /// The bytes that state a body length learnt at its end, and where in the file they go.
-    pub(crate) fn stated_length(&self, body_len: u64) -> (u64, [u8; LENGTH_AND_SUM]) {
-        block::restate(&self.bytes, body_len)
+    /// States what was learnt at the end of a body, and returns where in the file the bytes changed from.
+    pub(crate) fn state(&mut self, body_len: u64, sum: Option<u32>) -> usize {
+        self.body_len = Some(body_len);
+        block::state(&mut self.bytes, body_len, sum)
     }
 }
 
@@ -168,6 +180,14 @@ pub fn parse<'a>(bytes: &'a [u8], key: &Key) -> Result<Opening<'a>, FormatError>
     Ok(Opening { meta, head: &lines[..lines.len() - block_len] })
 }
 
+/// Returns the key that a file says it is for, without believing it. `bytes` must reach as far as the body's start.
+pub fn stated_key(bytes: &[u8]) -> Option<Key> {
+    let field = bytes.get(54..56)?;
+    let header_start = usize::from(u16::from_le_bytes([field[0], field[1]]));
+    let text = bytes.get(STRUCT_BYTES + KEY_MARK.len()..header_start.checked_sub(1)?)?;
+    Some(Key::new(text.to_vec()))
+}
+
 /// Says where the body starts in a file that begins with `bytes`, so that a reader knows how much it needs.
 pub fn body_start(bytes: &[u8]) -> Option<usize> {
     let field = bytes.get(56..58)?;
@@ -207,6 +227,7 @@ fn parse_struct(bytes: &[u8], crc32: u32) -> Result<Meta, FormatError> {
         header_start,
         body_start,
         body_len: None,
+        body_sum: None,
     })
 }
 

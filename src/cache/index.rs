@@ -110,6 +110,16 @@ impl Index {
             .map(|(last_use, _)| UNIX_EPOCH + Duration::from_secs(u64::from(last_use))))
     }
 
+    /// The first digest after another one, or of all.
+    pub(crate) fn next(&self, after: Option<&Digest>) -> heed::Result<Option<Digest>> {
+        let txn = self.env.read_txn()?;
+        let found = match after {
+            Some(after) => self.rows.get_greater_than(&txn, after)?,
+            None => self.rows.first(&txn)?,
+        };
+        Ok(found.and_then(|(digest, _)| digest.try_into().ok()))
+    }
+
     /// Directories outside the cache in which fills made temporary files.
     pub(crate) fn temp_dirs(&self) -> heed::Result<Vec<Vec<u8>>> {
         let txn = self.env.read_txn()?;

@@ -27,8 +27,8 @@ pub use crate::lease::{FillPermit, Lease};
 pub use crate::policy::vary::variant;
 pub use crate::room::{NoRoom, Room};
 pub use crate::store::{
-    Committed, Identity, OpenError, ReadError, Renewed, Role, Stats, StoreError, StoredEntry, Zone,
-    discard_index,
+    Committed, Identity, OpenError, ReadError, Renewed, Role, Scrubbed, Scrubber, Stats, StoreError,
+    StoredEntry, Zone, discard_index,
 };
 pub use crate::temp::{TempFile, is_left_behind};
 pub use crate::writer::{Durability, Evicted, Eviction, Until};

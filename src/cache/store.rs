@@ -9,6 +9,7 @@ mod crash_tests;
 mod maintain;
 mod open;
 mod read;
+mod scrub;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use thiserror::Error;
 pub use self::maintain::Stats;
 pub use self::open::{OpenError, Role, discard_index};
 pub use self::read::{ReadError, StoredEntry};
+pub use self::scrub::{Scrubbed, Scrubber};
 use crate::format::{Meta, encode_struct};
 use crate::index::Index;
 use crate::key::{Digest, Key, path_of};
@@ -199,13 +201,10 @@ impl Zone {
     ///
     /// A file system spreads directories over the disk: files of many directories are made faster than as many in one.
     pub fn create_temp(&self, digest: &Digest, temp_dir: Option<&Path>) -> io::Result<TempFile> {
-        match temp_dir.filter(|_| self.conf.use_temp_path) {
-            Some(dir) => {
-                self.note_temp_dir(dir);
-                TempFile::create(dir, digest, self.shared.owner())
-            }
-            None => TempFile::create(beside(&path_of(&self.conf, digest)), digest, self.shared.owner()),
-        }
+        let path = path_of(&self.conf, digest);
+        let dir = temp_dir.filter(|_| self.conf.use_temp_path);
+        dir.inspect(|dir| self.note_temp_dir(dir));
+        TempFile::create(dir.unwrap_or(beside(&path)), digest, self.shared.owner(), self.conf.fsync)
     }
 
     /// Stores a complete response: the file takes its name, then its row is queued.

@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use config::Fsync;
+use crc32fast::Hasher;
+
 use crate::format::Prefix;
 use crate::key::{Digest, hex};
 use crate::process::Owner;
@@ -24,12 +27,15 @@ pub struct TempFile {
     owner: Owner,
     len: u64,
     prefix: Option<Prefix>,
+    /// Of header lines and body so far, where it is wanted.
+    sum: Option<Hasher>,
+    fsync: Fsync,
     renamed: bool,
 }
 
 impl TempFile {
     /// Creates a file for a digest, and the directory if need be.
-    pub(crate) fn create(dir: &Path, digest: &Digest, owner: Owner) -> io::Result<Self> {
+    pub(crate) fn create(dir: &Path, digest: &Digest, owner: Owner, fsync: Fsync) -> io::Result<Self> {
         static SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let path = dir.join(format!("{}.{:x}.{serial}", hex(digest), owner.bits()));
@@ -41,12 +47,14 @@ impl TempFile {
             }
             other => other?,
         };
-        Ok(Self { file: Arc::new(file), path, owner, len: 0, prefix: None, renamed: false })
+        let file = Arc::new(file);
+        Ok(Self { file, path, owner, len: 0, prefix: None, sum: None, fsync, renamed: false })
     }
 
     /// Writes what stands before the body; the first thing to write.
     pub fn begin(&mut self, prefix: Prefix) -> io::Result<()> {
         self.append(&prefix.bytes)?;
+        self.sum = prefix.head_sum.map(Hasher::new_with_initial);
         self.prefix = Some(prefix);
         Ok(())
     }
@@ -54,6 +62,14 @@ impl TempFile {
     /// Writes the prefix and the whole of a small body in one go.
     pub fn begin_with(&mut self, mut prefix: Prefix, body: &[u8]) -> io::Result<()> {
         let start = prefix.bytes.len();
+        if prefix.body_len.is_none_or(|announced| announced == body.len() as u64) {
+            let sum = prefix.head_sum.map(|head| {
+                let mut sum = Hasher::new_with_initial(head);
+                sum.update(body);
+                sum.finalize()
+            });
+            prefix.state(body.len() as u64, sum);
+        }
         prefix.bytes.extend_from_slice(body);
         self.append(&prefix.bytes)?;
         prefix.bytes.truncate(start);
@@ -65,6 +81,9 @@ impl TempFile {
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.len)?;
         self.len += bytes.len() as u64;
+        if let Some(sum) = &mut self.sum {
+            sum.update(bytes);
+        }
         Ok(())
     }
 
@@ -87,37 +106,49 @@ impl TempFile {
         &self.path
     }
 
-    /// Checks the length of the body against what was announced, and states it where nothing was.
+    /// Checks the length of the body against what was announced, states what is known only now, and forces the content
+    /// to the disk where that is wanted.
     pub(crate) fn complete(&mut self) -> io::Result<Completion> {
-        let Some(prefix) = &self.prefix else { return Ok(Completion::Torn) };
+        let Some(prefix) = &mut self.prefix else { return Ok(Completion::Torn) };
         let written = self.len - prefix.bytes.len() as u64;
-        match prefix.body_len {
-            Some(expected) if expected != written => Ok(Completion::Torn),
-            Some(_) => Ok(Completion::Whole),
-            None => {
-                let (at, bytes) = prefix.stated_length(written);
-                self.file.write_all_at(&bytes, at)?;
-                Ok(Completion::Whole)
-            }
+        if prefix.body_len.is_some_and(|announced| announced != written) {
+            return Ok(Completion::Torn);
         }
+        let sum = self.sum.take().map(Hasher::finalize);
+        if prefix.body_len.is_none() || sum.is_some() {
+            let from = prefix.state(written, sum);
+            self.file.write_all_at(&prefix.bytes[from..], from as u64)?;
+        }
+        self.sync()?;
+        Ok(Completion::Whole)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.fsync == Fsync::Off { Ok(()) } else { self.file.sync_data() }
     }
 
     /// Gives the file its final name. Where that is on another file system, a copy of it takes the name.
     pub(crate) fn rename(mut self, target: &Path, digest: &Digest) -> io::Result<Arc<File>> {
-        match rename_into(&self.path, target) {
+        let file = match rename_into(&self.path, target) {
             Ok(()) => {
                 self.renamed = true;
-                Ok(Arc::clone(&self.file))
+                Arc::clone(&self.file)
             }
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                let mut copy = Self::create(beside(target), digest, self.owner)?;
+                let mut copy = Self::create(beside(target), digest, self.owner, self.fsync)?;
                 copy_whole(&self.file, &copy.file)?;
+                copy.sync()?;
                 rename_into(&copy.path, target)?;
                 copy.renamed = true;
-                Ok(Arc::clone(&copy.file))
+                Arc::clone(&copy.file)
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
+        };
+        if self.fsync == Fsync::Full {
+            // The name stands; whether it survives a power failure is all that can go wrong.
+            File::open(beside(target))?.sync_all()?;
         }
+        Ok(file)
     }
 }
 

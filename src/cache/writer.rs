@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::Duration;
@@ -292,7 +292,7 @@ impl Writer {
         // A file that was stored under the same name since then stays.
         for digest in after.doomed.iter().filter(|digest| !self.pending.contains(digest)) {
             let path = path_of(&self.conf, digest);
-            match fs::remove_file(&path) {
+            match remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     tracing::error!("unlink() \"{}\" failed ({error})", path.display());
                 }
@@ -360,6 +360,14 @@ fn gather(first: Change, queue: &Receiver<Change>) -> (Vec<Change>, Option<Chang
         }
     }
     (changes, None)
+}
+
+/// Removes a file, or an empty directory that somebody put in its place: with what it holds, it is not ours to remove.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir(path),
+        other => other,
+    }
 }
 
 fn is_barrier(change: &Change) -> bool {

@@ -48,7 +48,7 @@ pub use crate::{
     directives::{
         balancing::{Balancing, Better, LeastTime, Measure},
         cache::{CacheConf, CacheName, CacheZone, MethodSet, ValidRule, ValidStatus},
-        cache_path::CachePath,
+        cache_path::{CachePath, Fsync, Verify},
         computed::Computed,
         condition::{Condition, FileTest, Test},
         core::{

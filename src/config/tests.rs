@@ -258,6 +258,10 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
         (http("upstream a { server localhost weight=0; }"), "invalid parameter \"weight=0\""),
         (http("proxy_cache_path /c keys_zone=a:1;"), "keys zone \"keys_zone=a:1\" is too small"),
         (http("proxy_cache_path /c keys_zone=a:1m levels=3;"), "invalid \"levels\" \"levels=3\""),
+        (http("proxy_cache_path /c keys_zone=a:1m fsync=on;"), "invalid fsync value \"fsync=on\""),
+        (http("proxy_cache_path /c keys_zone=a:1m verify=off;"), "invalid verify value \"verify=off\""),
+        (http("proxy_cache_path /c keys_zone=a:1m scrub=0;"), "invalid scrub value \"scrub=0\""),
+        (http("proxy_cache_path /c keys_zone=a:1m scrub=fast;"), "invalid scrub value \"scrub=fast\""),
     ];
     compare_errors(&cases);
 }

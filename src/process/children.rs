@@ -48,7 +48,24 @@ impl Role {
             Self::CacheLoader => "cache loader process",
         }
     }
+
+    /// Returns how much it stands back for others, as `nice` counts.
+    fn priority(self, config: &Config) -> i32 {
+        match self {
+            Self::Worker => *config.main.worker_priority,
+            Self::CacheManager | Self::CacheLoader => {
+                // A master that stands back further has children that do.
+                rustix::process::getpriority_process(None)
+                    .map_or(UPKEEP_PRIORITY, |own| own.max(UPKEEP_PRIORITY))
+            }
+        }
+    }
 }
+
+/// The priority of those who look after caches: processors and disk are the workers' first. From 15 on the kernel also
+/// takes their disk operations for those of the lowest best-effort class (`ioprio_set(2)`). Not the very last, since
+/// they hold the index's lock now and then.
+const UPKEEP_PRIORITY: i32 = 15;
 
 /// A child that lives.
 #[derive(Debug)]
@@ -133,7 +150,9 @@ fn run(role: Role, generation: &mut Generation, title: &mut Title, master: Pid, 
         identity: generation.identity.clone(),
     };
     let begun = Signals::queue().map_err(|error| error.to_string()).and_then(|signals| {
-        rights::settle(&own.config, own.identity.as_ref(), master).map_err(|error| error.to_string())?;
+        let priority = role.priority(&own.config);
+        rights::settle(&own.config, own.identity.as_ref(), master, priority)
+            .map_err(|error| error.to_string())?;
         Ok(signals)
     });
     let signals = match begun {

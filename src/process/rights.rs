@@ -90,12 +90,17 @@ fn missing(call: String) -> RightsError {
     RightsError { call, source: io::Error::from_raw_os_error(libc::ENOENT) }
 }
 
-/// Gives a child its limits and directory, and takes the master's rights from it.
-pub fn settle(config: &Config, identity: Option<&Identity>, master: Pid) -> Result<(), RightsError> {
+/// Gives a child its limits, directory and priority, and takes the master's rights from it.
+pub fn settle(
+    config: &Config,
+    identity: Option<&Identity>,
+    master: Pid,
+    priority: i32,
+) -> Result<(), RightsError> {
     let main = &config.main;
-    if *main.worker_priority != 0 {
-        let raised = rustix::process::setpriority_process(None, *main.worker_priority);
-        let call = format!("setpriority({})", *main.worker_priority);
+    if priority != 0 {
+        let raised = rustix::process::setpriority_process(None, priority);
+        let call = format!("setpriority({priority})");
         complain(raised.map_err(|error| RightsError { call, source: error.into() }));
     }
     set_limits(main);

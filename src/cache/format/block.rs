@@ -4,18 +4,22 @@
 //! texts: (tag, length, bytes)*   body length u64   crc32 of these u32   length of all u16   "LARDER\0\x01"
 //! ```
 //!
+//! What is known only at the end of a body (its length, its checksum) is stated in place then: the checksum is the last text.
+//!
 //! A block whose sum is wrong is taken for header lines of somebody else, which is what it would look like to nginx.
 
 use crate::format::{Meta, TEXT_BYTES};
 
 const MAGIC: &[u8; 8] = b"LARDER\0\x01";
 const UNKNOWN: u64 = u64::MAX;
-/// The body length and the sum: the part that is written anew when the length is learnt.
-pub(super) const LENGTH_AND_SUM: usize = 12;
-const FIXED: usize = LENGTH_AND_SUM + 2 + MAGIC.len();
+/// Body length and the block's own sum, its length, and the mark.
+const FIXED: usize = 8 + 4 + 2 + MAGIC.len();
 
 const ETAG: u8 = 1;
 const VARY: u8 = 2;
+const BODY_SUM: u8 = 5;
+/// Tag, length and value of a checksum.
+const BODY_SUM_BYTES: usize = 7;
 
 pub(super) fn encode(meta: &Meta) -> Vec<u8> {
     let mut out = Vec::with_capacity(FIXED);
@@ -28,6 +32,9 @@ pub(super) fn encode(meta: &Meta) -> Vec<u8> {
             out.extend_from_slice(&len.to_le_bytes());
             out.extend_from_slice(text);
         }
+    }
+    if let Some(sum) = meta.body_sum {
+        out.extend_from_slice(&body_sum(sum));
     }
     out.extend_from_slice(&meta.body_len.unwrap_or(UNKNOWN).to_le_bytes());
     let sum = crc32fast::hash(&out);
@@ -53,6 +60,7 @@ pub(super) fn decode(lines: &[u8], meta: &mut Meta) -> usize {
         match *tag {
             ETAG => meta.etag = rest[..len].to_vec(),
             VARY => meta.vary = rest[..len].to_vec(),
+            BODY_SUM => meta.body_sum = rest[..len].try_into().ok().map(u32::from_le_bytes),
             // Written by a later version: not needed to serve the file.
             _ => {}
         }
@@ -61,17 +69,25 @@ pub(super) fn decode(lines: &[u8], meta: &mut Meta) -> usize {
     block.len()
 }
 
-/// The offset and the bytes that state `body_len` in the block at the end of `prefix`.
-pub(super) fn restate(prefix: &[u8], body_len: u64) -> (u64, [u8; LENGTH_AND_SUM]) {
-    let block = last_block(prefix).expect("a prefix ends with its block");
-    let texts = &block[..block.len() - FIXED];
-    let mut sum = crc32fast::Hasher::new();
-    sum.update(texts);
-    sum.update(&body_len.to_le_bytes());
-    let mut out = [0; LENGTH_AND_SUM];
-    out[..8].copy_from_slice(&body_len.to_le_bytes());
-    out[8..].copy_from_slice(&sum.finalize().to_le_bytes());
-    ((prefix.len() - FIXED) as u64, out)
+/// States the length and, where there is room for it, the checksum of a body in the block at the end of `prefix`.
+/// Returns where the block starts.
+pub(super) fn state(prefix: &mut [u8], body_len: u64, sum: Option<u32>) -> usize {
+    let start = prefix.len() - last_block(prefix).expect("a prefix ends with its block").len();
+    let block = &mut prefix[start..];
+    let (content, own_sum) = block.split_at_mut(block.len() - FIXED + 8);
+    let (texts, length) = content.split_at_mut(content.len() - 8);
+    length.copy_from_slice(&body_len.to_le_bytes());
+    if let (Some(sum), Some(text)) = (sum, texts.last_chunk_mut::<BODY_SUM_BYTES>()) {
+        *text = body_sum(sum);
+    }
+    let sum = crc32fast::hash(content);
+    own_sum[..4].copy_from_slice(&sum.to_le_bytes());
+    start
+}
+
+fn body_sum(sum: u32) -> [u8; BODY_SUM_BYTES] {
+    let [a, b, c, d] = sum.to_le_bytes();
+    [BODY_SUM, 4, 0, a, b, c, d]
 }
 
 fn last_block(bytes: &[u8]) -> Option<&[u8]> {

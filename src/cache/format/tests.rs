@@ -26,6 +26,7 @@ fn meta() -> Meta {
         header_start: 0,
         body_start: 0,
         body_len: None,
+        body_sum: None,
     }
 }
 
@@ -70,15 +71,21 @@ fn what_is_written_is_read() {
 }
 
 #[test]
-fn a_length_learnt_at_the_end_is_stated() {
+fn what_is_learnt_at_the_end_is_stated() {
     let key = key("k");
-    let mut written = meta();
-    let mut prefix = Prefix::new(&key, &mut written, b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-    assert_eq!(parse(&prefix.bytes, &key).unwrap().meta.body_len, None);
-    let (at, bytes) = prefix.stated_length(123_456);
-    let at = usize::try_from(at).unwrap();
-    prefix.bytes[at..at + bytes.len()].copy_from_slice(&bytes);
-    assert_eq!(parse(&prefix.bytes, &key).unwrap().meta.body_len, Some(123_456));
+    let head = b"HTTP/1.1 200 OK\r\n\r\n";
+    for (body_sum, etag) in [(None, 3), (Some(0), 3), (Some(7), 300)] {
+        let mut written = Meta { body_sum, etag: vec![b'e'; etag], ..meta() };
+        let mut prefix = Prefix::new(&key, &mut written, head).unwrap();
+        let read = |prefix: &Prefix| parse(&prefix.bytes, &key).unwrap().meta;
+        assert_eq!((read(&prefix).body_len, read(&prefix).body_sum), (None, body_sum));
+        let len = prefix.bytes.len();
+        let from = prefix.state(123_456, body_sum.map(|_| 0xfeed));
+        assert_eq!(prefix.bytes.len(), len);
+        assert!(from >= usize::from(written.header_start) + head.len());
+        let wanted = Meta { body_len: Some(123_456), body_sum: body_sum.map(|_| 0xfeed), ..written };
+        assert_eq!(read(&prefix), wanted);
+    }
 }
 
 #[test]
@@ -86,11 +93,19 @@ fn a_block_with_a_wrong_sum_counts_as_header_lines() {
     let key = key("k");
     let mut written = Meta { body_len: Some(5), ..meta() };
     let mut prefix = Prefix::new(&key, &mut written, b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-    let (at, _) = prefix.stated_length(0);
-    prefix.bytes[usize::try_from(at).unwrap()] ^= 1;
+    let at = prefix.state(0, None);
+    prefix.bytes[at] ^= 1;
     let opening = parse(&prefix.bytes, &key).unwrap();
     assert_eq!(opening.meta.body_len, None);
     assert!(opening.head.ends_with(b"LARDER\0\x01"));
+}
+
+#[test]
+fn a_file_says_which_key_it_is_for() {
+    assert_eq!(stated_key(ETAG).unwrap().text, b"/etagswr");
+    for bytes in [&ETAG[..40], &ETAG[..345], &[0; 400]] {
+        assert!(stated_key(bytes).is_none());
+    }
 }
 
 #[test]

@@ -56,6 +56,7 @@ mod tests {
             header_start: 0,
             body_start: 0,
             body_len: None,
+            body_sum: None,
         };
         let stale = |while_updating, on_error| Reuse::Stale { while_updating, on_error };
         let cases = [

@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::Arc;
 
+use config::Verify;
+use crc32fast::Hasher;
 use http1::Fields;
 use thiserror::Error;
 
@@ -17,6 +19,9 @@ use crate::writer::Change;
 
 /// A file of up to this size is read whole, in the read that gets its header.
 const READ_BYTES: u64 = 32 * 1024;
+
+/// A body is read for its checksum in steps of this.
+const SUM_STEP_BYTES: u64 = 256 * 1024;
 
 /// A stored response, open.
 #[derive(Clone, Debug)]
@@ -85,7 +90,8 @@ impl Zone {
         }
         let path = path_of(&self.conf, digest);
         let failed = |source| ReadError::File { path: path.display().to_string(), source };
-        let file = match File::open(&path) {
+        // Never waits, whatever has taken the name.
+        let file = match File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path) {
             Ok(file) => Arc::new(file),
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR)) => {
                 if listed {
@@ -95,8 +101,13 @@ impl Zone {
             }
             Err(error) => return Err(failed(error)),
         };
-        let identity = Identity::of(&file.metadata().map_err(failed)?);
-        match read_entry(key, digest, file, identity, generation) {
+        let metadata = file.metadata().map_err(failed)?;
+        let identity = Identity::of(&metadata);
+        let read = match metadata.is_file() {
+            true => read_entry(key, digest, file, identity, generation),
+            false => Err(format::FormatError::NoFile.into()),
+        };
+        match read.and_then(|entry| self.verified(entry)) {
             Ok(entry) => {
                 if !listed {
                     self.adopt_read(&entry);
@@ -110,6 +121,20 @@ impl Zone {
                 Ok(None)
             }
         }
+    }
+
+    /// Compares head and body with their checksum where the configuration wants it, and the file has one.
+    fn verified(&self, entry: StoredEntry) -> Result<StoredEntry, Unfit> {
+        let Some(stated) = entry.meta.body_sum.filter(|_| self.conf.verify == Verify::Sum) else {
+            return Ok(entry);
+        };
+        let mut sum = Hasher::new();
+        sum.update(&entry.head);
+        match &entry.small_body {
+            Some(body) => sum.update(body),
+            None => add_rest(&mut sum, &entry.file, entry.body_start).map_err(Unfit::Io)?,
+        }
+        if sum.finalize() == stated { Ok(entry) } else { Err(format::FormatError::Sum.into()) }
     }
 
     fn is_listed(&self, digest: &Digest) -> Result<bool, ReadError> {
@@ -132,7 +157,7 @@ impl Zone {
 }
 
 /// Why a file is not a response for the key.
-enum Unfit {
+pub(super) enum Unfit {
     Io(io::Error),
     Content(format::FormatError),
 }
@@ -150,13 +175,8 @@ fn read_entry(
     identity: Identity,
     generation: u64,
 ) -> Result<StoredEntry, Unfit> {
-    let mut start = read_at(&file, 0, identity.size.min(READ_BYTES)).map_err(Unfit::Io)?;
-    let body_start = format::body_start(&start).filter(|_| start.len() >= STRUCT_BYTES);
-    let body_start = body_start.ok_or(format::FormatError::TooSmall)?;
-    if body_start > start.len() {
-        let rest = (body_start - start.len()) as u64;
-        start.extend(read_at(&file, start.len() as u64, rest).map_err(Unfit::Io)?);
-    }
+    let mut start = read_start(&file, &identity, READ_BYTES)?;
+    let body_start = format::body_start(&start).expect("it reaches as far as the body");
     let opening = format::parse(&start, key)?;
     let (meta, head) = (opening.meta, opening.head.to_vec());
     let body_len = identity.size.saturating_sub(body_start as u64);
@@ -180,8 +200,33 @@ fn read_entry(
     })
 }
 
+/// Reads a file as far as its body at least, and up to `count` bytes.
+pub(super) fn read_start(file: &File, identity: &Identity, count: u64) -> Result<Vec<u8>, Unfit> {
+    let mut start = read_at(file, 0, identity.size.min(count)).map_err(Unfit::Io)?;
+    let body_start = format::body_start(&start).filter(|_| start.len() >= STRUCT_BYTES);
+    let body_start = body_start.ok_or(format::FormatError::TooSmall)?;
+    if body_start > start.len() {
+        let rest = (body_start - start.len()) as u64;
+        start.extend(read_at(file, start.len() as u64, rest).map_err(Unfit::Io)?);
+    }
+    Ok(start)
+}
+
+/// Adds all that stands in a file from a place on to a checksum.
+fn add_rest(sum: &mut Hasher, file: &File, from: u64) -> io::Result<()> {
+    let mut at = from;
+    loop {
+        let bytes = read_at(file, at, SUM_STEP_BYTES)?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        at += bytes.len() as u64;
+        sum.update(&bytes);
+    }
+}
+
 /// Reads up to `count` bytes; fewer only where the file ends.
-fn read_at(file: &File, from: u64, count: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_at(file: &File, from: u64, count: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(count).expect("at most a header")];
     let mut filled = 0;
     while filled < bytes.len() {

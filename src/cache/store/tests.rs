@@ -25,19 +25,11 @@ pub(super) fn at(seconds: u64) -> SystemTime {
 pub(super) fn conf(path: &Path, max_size: Option<u64>) -> Arc<CachePath> {
     Arc::new(CachePath {
         name: "zone".to_owned(),
-        path: path.to_owned(),
         levels: vec![1, 2],
         keys_zone_size: 1 << 20,
-        inactive: Duration::from_secs(600),
         max_size,
-        min_free: 0,
         use_temp_path: false,
-        loader_files: 100,
-        loader_sleep: Duration::from_millis(50),
-        loader_threshold: Duration::from_millis(200),
-        manager_files: 100,
-        manager_sleep: Duration::from_millis(50),
-        manager_threshold: Duration::from_millis(200),
+        ..CachePath::at(path.to_owned())
     })
 }
 
@@ -65,6 +57,7 @@ pub(super) fn meta() -> Meta {
         header_start: 0,
         body_start: 0,
         body_len: None,
+        body_sum: None,
     }
 }
 
@@ -519,4 +512,172 @@ fn the_index_is_discarded_only_where_nobody_uses_it() {
     discard_index(&conf).unwrap();
     assert!(!dir.path().join("larder.mdb").exists());
     assert!(Zone::open(&conf, Role::Worker).unwrap().is_cold());
+}
+
+/// A cache that keeps checksums, and forces what it stores to the disk.
+fn careful(path: &Path) -> Arc<CachePath> {
+    let conf = (*conf(path, None)).clone();
+    Arc::new(CachePath { verify: config::Verify::Sum, fsync: config::Fsync::Full, ..conf })
+}
+
+/// Stores a body in pieces, with its length known beforehand or not.
+fn store_summed(zone: &Zone, key: &Key, pieces: &[&[u8]], body_len: Option<u64>) {
+    let mut temp = zone.create_temp(&key.digest, None).unwrap();
+    let mut meta = Meta { body_len, body_sum: Some(0), ..meta() };
+    let prefix = Prefix::new(key, &mut meta, HEAD).unwrap();
+    match pieces {
+        [whole] => temp.begin_with(prefix, whole).unwrap(),
+        _ => temp.begin(prefix).unwrap(),
+    }
+    if pieces.len() > 1 {
+        pieces.iter().for_each(|piece| temp.append(piece).unwrap());
+    }
+    let (permit, room) = (permit(zone, &key.digest), zone.reserve(1).unwrap());
+    zone.commit(permit, &key.digest, temp, room, at(NOW)).unwrap();
+    zone.flush(Durability::Committed);
+}
+
+#[test]
+fn a_bit_that_flipped_is_noticed_where_sums_are_verified() {
+    let large = vec![b'x'; 300_000];
+    let bodies: [(&str, &[&[u8]]); 3] =
+        [("small", &[b"body"]), ("in pieces", &[b"bo", b"dy"]), ("large", &[&large, b"end"])];
+    for (name, pieces) in bodies {
+        let body = pieces.concat();
+        for body_len in [None, Some(body.len() as u64)] {
+            let dir = tempfile::tempdir().unwrap();
+            let conf = careful(dir.path());
+            let zone = open(&conf);
+            let key = key("k");
+            let path = path_of(&conf, &key.digest);
+            store_summed(&zone, &key, pieces, body_len);
+            let entry = zone.read(&key, &key.digest).unwrap().unwrap();
+            assert_eq!((entry.body_len, entry.meta.body_len), (body.len() as u64, Some(body.len() as u64)));
+            let head_at = u64::from(entry.meta.header_start) + 10;
+            for at in [head_at, entry.body_start, entry.body_start + entry.body_len - 1] {
+                store_summed(&zone, &key, pieces, body_len);
+                let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+                let mut byte = [0];
+                file.read_exact_at(&mut byte, at).unwrap();
+                file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+                assert!(zone.read(&key, &key.digest).unwrap().is_none(), "{name}, {body_len:?}, at {at}");
+                zone.flush(Durability::Committed);
+                assert!(!path.exists(), "{name}: it is removed");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_without_a_sum_is_served_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = careful(dir.path());
+    let zone = open(&conf);
+    store(&zone, &key("k"), b"body", NOW);
+    assert!(zone.read(&key("k"), &key("k").digest).unwrap().is_some());
+}
+
+/// Walks over all files, a little at a time, and adds up what was done.
+fn scrub(zone: &Zone, allowance: u64) -> Scrubbed {
+    let mut scrubber = Scrubber::default();
+    let mut all = Scrubbed::default();
+    while !all.is_over {
+        let done = scrubber.step(zone, allowance).unwrap();
+        all = Scrubbed {
+            files: all.files + done.files,
+            bytes: all.bytes + done.bytes,
+            removed: all.removed + done.removed,
+            is_over: done.is_over,
+        };
+    }
+    all
+}
+
+#[test]
+fn a_scrub_removes_what_does_not_fit_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = careful(dir.path());
+    let zone = open(&conf);
+    let large = vec![b'x'; 700_000];
+    let keys: Vec<Key> = (0..12).map(|number: u32| key(&number.to_string())).collect();
+    for key in &keys {
+        store_summed(&zone, key, &[&large, b"end"], None);
+    }
+    store(&zone, &key("without a sum"), b"body", NOW);
+    zone.flush(Durability::Committed);
+    assert_eq!(scrub(&zone, 1 << 20), Scrubbed { removed: 0, files: 13, ..scrub(&zone, 1) });
+    let path = |number: usize| path_of(&conf, &keys[number].digest);
+    let open = |number| fs::OpenOptions::new().write(true).open(path(number)).unwrap();
+    open(0).write_all_at(b"y", 500_000).unwrap();
+    open(1).set_len(100).unwrap();
+    open(2).set_len(690_000).unwrap();
+    open(3).write_all_at(b"4", 0).unwrap();
+    fs::rename(path(4), path(5)).unwrap();
+    fs::remove_file(path(6)).unwrap();
+    fs::create_dir(path(6)).unwrap();
+    let done = scrub(&zone, 1 << 20);
+    assert_eq!(done.removed, 6, "{done:?}");
+    zone.flush(Durability::Committed);
+    let left: Vec<usize> = (0..12).filter(|&number| path(number).exists()).collect();
+    assert_eq!(left, [7, 8, 9, 10, 11]);
+    assert_eq!(scrub(&zone, 1 << 20).removed, 0);
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_file_is_a_miss_and_makes_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = conf(dir.path(), None);
+    let zone = open(&conf);
+    let key = key("k");
+    let path = path_of(&conf, &key.digest);
+    store(&zone, &key, b"body", NOW);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(zone.read(&key, &key.digest).unwrap().is_none());
+    zone.flush(Durability::Committed);
+    store(&zone, &key, b"body again", NOW);
+    assert_eq!(zone.read(&key, &key.digest).unwrap().unwrap().body_len, 10);
+    // One that holds something stays, and is in the way.
+    zone.remove(&key.digest);
+    zone.flush(Durability::Committed);
+    fs::create_dir_all(path.join("somebody's")).unwrap();
+    zone.adopt(&key.digest, 5, at(NOW));
+    assert!(zone.read(&key, &key.digest).unwrap().is_none());
+    zone.flush(Durability::Committed);
+    assert!(path.join("somebody's").exists());
+}
+
+#[test]
+fn a_file_is_copied_from_another_file_system() {
+    let dir = tempfile::tempdir().unwrap();
+    let Ok(outside) = tempfile::tempdir_in("/dev/shm") else {
+        println!("skipped: there is no /dev/shm");
+        return;
+    };
+    if fs::metadata(dir.path()).unwrap().dev() == fs::metadata(outside.path()).unwrap().dev() {
+        println!("skipped: there is only one file system");
+        return;
+    }
+    let body: Vec<u8> = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
+    for fsync in [config::Fsync::Off, config::Fsync::File, config::Fsync::Full] {
+        let conf = CachePath { use_temp_path: true, fsync, ..(*careful(dir.path())).clone() };
+        let zone = open(&Arc::new(conf));
+        let key = key("k");
+        let mut temp = zone.create_temp(&key.digest, Some(outside.path())).unwrap();
+        let mut meta = Meta { body_sum: Some(0), ..meta() };
+        temp.begin(Prefix::new(&key, &mut meta, HEAD).unwrap()).unwrap();
+        temp.append(&body).unwrap();
+        assert!(temp.path().starts_with(outside.path()));
+        let permit = permit(&zone, &key.digest);
+        let room = zone.reserve(body.len() as u64).unwrap();
+        zone.commit(permit, &key.digest, temp, room, at(NOW)).unwrap();
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0, "what was copied is removed");
+        let entry = zone.read(&key, &key.digest).unwrap().unwrap();
+        let mut read = vec![0; body.len()];
+        entry.file.read_exact_at(&mut read, entry.body_start).unwrap();
+        assert!(read == body && entry.body_len == body.len() as u64);
+        let beside = path_of(zone.conf(), &key.digest);
+        assert_eq!(fs::read_dir(beside.parent().unwrap()).unwrap().count(), 1, "no copy is left");
+        zone.remove(&key.digest);
+    }
 }

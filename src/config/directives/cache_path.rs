@@ -12,7 +12,8 @@ use crate::{
 /// How `proxy_cache_path` is written.
 pub const SYNTAX: &str = "path [levels=levels] [use_temp_path=on|off] keys_zone=name:size [inactive=time] \
                           [max_size=size] [min_free=size] [manager_files=number] [manager_sleep=time] \
-                          [manager_threshold=time] [loader_files=number] [loader_sleep=time] [loader_threshold=time]";
+                          [manager_threshold=time] [loader_files=number] [loader_sleep=time] [loader_threshold=time] \
+                          [fsync=off|file|full] [verify=length|sum] [scrub=off|size]";
 
 /// Smallest keys zone, as nginx.
 const LEAST_ZONE_BYTES: u64 = 8192;
@@ -48,9 +49,35 @@ pub struct CachePath {
     pub manager_sleep: Duration,
     /// Longest time the manager works at a time.
     pub manager_threshold: Duration,
+    /// What is forced to the disk before an answer counts as stored.
+    pub fsync: Fsync,
+    /// What of a stored body is compared before it is served.
+    pub verify: Verify,
+    /// Bytes of stored files that the manager looks through a second.
+    pub scrub: Option<u64>,
 }
 
-const PARAMETERS: [&str; 12] = [
+/// What survives a power failure, of a file that has just been stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fsync {
+    /// What the kernel has written by then; as nginx.
+    Off,
+    /// Its content, before it takes its name.
+    File,
+    /// Its content and its name.
+    Full,
+}
+
+/// What tells that the body in a file is the one that was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// Its length.
+    Length,
+    /// A checksum too.
+    Sum,
+}
+
+const PARAMETERS: [&str; 15] = [
     "levels",
     "use_temp_path",
     "keys_zone",
@@ -63,6 +90,9 @@ const PARAMETERS: [&str; 12] = [
     "manager_files",
     "manager_sleep",
     "manager_threshold",
+    "fsync",
+    "verify",
+    "scrub",
 ];
 
 /// Reads `proxy_cache_path`.
@@ -96,6 +126,9 @@ impl CachePath {
             manager_files: 100,
             manager_sleep: Duration::from_millis(50),
             manager_threshold: Duration::from_millis(200),
+            fsync: Fsync::Off,
+            verify: Verify::Length,
+            scrub: None,
         }
     }
 
@@ -142,6 +175,17 @@ impl CachePath {
             "manager_files" => self.manager_files = count()?,
             "manager_sleep" => self.manager_sleep = pause()?,
             "manager_threshold" => self.manager_threshold = pause()?,
+            "fsync" => self.fsync = fsync(value).map_err(|words| invalid("fsync value").with_help(words))?,
+            "verify" => {
+                self.verify = verify(value).map_err(|words| invalid("verify value").with_help(words))?
+            }
+            "scrub" if value == b"off" => self.scrub = None,
+            "scrub" => {
+                let rate = parse_offset(value).filter(|rate| *rate > 0).ok_or_else(|| {
+                    invalid("scrub value").with_help("bytes a second, for instance scrub=2m, or \"off\"")
+                })?;
+                self.scrub = Some(rate);
+            }
             "purger" if value == b"off" => {}
             "purger" | "purger_files" | "purger_sleep" | "purger_threshold" => {
                 return Err(directive.fail(number, format!("parameter \"{name}\" is not supported yet")));
@@ -165,6 +209,25 @@ impl CachePath {
         name.clone_into(&mut self.name);
         self.keys_zone_size = size;
         Ok(())
+    }
+}
+
+/// Reads `fsync`, or says how it is written.
+fn fsync(text: &[u8]) -> Result<Fsync, &'static str> {
+    match text {
+        b"off" => Ok(Fsync::Off),
+        b"file" => Ok(Fsync::File),
+        b"full" => Ok(Fsync::Full),
+        _ => Err("it is \"off\", \"file\" or \"full\""),
+    }
+}
+
+/// Reads `verify`, or says how it is written.
+fn verify(text: &[u8]) -> Result<Verify, &'static str> {
+    match text {
+        b"length" => Ok(Verify::Length),
+        b"sum" => Ok(Verify::Sum),
+        _ => Err("it is \"length\" or \"sum\""),
     }
 }
 

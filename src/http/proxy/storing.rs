@@ -242,6 +242,7 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
                 header_start: 0,
                 body_start: 0,
                 body_len: incoming.body.length(),
+                body_sum: order.zone.states_sums().then_some(0),
             };
             Decision::Store(incoming, meta)
         }

@@ -15,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use cache::{Committed, Digest, Identity, Key, Lease, Meta, Role, StoredEntry};
-use config::CachePath;
+use config::{CachePath, Verify};
 use http1::{Progress, ResponseHead, ResponseParser};
 use parking_lot::{Mutex, MutexGuard};
 use quick_cache::{Weighter, sync::Cache};
@@ -187,6 +187,11 @@ impl Zone {
     /// Holds up other files of the same name while one takes it: the answer that was found first is stored first. Blocks.
     pub fn in_order(&self, digest: &Digest) -> MutexGuard<'_, ()> {
         self.commits[usize::from(digest[1]) % COMMITS].lock()
+    }
+
+    /// Whether new files say what the sum of their body is.
+    pub fn states_sums(&self) -> bool {
+        self.path.verify == Verify::Sum
     }
 
     /// Whether an entry is in memory, good or not.

@@ -24,6 +24,7 @@ fn meta() -> Meta {
         header_start: 0,
         body_start: 0,
         body_len: None,
+        body_sum: None,
     }
 }
 
