@@ -22,7 +22,7 @@ use crate::{
         health_check::{health_check, match_block},
         late_host::LateLookup,
         listen::{Listen, default_listen, listen},
-        log::{LogLevel, LogSink, LogTarget, combined, log_format},
+        log::{COMBINED, LogFormat, LogLevel, LogSink, LogTarget, combined, log_format},
         main::MainConf,
         moot::{self, MootConf},
         proxy_pass::{proxy_pass, redirect_rules},
@@ -42,7 +42,7 @@ use crate::{
     resolve::{Listening, listeners},
     scope::Scope,
     settings::{E, Group, H, L, Levels, M, S, Setting, U},
-    source::Problem,
+    source::{Met, Problem},
     template::Template,
     tree::{Config, Content, HttpConf, LocationConf, LocationName, ProxyPass, ServerConf},
 };
@@ -160,8 +160,7 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
 
 /// Reads what other directives refer to by name.
 fn name_things(block: &[Directive], scope: &mut Scope<'_>) {
-    let combined = combined();
-    scope.formats.insert(combined.name.clone(), Arc::new(combined));
+    scope.formats.insert(COMBINED.to_owned(), Arc::new(combined()));
     // Hosts are looked for where they are read, and upstreams are read first.
     if let Some(startup) = block.iter().find(|directive| directive.is("resolver_startup"))
         && startup.args.len() == 1
@@ -170,9 +169,14 @@ fn name_things(block: &[Directive], scope: &mut Scope<'_>) {
     }
     for directive in block.iter().filter(|directive| check(directive, H).is_ok()) {
         let named = match &*directive.name.text {
-            b"log_format" => log_format(directive, scope).map(|format| {
-                scope.formats.insert(format.name.clone(), Arc::new(format));
-            }),
+            b"log_format" => {
+                let read = log_format(directive, scope);
+                // Whoever names one that cannot be read makes no mistake of his own.
+                let unread = |_| LogFormat { name: directive.text(0).into_owned(), ..combined() };
+                let format = read.clone().unwrap_or_else(unread);
+                scope.formats.entry(format.name.clone()).or_insert_with(|| Arc::new(format));
+                read.map(drop)
+            }
             b"proxy_cache_path" => cache_path(directive, scope).and_then(|cache| {
                 if scope.zones.values().any(|known| known.path == cache.path) {
                     let message = format!("the same path name \"{}\" is used twice", cache.path.display());
@@ -219,12 +223,14 @@ fn upstream(block: &Directive, resolver: Resolver, scope: &mut Scope<'_>) -> Res
     if settings.servers.is_empty() {
         let has_server = inside(block).iter().any(|directive| directive.is("server"));
         // A server that could not be read has been told of already.
-        return if has_server { Ok(()) } else { Err(block.fail(0, "no servers are inside upstream")) };
+        let message = "no servers are inside upstream";
+        return if has_server { Ok(()) } else { Err(block.fail(0, message).met(Met::Behind(block.end))) };
     }
     if settings.servers.iter().all(|server| server.backup) {
         return Err(block
             .fail(0, format!("no servers in upstream \"{name}\""))
-            .with_help("all of them are backups"));
+            .with_help("all of them are backups")
+            .met(Met::Inheriting));
     }
     let is_found_later = |server: &UpstreamServer| {
         server.late.as_ref().is_some_and(|late| late.lookup != LateLookup::UntilKnown)
@@ -233,11 +239,13 @@ fn upstream(block: &Directive, resolver: Resolver, scope: &mut Scope<'_>) -> Res
         let resolving = "resolving names at run time requires";
         if !settings.zone.is_written() {
             let message = format!("{resolving} upstream \"{name}\" to be in shared memory");
-            return Err(block.fail(0, message).with_help("write into the block: zone NAME 64k;"));
+            let problem = block.fail(0, message).with_help("write into the block: zone NAME 64k;");
+            return Err(problem.met(Met::Inheriting));
         }
         if resolver == Resolver::Missing && settings.name_servers.is_none() {
             let message = format!("no resolver defined to resolve names at run time in upstream \"{name}\"");
-            return Err(block.fail(0, message).with_help("name one: resolver 127.0.0.53;"));
+            let problem = block.fail(0, message).with_help("name one: resolver 127.0.0.53;");
+            return Err(problem.met(Met::Inheriting));
         }
     }
     let key = UpstreamConf::key(&name);
@@ -319,7 +327,8 @@ fn locations(blocks: &[&Directive], outer: &LocationConf, scope: &Scope<'_>) -> 
         };
         if !kind.is_empty() && !seen.insert((kind, name.to_string())) {
             let last = block.args.len() - 1;
-            scope.report(block.fail(last, format!("duplicate location \"{name}\"")));
+            let problem = block.fail(last, format!("duplicate location \"{name}\""));
+            scope.report(problem.met(Met::Inheriting));
         }
         built.push(Arc::new(location(block, name, outer, scope)));
     }

@@ -72,6 +72,11 @@ impl<'a> Lexer<'a> {
         self.span(self.text.len(), self.text.len())
     }
 
+    /// Returns the place that reading has come to.
+    pub fn place(&self) -> Span {
+        self.span(self.at, self.at)
+    }
+
     fn span(&self, start: usize, end: usize) -> Span {
         Span { file: self.file, start, end: end.min(self.text.len()) }
     }

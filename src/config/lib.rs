@@ -40,7 +40,7 @@ use std::{io, net::SocketAddr};
 use crate::{
     parse::parse_all,
     scope::Scope,
-    source::{Problem, Texts, in_order},
+    source::{Problem, Span, Texts},
 };
 
 pub use crate::{
@@ -138,7 +138,7 @@ pub struct Loaded {
 
 /// Reads a configuration, or says all that is wrong with it.
 ///
-/// What is wrong comes in nginx's order: first what it finds while it reads, and then what it finds in the whole.
+/// What is wrong comes in the order in which nginx, which stops at the first of it, would find it.
 pub fn load(source: &Source, lookup: &dyn HostLookup) -> Result<Loaded, Vec<Diagnostic>> {
     let mut texts = Texts::open(source).map_err(|message| vec![Diagnostic::bare(message)])?;
     let mut problems = Vec::new();
@@ -147,7 +147,9 @@ pub fn load(source: &Source, lookup: &dyn HostLookup) -> Result<Loaded, Vec<Diag
     let config = blocks::config(&directives, &mut scope);
     problems.append(scope.problems.get_mut());
     let is_wrong = problems.iter().any(|problem| problem.level == Level::Emerg);
-    let told = told(&texts, problems);
+    let http = directives.iter().find(|directive| directive.is("http"));
+    let whole = http.map_or(Span::NOWHERE, |http| http.end);
+    let told = told(&texts, texts.in_order(problems, whole));
     if is_wrong { Err(told) } else { Ok(Loaded { config, files: texts.into_files(), warnings: told }) }
 }
 
@@ -157,7 +159,7 @@ const SHOWN_MAX: usize = 50;
 /// Makes what is shown of all that is wrong.
 fn told(texts: &Texts, problems: Vec<Problem>) -> Vec<Diagnostic> {
     let (errors, warnings): (Vec<_>, Vec<_>) =
-        in_order(problems).into_iter().partition(|problem| problem.level == Level::Emerg);
+        problems.into_iter().partition(|problem| problem.level == Level::Emerg);
     let mut told = Vec::new();
     for (problems, what) in [(errors, "errors"), (warnings, "warnings")] {
         let left_out = problems.len().saturating_sub(SHOWN_MAX);

@@ -23,6 +23,8 @@ pub struct Directive {
     pub args: Vec<Word>,
     /// What stands between its braces.
     pub block: Option<Vec<Directive>>,
+    /// Where it is over: its `;` or `}`, or the end of the text.
+    pub end: Span,
 }
 
 impl Directive {
@@ -131,7 +133,7 @@ impl Parser<'_> {
                 }
                 Some(Ok(token)) => token,
             };
-            let block = match token {
+            let (block, end) = match token {
                 Token::Word(word) => {
                     words.push(word);
                     continue;
@@ -149,17 +151,17 @@ impl Parser<'_> {
                     self.stray(';', place);
                     return Item::Broken;
                 }
-                Token::Semicolon(_) => None,
+                Token::Semicolon(place) => (None, place),
                 Token::Open(place) => {
                     if words.is_empty() {
                         self.stray('{', place);
                     }
-                    Some(self.block(lexer, place))
+                    (Some(self.block(lexer, place)), lexer.place())
                 }
             };
             let mut words = words.into_iter();
             return match words.next() {
-                Some(name) => Item::Directive(Directive { name, args: words.collect(), block }),
+                Some(name) => Item::Directive(Directive { name, args: words.collect(), block, end }),
                 None => Item::Broken,
             };
         }
@@ -229,7 +231,7 @@ impl Parser<'_> {
             self.problems.push(directive.fail(0, "files are included too deep, perhaps one includes itself"));
             return Vec::new();
         }
-        let files = match self.texts.included(Path::new(&*directive.text(0))) {
+        let files = match self.texts.included(Path::new(&*directive.text(0)), directive.name.span) {
             Ok(files) => files,
             Err(message) => {
                 self.problems.push(directive.fail(0, message));

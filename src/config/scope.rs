@@ -16,7 +16,7 @@ use crate::{
     },
     parse::Directive,
     regex::{Case, Regex},
-    source::{Problem, Source, Texts},
+    source::{Met, Problem, Source, Texts},
     suggest::did_you_mean,
     template::{InvalidTemplate, Template},
     variable::{LATER_VARIABLES, Variable},
@@ -138,7 +138,11 @@ impl<'a> Scope<'a> {
             }
             _ => error.to_string(),
         };
-        directive.fail(number, message).with_help_if(help)
+        let met = match error {
+            InvalidTemplate::Unknown(_) => Met::Naming,
+            InvalidTemplate::NoName(_) | InvalidTemplate::NoBracket(_) => Met::There,
+        };
+        directive.fail(number, message).with_help_if(help).met(met)
     }
 
     fn variable(&self, name: &str) -> Option<Variable> {

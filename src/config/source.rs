@@ -79,6 +79,23 @@ pub struct Problem {
     pub span: Span,
     /// What to do about it.
     pub help: Option<String>,
+    /// When nginx would meet it.
+    pub met: Met,
+}
+
+/// When nginx, which stops at the first problem, would meet one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// When it reads the place.
+    There,
+    /// At the end of a block, which is this.
+    Behind(Span),
+    /// At the end of `http`, when levels inherit from each other.
+    Inheriting,
+    /// Behind that, when variables get their meaning.
+    Naming,
+    /// When all is read.
+    AtLast,
 }
 
 impl Span {
@@ -89,17 +106,23 @@ impl Span {
 impl Problem {
     /// Makes an error about the configuration as a whole.
     pub fn nowhere(message: impl Into<String>) -> Self {
-        Self::new(Span::NOWHERE, message)
+        Self::new(Span::NOWHERE, message).met(Met::AtLast)
     }
 
     /// Makes an error.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Self { level: Level::Emerg, message: message.into(), span, help: None }
+        Self { level: Level::Emerg, message: message.into(), span, help: None, met: Met::There }
     }
 
     /// Makes a warning.
     pub fn warning(span: Span, message: impl Into<String>) -> Self {
         Self { level: Level::Warn, ..Self::new(span, message) }
+    }
+
+    /// Says when nginx would meet it.
+    #[must_use]
+    pub fn met(self, met: Met) -> Self {
+        Self { met, ..self }
     }
 
     /// Adds what to do about it.
@@ -121,6 +144,8 @@ impl Problem {
 #[derive(Debug)]
 pub struct Texts {
     files: Vec<SourceFile>,
+    /// Where each of them was first included; nowhere for those that are not.
+    included_at: Vec<Option<Span>>,
     /// Directory that `include` starts from: the main file's.
     directory: PathBuf,
     /// Whether `mime.types` may be ours.
@@ -144,7 +169,8 @@ impl Texts {
         if let Some(globals) = &source.globals {
             files.push(SourceFile { path: PathBuf::from(COMMAND_LINE), text: globals.as_bytes().into() });
         }
-        Ok(Self { files, directory, embedded })
+        let included_at = vec![None; files.len()];
+        Ok(Self { files, included_at, directory, embedded })
     }
 
     /// Returns a text.
@@ -169,11 +195,11 @@ impl Texts {
     /// Returns the numbers of the files that an `include` names, in order, or nginx's words for why it cannot.
     ///
     /// As nginx: a mask may match nothing, a plain name must be there; names start from the main file's directory.
-    pub fn included(&mut self, name: &Path) -> Result<Vec<usize>, String> {
+    pub fn included(&mut self, name: &Path, at: Span) -> Result<Vec<usize>, String> {
         let path = self.directory.join(name);
         let is_mask = path.to_string_lossy().contains(['*', '?', '[']);
         if !is_mask {
-            return self.read(&path).map(|file| vec![file]);
+            return self.read(&path, at).map(|file| vec![file]);
         }
         let options = glob::MatchOptions {
             case_sensitive: true,
@@ -182,10 +208,10 @@ impl Texts {
         };
         let found = glob::glob_with(&path.to_string_lossy(), options)
             .map_err(|error| format!("invalid mask \"{}\": {}", path.display(), error.msg))?;
-        found.flatten().map(|path| self.read(&path)).collect()
+        found.flatten().map(|path| self.read(&path, at)).collect()
     }
 
-    fn read(&mut self, path: &Path) -> Result<usize, String> {
+    fn read(&mut self, path: &Path, at: Span) -> Result<usize, String> {
         if let Some(known) = self.files.iter().position(|file| file.path == path) {
             return Ok(known);
         }
@@ -195,12 +221,44 @@ impl Texts {
             Err(error) => return Err(open_failed(path, &error)),
         };
         self.files.push(SourceFile { path: path.to_owned(), text: text.into() });
+        self.included_at.push(Some(at));
         Ok(self.files.len() - 1)
+    }
+
+    /// Returns what compares two places by which is read first: the ways to them through all that includes.
+    fn reading_order(&self, span: Span) -> Vec<usize> {
+        let mut way = vec![span.start, span.file];
+        let mut file = span.file;
+        while let Some(Some(include)) = self.included_at.get(file) {
+            way.extend([include.start, include.file]);
+            file = include.file;
+        }
+        // The command line is read before the main text.
+        way.push(usize::from(self.command_line() != Some(file)));
+        way.reverse();
+        way
+    }
+
+    /// Puts problems in the order nginx would meet them, and drops what is told twice; `whole` is the place where `http` ends.
+    pub fn in_order(&self, mut problems: Vec<Problem>, whole: Span) -> Vec<Problem> {
+        problems.sort_by_cached_key(|problem| {
+            let (met, stage) = match problem.met {
+                Met::There => (problem.span, 0),
+                Met::Behind(end) => (end, 1),
+                Met::Inheriting => (whole, 2),
+                Met::Naming => (whole, 3),
+                Met::AtLast => (Span::NOWHERE, 4),
+            };
+            (self.reading_order(met), stage, self.reading_order(problem.span))
+        });
+        let mut seen = HashSet::new();
+        problems.retain(|problem| seen.insert((problem.span, problem.message.clone())));
+        problems
     }
 
     /// Turns a problem into something to show.
     pub fn diagnose(&self, problem: Problem) -> Diagnostic {
-        let Problem { level, message, span, help } = problem;
+        let Problem { level, message, span, help, met: _ } = problem;
         let find = |file: &SourceFile| Place::find(&file.path, &file.text, span.start..span.end);
         Diagnostic { level, message, place: self.files.get(span.file).map(find), help }
     }
@@ -224,12 +282,4 @@ pub fn system_words(error: &io::Error) -> Cow<'static, str> {
         (Some(code), Some((words, _))) => Cow::Owned(format!("{code}: {words}")),
         _ => Cow::Owned(words),
     }
-}
-
-/// Puts problems in the order nginx would meet them, those of the whole last, and drops what is told twice.
-pub fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
-    problems.sort_by_key(|problem| (problem.span.file == usize::MAX, problem.level));
-    let mut seen = HashSet::new();
-    problems.retain(|problem| seen.insert((problem.span, problem.message.clone())));
-    problems
 }

@@ -271,11 +271,11 @@ fn all_errors_of_a_run_are_told() {
     let text = "events {}\nhttp {\n  server {\n    lisen 80;\n    root a b;\n    location / {\n      \
                 proxy_cache_vaild 1m;\n    }\n    return \"a\"b;\n  }\n  bogus { x y; }\n}\n";
     let wanted = [
-        "[emerg] unexpected \"b\" in :9",
-        "[emerg] unknown directive \"bogus\" in :11",
         "[emerg] unknown directive \"lisen\" in :4",
         "[emerg] invalid number of arguments in \"root\" directive in :5",
         "[emerg] unknown directive \"proxy_cache_vaild\" in :7",
+        "[emerg] unexpected \"b\" in :9",
+        "[emerg] unknown directive \"bogus\" in :11",
     ];
     assert_eq!(complaints(text), wanted);
 }
@@ -609,6 +609,34 @@ fn included_files_are_read_in_order_and_kept_for_display() {
     write("one", "include one;");
     let problems = load(&source, &Hosts).expect_err("it includes itself");
     assert!(problems[0].message.contains("too deep"), "{}", problems[0]);
+}
+
+#[test]
+fn errors_are_told_in_the_order_of_reading() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let load = |main: &str, part: &str| {
+        for (name, text) in [("nginx.conf", main), ("part", part)] {
+            std::fs::write(directory.path().join(name), text).expect("a file can be written");
+        }
+        let main = MainText::File(directory.path().join("nginx.conf"));
+        let problems = load(&Source { main, globals: Some("wrong;".to_owned()), ..source("") }, &Hosts);
+        problems.expect_err("it is wrong").into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    let first = "http { log_format f '$nothing'; access_log x f; upstream u { first; } include part;\n";
+    let told = load(&format!("{first} fourth 'a'b; server {{ fifth;"), "second; third");
+    let wanted = [
+        "unknown directive \"wrong\"",
+        "unknown directive \"first\"",
+        "no servers are inside upstream",
+        "unknown directive \"second\"",
+        "unexpected end of file, expecting \";\" or \"}\"",
+        "unexpected \"b\"",
+        "unknown directive \"fifth\"",
+        "unexpected end of file, expecting \"}\"",
+        "unknown \"nothing\" variable",
+        "no \"events\" section in configuration",
+    ];
+    assert_eq!(told, wanted);
 }
 
 #[test]

@@ -62,6 +62,20 @@ fn configurations_are_refused_in_the_same_words() {
     refuse_alike(groups.into_iter().flatten());
 }
 
+/// nginx stops at the first mistake, which is to be Larder's first too, whatever else is wrong behind it.
+#[test]
+fn the_first_of_several_mistakes_is_told_first() {
+    let without_end = |text: &str| text.trim_end().strip_suffix('}').expect("http ends it").to_owned();
+    for more in ["", "server { location / { wrong on; } listen 1 2; }", "wrong on;\n}", "}\nwrong on;"] {
+        let groups =
+            [inside_http(), about_balancing(), inside_a_server(), inside_a_location(), about_answers()];
+        refuse_alike(groups.into_iter().flatten().map(|tested| {
+            let conf = tested.conf.with_text(|text| format!("{}\n{more}\n", without_end(text)));
+            Tested { conf, ..tested.placed_better() }
+        }));
+    }
+}
+
 /// Gives configurations to both programs and compares what they say.
 pub fn refuse_alike(all: impl IntoIterator<Item = Tested>) {
     let Some(nginx) = Program::nginx() else { return };

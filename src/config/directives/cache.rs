@@ -8,7 +8,7 @@ use crate::{
     parse::Directive,
     scope::Scope,
     settings::{HSL, Join, Reader, settings},
-    source::Problem,
+    source::{Met, Problem},
     suggest::did_you_mean,
     template::Template,
     values::{FLAG, NUMBER, OPTIONAL_SIZE, TEXT, TEXTS, TIME, accepted, seconds},
@@ -154,10 +154,13 @@ const ZONE: Reader<CacheZone> = Reader::one("zone | off", |directive, scope| {
     let name = directive.text(0);
     match scope.zones.get(&*name) {
         Some(zone) => Ok(CacheZone::Zone(Arc::clone(zone))),
-        None => Err(directive.fail(0, format!("\"proxy_cache\" zone \"{name}\" is unknown")).with_help_if(
-            did_you_mean(&name, scope.zones.keys().map(String::as_str))
-                .or_else(|| Some(format!("a zone comes from proxy_cache_path: keys_zone={name}:10m"))),
-        )),
+        None => {
+            let close = did_you_mean(&name, scope.zones.keys().map(String::as_str));
+            let help =
+                close.unwrap_or_else(|| format!("a zone comes from proxy_cache_path: keys_zone={name}:10m"));
+            let problem = directive.fail(0, format!("\"proxy_cache\" zone \"{name}\" is unknown"));
+            Err(problem.with_help(help).met(Met::Inheriting))
+        }
     }
 });
 

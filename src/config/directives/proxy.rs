@@ -14,7 +14,7 @@ use crate::{
     flags::{Flags, flags},
     parse::Directive,
     settings::{HSL, Reader, settings},
-    source::Problem,
+    source::{Met, Problem},
     template::Template,
     values::{FLAG, NUMBER, OPTIONAL_TEXT, SIZE, SIZE_VALUE, SizeValue, TIME, choice},
 };
@@ -162,7 +162,7 @@ impl ProxyConf {
         let largest = (*self.buffer_size).max(self.buffers.size);
         self.busy_buffers_size.default_to((*self.busy_buffers_size).max(2 * largest));
         self.temp_file_write_size.default_to((*self.temp_file_write_size).max(2 * largest));
-        let wrong = |message: String| Err(Problem::new(block.name.span, message));
+        let wrong = |message: String| Err(Problem::new(block.name.span, message).met(Met::Inheriting));
         let size = "the maximum of the value of \"proxy_buffer_size\" and one of the \"proxy_buffers\"";
         if self.buffers.count < 2 {
             return wrong("there must be at least 2 \"proxy_buffers\"".to_owned());

@@ -11,7 +11,7 @@ use crate::{
     address::{Address, Lone},
     parse::Directive,
     scope::Scope,
-    source::Problem,
+    source::{Met, Problem},
     template::Template,
     tree::{LocationName, ProxyPass, ProxyTarget},
 };
@@ -100,7 +100,8 @@ fn group(directive: &Directive, address: &str, scope: &Scope<'_>) -> Result<Arc<
     }
     let addresses = addresses(directive, address, scope).map_err(|message| {
         let close = crate::suggest::did_you_mean(host, scope.upstreams.values().map(|group| &*group.name));
-        directive.fail(0, message).with_help_if(close)
+        // As nginx: hosts are looked up when all is read.
+        directive.fail(0, message).with_help_if(close).met(Met::Inheriting)
     })?;
     let group = Arc::new(UpstreamConf::implicit(address.to_owned(), addresses));
     scope.implicit.borrow_mut().insert(address.to_owned(), Arc::clone(&group));
