@@ -72,6 +72,16 @@ impl Drop for FillPermit {
 
 /// Asks for the lease of a digest, for `age` from `now` on.
 pub(crate) fn take(shared: &Arc<Shared>, digest: &Digest, age: Duration, now: SystemTime) -> Lease {
+    grant(shared, digest, age, now, None)
+}
+
+/// As [`take`], where the caller has decided that what this process holds itself is in nobody's way.
+pub(crate) fn take_over(shared: &Arc<Shared>, digest: &Digest, age: Duration, now: SystemTime) -> Lease {
+    grant(shared, digest, age, now, Some(shared.slot()))
+}
+
+/// `yields` is the place of a process whose lease does not count.
+fn grant(shared: &Arc<Shared>, digest: &Digest, age: Duration, now: SystemTime, yields: Option<u8>) -> Lease {
     let tick = ticks(now);
     let wanted =
         Entry { slot: shared.slot(), tag: tag_of(digest), deadline: tick.wrapping_add(age_in_ticks(age)) };
@@ -81,6 +91,10 @@ pub(crate) fn take(shared: &Arc<Shared>, digest: &Digest, age: Duration, now: Sy
         for place in row_of(digest) {
             let bits = shared.leases()[place].load(Ordering::Acquire);
             match Entry::read(bits).filter(|entry| entry.counts(shared, tick)) {
+                Some(entry) if entry.tag == wanted.tag && yields == Some(entry.slot) => {
+                    free = Some((place, bits));
+                    break;
+                }
                 Some(entry) if entry.tag == wanted.tag => {
                     return Lease::Held { until: now + TICK * entry.left(tick) };
                 }

@@ -172,6 +172,16 @@ impl Zone {
         }
     }
 
+    /// As [`Zone::lease`], but a lease that this process holds is taken over: its holder is late.
+    pub fn lease_anew(&self, digest: &Digest, age: Duration, now: SystemTime) -> Lease {
+        lease::take_over(&self.shared, digest, age, now)
+    }
+
+    /// The right to store a key beside whoever else fills it.
+    pub fn permit_beside(&self, digest: &Digest) -> FillPermit {
+        FillPermit::without_lease(&self.shared, digest)
+    }
+
     /// Reserves room within `max_size`, evicting the least recently used entries where it needs to.
     pub fn reserve(&self, bytes: u64) -> Result<Room, NoRoom> {
         let room = Room::new(&self.shared, bytes);

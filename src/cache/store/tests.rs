@@ -164,6 +164,20 @@ fn a_lease_lapses_at_its_deadline_and_with_its_owner() {
 }
 
 #[test]
+fn a_process_may_take_its_own_lease_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let zone = open(&conf(dir.path(), None));
+    let key = key("k");
+    let late = permit(&zone, &key.digest);
+    let Lease::Granted(second) = zone.lease_anew(&key.digest, AGE, at(NOW + 2)) else { panic!("it is ours") };
+    drop(late);
+    let Lease::Held { until } = zone.lease(&key.digest, AGE, at(NOW + 2)) else { panic!("it is held") };
+    assert!(until >= at(NOW + 7), "it counts from when it was taken over: {until:?}");
+    drop(second);
+    drop(permit(&zone, &key.digest));
+}
+
+#[test]
 fn one_of_many_threads_gets_the_lease() {
     let dir = tempfile::tempdir().unwrap();
     let zone = open(&conf(dir.path(), None));

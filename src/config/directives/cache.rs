@@ -11,7 +11,7 @@ use crate::{
     source::{Met, Problem},
     suggest::did_you_mean,
     template::Template,
-    values::{FLAG, NUMBER, OPTIONAL_SIZE, TEXT, TEXTS, TIME, accepted, seconds},
+    values::{FLAG, NUMBER, OPTIONAL_SIZE, TEXT, TEXTS, TIME, accepted, seconds, time},
 };
 
 /// `proxy_cache`.
@@ -119,6 +119,11 @@ settings! {
         lock_timeout: Duration = Duration::from_secs(5), "proxy_cache_lock_timeout" in HSL, once(TIME), "5s";
         /// After how long another may try.
         lock_age: Duration = Duration::from_secs(5), "proxy_cache_lock_age" in HSL, once(TIME), "5s";
+        /// How long it is remembered that an answer was not to be stored; zero is not at all.
+        uncacheable: Duration = Duration::from_secs(60),
+            "proxy_cache_uncacheable" in HSL, once(TIME_OR_OFF), "1m";
+        /// How long a stale answer is served without asking again after a failure; zero is not at all.
+        stale_retry: Duration = Duration::ZERO, "proxy_cache_stale_retry" in HSL, once(TIME_OR_OFF), "off";
         /// Asks whether an expired answer is still good.
         revalidate: bool = false, "proxy_cache_revalidate" in HSL, once(FLAG), "off";
         /// Asks with GET for what a client asks with HEAD.
@@ -162,6 +167,11 @@ const ZONE: Reader<CacheZone> = Reader::one("zone | off", |directive, scope| {
             Err(problem.with_help(help).met(Met::Inheriting))
         }
     }
+});
+
+const TIME_OR_OFF: Reader<Duration> = Reader::one("time | off", |directive, _| match directive.bytes(0) {
+    b"off" => Ok(Duration::ZERO),
+    _ => time(directive, 0),
 });
 
 const METHODS: Reader<MethodSet> = Reader::many("GET | HEAD | POST ...", |directive, _| {

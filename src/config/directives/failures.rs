@@ -54,6 +54,13 @@ flags! {
     } off beats all
 }
 
+impl UseStale {
+    /// Says whether a stale answer will do after any failure.
+    pub fn allows_failures(&self) -> bool {
+        self.after != Failures::default()
+    }
+}
+
 flags! {
     /// `proxy_cache_use_stale`; none is `off`.
     pub struct UseStale with after: Failures {

@@ -2,7 +2,9 @@
 //!
 //! Every path through here ends in one of four ways: an entry is served, an answer is read while it is
 //! being stored, an answer passes through uncached, or the client gets an error. Who asks the
-//! upstream is decided by [`Zone::turn`]; nobody else waits longer than `proxy_cache_lock_timeout`.
+//! upstream is decided by [`Zone::turn`]; nobody else waits longer than `proxy_cache_lock_timeout` (`waiting.rs`).
+
+mod waiting;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -12,25 +14,20 @@ use cache::{
 };
 use config::ProxyPass;
 
+use self::waiting::{Waited, follow};
 use super::{
-    affinity, any_true, client_left, deliver,
-    fill::{FillReader, Incomplete, ReadBy, Release, Stage, Ticket},
+    affinity, any_true, deliver,
+    fill::Ticket,
     hints, intercept, limit_rate, pass_on, range_offset,
+    remembered::Lesson,
     request::{self, Purpose},
     stored,
-    storing::{self, Order, Outcome, Stale, Storing},
+    storing::{self, AskedBy, Order, Outcome, Stale, Storing},
     zone::{Entry, Turn, Zone},
 };
 use crate::{
     clock::{self, Moment},
-    http::{
-        Exchange, Fault,
-        cache_facts::Held,
-        fault,
-        phases::Ending,
-        rate, request_body,
-        response::{Body, Source},
-    },
+    http::{Exchange, Fault, cache_facts::Held, fault, phases::Ending, rate, request_body},
     upstream::Group,
 };
 
@@ -51,18 +48,12 @@ struct Dealing<'a> {
     forward: Forward,
 }
 
-/// First and longest pause between two looks at what another process fills.
-const LOOKS_AGAIN_AFTER: Duration = Duration::from_millis(10);
-const LOOKS_AGAIN_AFTER_MOST: Duration = Duration::from_millis(100);
-
 /// What a look into the cache leads to.
 enum Step {
     /// The request's end.
     End(Ending),
     /// The cache has changed: look again.
     LookAgain,
-    /// The one who asked fell back to the stale entry.
-    ServeStale,
 }
 
 /// Answers a request from the cache, or asks the upstream and stores what comes.
@@ -72,7 +63,7 @@ pub(super) async fn serve(
     group: &Arc<Group>,
     zone: Arc<Zone>,
 ) -> Ending {
-    if !exchange.body.is_absent() {
+    if !exchange.body.is_done() {
         // As nginx: a body is read first, so that the key may name it.
         if let Err(fault) = request_body::collect(exchange).await {
             return Ending::Fail(fault);
@@ -87,7 +78,7 @@ pub(super) async fn serve(
         key,
         digest,
         waited_since: clock::moment(),
-        pause: LOOKS_AGAIN_AFTER,
+        pause: waiting::LOOKS_AGAIN_AFTER,
         looked_twice: false,
         forward: Forward::UriMiss,
     };
@@ -104,7 +95,7 @@ pub(super) async fn serve(
         };
         match step {
             Step::End(ending) => return ending,
-            Step::LookAgain | Step::ServeStale => {}
+            Step::LookAgain => {}
         }
     }
 }
@@ -133,11 +124,17 @@ impl Dealing<'_> {
             return Step::End(self.hit(exchange, &entry, CacheStatus::Hit));
         };
         self.forward = Forward::Stale;
-        if let Some(ending) = self.kept_error(exchange) {
-            return Step::End(ending);
-        }
         let conf = Arc::clone(&exchange.location);
         let may_serve = while_updating || conf.cache.use_stale.updating;
+        let lesson = self.lesson();
+        match lesson {
+            Some(Lesson::Error(status)) => return Step::End(kept_error(exchange, status)),
+            Some(Lesson::Failing) if may_serve || on_error || conf.cache.use_stale.allows_failures() => {
+                exchange.upstream.cache.detail = Some("stale-retry");
+                return Step::End(self.hit(exchange, &entry, CacheStatus::Stale));
+            }
+            Some(Lesson::Failing | Lesson::Uncacheable) | None => {}
+        }
         let is_beyond = range_offset::is_beyond(exchange);
         if is_beyond && !may_serve {
             return Step::End(self.uncached(exchange, CacheStatus::Expired).await);
@@ -147,7 +144,7 @@ impl Dealing<'_> {
             // Another may have updated it between our look and our turn.
             Turn::Mine(_) if self.zone.has_another(&self.digest, &entry) => Step::LookAgain,
             Turn::Mine(ticket) if may_serve && *conf.cache.background_update => {
-                match self.order(exchange, Some(stale)) {
+                match self.order(exchange, Some(stale), AskedBy::Nobody) {
                     // Nobody waits for the answer: the task goes on by itself.
                     Ok(order) => drop(storing::start(&exchange.event_loop, order, ticket)),
                     Err(fault) => fault::log(exchange, &fault),
@@ -164,17 +161,23 @@ impl Dealing<'_> {
             Turn::Theirs(_) | Turn::Elsewhere if may_serve => {
                 Step::End(self.hit(exchange, &entry, CacheStatus::Updating))
             }
-            theirs => match self.wait(exchange, theirs, CacheStatus::Expired).await {
-                Step::ServeStale => Step::End(self.hit(exchange, &entry, CacheStatus::Stale)),
-                step => step,
+            Turn::Theirs(_) | Turn::Elsewhere if lesson == Some(Lesson::Uncacheable) => {
+                Step::End(self.aside(exchange, stale).await)
+            }
+            theirs => match self.wait(exchange, theirs).await {
+                Waited::End(ending) => Step::End(ending),
+                Waited::LookAgain => Step::LookAgain,
+                Waited::ServeStale => Step::End(self.hit(exchange, &entry, CacheStatus::Stale)),
+                Waited::InVain => Step::End(self.aside(exchange, stale).await),
             },
         }
     }
 
     /// Asks for what is not there, or waits for another who does.
     async fn absent(&mut self, exchange: &mut Exchange) -> Step {
-        if let Some(ending) = self.kept_error(exchange) {
-            return Step::End(ending);
+        let lesson = self.lesson();
+        if let Some(Lesson::Error(status)) = lesson {
+            return Step::End(kept_error(exchange, status));
         }
         let min_uses = *exchange.location.cache.min_uses;
         if min_uses > 1 && u64::from(self.zone.store.count_use(&self.digest, clock::now())) < min_uses {
@@ -193,22 +196,35 @@ impl Dealing<'_> {
                 Step::LookAgain
             }
             Turn::Mine(ticket) => Step::End(self.ask(exchange, ticket, None, CacheStatus::Miss).await),
-            theirs if *conf.cache.lock => self.wait(exchange, theirs, CacheStatus::Miss).await,
-            // Nobody has to wait for an answer that is arriving already.
-            Turn::Theirs(fill) if !fill.is_asking() => {
-                self.wait(exchange, Turn::Theirs(fill), CacheStatus::Miss).await
+            theirs => {
+                // Nobody has to wait for an answer that is arriving already.
+                let arrives = matches!(&theirs, Turn::Theirs(fill) if !fill.is_asking());
+                let is_useless = lesson == Some(Lesson::Uncacheable);
+                if !arrives && (is_useless || !*conf.cache.lock) {
+                    exchange.upstream.cache.detail = is_useless.then_some("uncacheable");
+                    return Step::End(self.uncached(exchange, CacheStatus::Miss).await);
+                }
+                match self.wait(exchange, theirs).await {
+                    Waited::End(ending) => Step::End(ending),
+                    Waited::LookAgain => Step::LookAgain,
+                    Waited::ServeStale | Waited::InVain => {
+                        Step::End(self.uncached(exchange, CacheStatus::Miss).await)
+                    }
+                }
             }
-            Turn::Theirs(_) | Turn::Elsewhere => Step::End(self.uncached(exchange, CacheStatus::Miss).await),
         }
     }
 
     /// Asks the upstream although there may be an entry, and stores the answer over it.
     async fn bypass(&mut self, exchange: &mut Exchange) -> Ending {
         self.forward = Forward::Bypass;
-        match self.zone.turn(&self.digest, Duration::ZERO) {
-            Turn::Mine(ticket) => self.ask(exchange, ticket, None, CacheStatus::Bypass).await,
-            Turn::Theirs(_) | Turn::Elsewhere => self.uncached(exchange, CacheStatus::Bypass).await,
-        }
+        let ticket = self.zone.turn_anyway(&self.digest, *exchange.location.cache.lock_age);
+        self.ask(exchange, ticket, None, CacheStatus::Bypass).await
+    }
+
+    /// Asks the upstream beside another request and stores nothing; where it fails, the stale entry is at hand all the same.
+    async fn aside(&mut self, exchange: &mut Exchange, stale: Stale) -> Ending {
+        self.ask(exchange, Ticket::apart(), Some(stale), CacheStatus::Expired).await
     }
 
     /// Asks the upstream and stores nothing.
@@ -218,11 +234,9 @@ impl Dealing<'_> {
         pass_on(exchange, self.pass, self.group).await
     }
 
-    /// Fails again as a moment ago, where `proxy_cache_valid` says so.
-    fn kept_error(&self, exchange: &mut Exchange) -> Option<Ending> {
-        let status = self.zone.errors.find(&self.digest, clock::now())?;
-        exchange.upstream.cache_status = Some(CacheStatus::Hit);
-        Some(Ending::Fail(Fault::status_only(status)))
+    /// What was learned of the key a moment ago.
+    fn lesson(&self) -> Option<Lesson> {
+        self.zone.remembered.find(&self.digest, clock::now())
     }
 
     /// Serves an entry.
@@ -238,57 +252,6 @@ impl Dealing<'_> {
         Ending::Answer(Box::new(stored::answer(exchange, entry)))
     }
 
-    /// Waits for what another request is fetching, and reads it while it arrives.
-    async fn wait(&mut self, exchange: &mut Exchange, turn: Turn, status: CacheStatus) -> Step {
-        let conf = Arc::clone(&exchange.location);
-        let left = conf.cache.lock_timeout.saturating_sub(self.waited_since.elapsed());
-        let fill = match turn {
-            Turn::Theirs(fill) => fill,
-            Turn::Mine(_) | Turn::Elsewhere => return self.wait_elsewhere(exchange, left, status).await,
-        };
-        let too_old = conf.cache.lock_age.saturating_sub(fill.begun.elapsed());
-        let stage = tokio::select! {
-            biased;
-            stage = fill.answered() => stage,
-            () = exchange.client.closed() => return Step::End(Ending::Fail(client_left())),
-            () = tokio::time::sleep(too_old), if too_old < left => return Step::LookAgain,
-            () = tokio::time::sleep(left) => return Step::End(self.uncached(exchange, status).await),
-        };
-        match stage {
-            Stage::Released(Release::Uncacheable) => Step::End(self.uncached(exchange, status).await),
-            Stage::Released(Release::ServeStale) => Step::ServeStale,
-            Stage::Asking | Stage::Released(Release::LookAgain) => Step::LookAgain,
-            Stage::Storing(incomplete) => {
-                let meta = &incomplete.entry.meta;
-                if !meta.vary.is_empty() {
-                    let variant = policy::vary::variant(&self.key.digest, &meta.vary, &exchange.head.fields);
-                    if variant != meta.variant {
-                        self.digest = variant;
-                        return Step::LookAgain;
-                    }
-                }
-                let Some(reader) = FillReader::join(fill, ReadBy::Follower) else { return Step::LookAgain };
-                exchange.upstream.cache_status = Some(CacheStatus::Hit);
-                exchange.upstream.cache.forward = Some(self.forward);
-                exchange.upstream.cache.collapsed = true;
-                Step::End(follow(exchange, reader, &incomplete))
-            }
-        }
-    }
-
-    /// Waits a little for another process that fills the key (the worker before a reload), then looks again.
-    async fn wait_elsewhere(&mut self, exchange: &mut Exchange, left: Duration, status: CacheStatus) -> Step {
-        if left.is_zero() {
-            return Step::End(self.uncached(exchange, status).await);
-        }
-        let pause = self.pause.min(left);
-        self.pause = (self.pause * 2).min(LOOKS_AGAIN_AFTER_MOST);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => Step::LookAgain,
-            () = exchange.client.closed() => Step::End(Ending::Fail(client_left())),
-        }
-    }
-
     /// Asks the upstream, on a task of its own that goes on if the client leaves.
     async fn ask(
         &mut self,
@@ -299,10 +262,13 @@ impl Dealing<'_> {
     ) -> Ending {
         exchange.upstream.cache_status = Some(status);
         exchange.upstream.cache.forward = Some(self.forward);
-        let mut order = match self.order(exchange, stale) {
+        let mut order = match self.order(exchange, stale, AskedBy::Client) {
             Ok(order) => order,
             Err(fault) => return Ending::Fail(fault),
         };
+        if !ticket.may_store() {
+            order.storing = Storing::Refused;
+        }
         let (hints, arriving) = hints::channel(exchange);
         order.outgoing.hints = hints;
         let answer = storing::start(&exchange.event_loop, order, ticket);
@@ -334,7 +300,7 @@ impl Dealing<'_> {
     }
 
     /// Writes down what is to be asked, and under which name the answer is stored.
-    fn order(&self, exchange: &Exchange, stale: Option<Stale>) -> Result<Order, Fault> {
+    fn order(&self, exchange: &Exchange, stale: Option<Stale>, asked_by: AskedBy) -> Result<Order, Fault> {
         let location = Arc::clone(&exchange.location);
         let purpose = match &stale {
             Some(stale) if *location.cache.revalidate => {
@@ -357,25 +323,15 @@ impl Dealing<'_> {
             digest: self.digest,
             stale,
             storing,
+            asked_by,
             read_rate: rate::from_upstream(exchange),
             request_fields: exchange.head.fields.clone(),
         })
     }
 }
 
-/// Reads an answer while it is being stored.
-fn follow(exchange: &mut Exchange, reader: FillReader, incomplete: &Incomplete) -> Ending {
-    let entry = &incomplete.entry;
-    exchange.upstream.head = Some(Arc::clone(&entry.head));
-    exchange.upstream.cache.held = Some(Held::of(&entry.meta));
-    limit_rate::obey(exchange, &entry.head);
-    if let Some(ending) = intercept(exchange, &entry.head) {
-        return ending;
-    }
-    let mut response = stored::head(exchange, entry);
-    if !stored::keeps_length(exchange) {
-        response.content_length = incomplete.length;
-    }
-    response.body = Body::Stream { source: Source::Fill(Box::new(reader)), window: None };
-    Ending::Answer(Box::new(response))
+/// Fails again as a moment ago, where `proxy_cache_valid` says so.
+fn kept_error(exchange: &mut Exchange, status: u16) -> Ending {
+    exchange.upstream.cache_status = Some(CacheStatus::Hit);
+    Ending::Fail(Fault::status_only(status))
 }

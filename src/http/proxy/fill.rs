@@ -8,6 +8,7 @@ use std::{
     collections::VecDeque,
     fs::File,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -32,7 +33,7 @@ pub(super) const TAIL_BYTES: u64 = 1 << 20;
 /// A fill as its readers see it.
 pub struct Fill {
     /// When the upstream was asked.
-    pub(super) begun: Moment,
+    begun: Moment,
     /// The temporary file and where the body begins in it, once there is one.
     pub(super) file: OnceLock<(Arc<File>, u64)>,
     state: Mutex<State>,
@@ -48,6 +49,8 @@ struct State {
     tail: VecDeque<Bytes>,
     tail_start: u64,
     received: u64,
+    /// When the upstream was asked, or bytes came last.
+    advanced: Moment,
     end: Option<End>,
     /// What is known of the tries that brought the answer, when all of it is there.
     facts: Option<UpstreamFacts>,
@@ -94,17 +97,19 @@ pub struct Incomplete {
 
 impl Fill {
     pub(super) fn new() -> Arc<Self> {
+        let begun = clock::moment();
         let state = State {
             stage: Stage::Asking,
             tail: VecDeque::new(),
             tail_start: 0,
             received: 0,
+            advanced: begun,
             end: None,
             facts: None,
             readers: Vec::new(),
         };
         Arc::new(Self {
-            begun: clock::moment(),
+            begun,
             file: OnceLock::new(),
             state: Mutex::new(state),
             changed: Notify::new(),
@@ -127,6 +132,16 @@ impl Fill {
     /// Whether it is still a question.
     pub fn is_asking(&self) -> bool {
         matches!(self.state.lock().stage, Stage::Asking)
+    }
+
+    /// Whether nothing has come for that long (`proxy_cache_lock_age`): another may try.
+    pub fn is_late(&self, age: Duration) -> bool {
+        self.state.lock().advanced.elapsed() >= age
+    }
+
+    /// How long the upstream has been asked for.
+    pub fn asked_for(&self) -> Duration {
+        self.begun.elapsed()
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -155,18 +170,28 @@ impl Ticket {
         Self { fill, listing: Some(Listing { table, digest }), permit: None }
     }
 
-    /// Makes the ticket of a fill that is no cache's: only the reader that comes with it ever finds it.
+    /// Makes the ticket of a fill that nobody else ever finds.
+    pub(super) fn apart() -> Self {
+        Self { fill: Fill::new(), listing: None, permit: None }
+    }
+
+    /// Makes the ticket of a fill that is no cache's, and its only reader.
     pub(super) fn unlisted() -> (Self, FillReader) {
-        let fill = Fill::new();
-        let slot = fill.state.lock().register();
-        let reader = FillReader { fill: Arc::clone(&fill), position: 0, slot, by: ReadBy::Initiator };
-        (Self { fill, listing: None, permit: None }, reader)
+        let ticket = Self::apart();
+        let slot = ticket.fill.state.lock().register();
+        let reader = FillReader { fill: Arc::clone(&ticket.fill), position: 0, slot, by: ReadBy::Initiator };
+        (ticket, reader)
     }
 
     /// Takes along the right towards other processes.
     pub(super) fn with_permit(mut self, permit: FillPermit) -> Self {
         self.permit = Some(permit);
         self
+    }
+
+    /// Whether what comes may be stored.
+    pub(super) fn may_store(&self) -> bool {
+        self.permit.is_some()
     }
 
     /// Hands the right towards other processes to the one who stores.
@@ -192,13 +217,17 @@ impl Ticket {
 
     /// Lets everyone read what will arrive.
     pub fn publish(&self, incomplete: Arc<Incomplete>) {
-        self.fill.change(|state| state.stage = Stage::Storing(incomplete));
+        self.fill.change(|state| {
+            state.stage = Stage::Storing(incomplete);
+            state.advanced = clock::moment();
+        });
     }
 
     /// Adds bytes that arrived.
     pub fn append(&self, bytes: Bytes) {
         self.fill.change(|state| {
             state.received += bytes.len() as u64;
+            state.advanced = clock::moment();
             state.tail.push_back(bytes);
         });
     }
@@ -316,6 +345,15 @@ pub struct FillReader {
     by: ReadBy,
 }
 
+/// How the body of an answer begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// There is something to send.
+    Arriving,
+    /// It broke off before its first byte.
+    Broken,
+}
+
 /// Whose request caused the fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadBy {
@@ -339,6 +377,23 @@ impl FillReader {
             state.register()
         };
         Some(Self { fill, position: 0, slot, by })
+    }
+
+    /// Waits for the first byte, or the end of an answer without any. Cancel safe.
+    pub async fn begun(&self) -> Begun {
+        loop {
+            let changed = self.fill.changed.notified();
+            {
+                let state = self.fill.state.lock();
+                match &state.end {
+                    _ if state.received > 0 => return Begun::Arriving,
+                    Some(End::Complete) => return Begun::Arriving,
+                    Some(End::Broken(_)) => return Begun::Broken,
+                    None => {}
+                }
+            }
+            changed.await;
+        }
     }
 
     /// Whether a piece or the end can be had without waiting.

@@ -25,7 +25,7 @@ const BATCH_BYTES: u64 = 64 << 10;
 /// A body on its way.
 pub(super) struct Pump {
     ticket: Ticket,
-    body: Box<UpstreamBody>,
+    body: UpstreamBody,
     /// Content-Length, where there is one.
     length: Option<u64>,
     received: u64,
@@ -58,7 +58,7 @@ enum Event {
 }
 
 impl Pump {
-    pub(super) fn new(ticket: Ticket, body: Box<UpstreamBody>, length: Option<u64>, disk: Disk) -> Self {
+    pub(super) fn new(ticket: Ticket, body: UpstreamBody, length: Option<u64>, disk: Disk) -> Self {
         Self { ticket, body, length, received: 0, last: None, disk, pending: Vec::new(), pending_bytes: 0 }
     }
 

@@ -22,6 +22,7 @@ use super::{
     cache_file::{CacheFile, Destination, not_stored},
     fill::{FillReader, Incomplete, ReadBy, Release, Ticket},
     pump::{Disk, Pump},
+    remembered::Lesson,
     request::Outgoing,
     transport::{self, Incoming},
     zone::{Entry, StoredFile, Zone},
@@ -57,6 +58,8 @@ pub struct Order {
     pub stale: Option<Stale>,
     /// Whether the answer may be stored at all.
     pub storing: Storing,
+    /// Who wants the answer.
+    pub asked_by: AskedBy,
     /// How fast the answer may be read.
     pub read_rate: Option<Rate>,
     /// Fields of the request, for Vary.
@@ -64,6 +67,14 @@ pub struct Order {
 }
 
 impl Order {
+    /// The upstream failed, and nothing can be served instead.
+    fn fail(&self, fault: &Fault) {
+        if self.asked_by == AskedBy::Nobody {
+            self.learn(Lesson::Failing, *self.location.cache.stale_retry);
+        }
+        self.keep_error(fault);
+    }
+
     /// As nginx: only an upstream that cannot be reached, or does not answer, fails for longer than once.
     fn keep_error(&self, fault: &Fault) {
         let status = fault.status();
@@ -71,10 +82,50 @@ impl Order {
             return;
         }
         if let Some(time) = policy::valid_for(status, &self.location.cache.valid) {
-            let now = clock::now();
-            self.zone.errors.keep(self.digest, status, now + time, now);
+            self.zone.remembered.keep(self.digest, Lesson::Error(status), time, clock::now());
         }
     }
+
+    /// Spares those who come next what this one went through, for as long as the configuration says.
+    fn learn(&self, lesson: Lesson, time: Duration) {
+        if !time.is_zero() {
+            self.zone.remembered.keep(self.digest, lesson, time, clock::now());
+        }
+    }
+
+    /// An answer that nobody could store says so of later ones too, unless it is an error of the moment.
+    fn learn_from_refused(&self, status: u16) {
+        let cache = &self.location.cache;
+        match (Cause::of(status), self.asked_by) {
+            (Cause::Page, _) => self.learn(Lesson::Uncacheable, *cache.uncacheable),
+            (Cause::Moment, AskedBy::Nobody) => self.learn(Lesson::Failing, *cache.stale_retry),
+            (Cause::Moment, AskedBy::Client) => {}
+        }
+    }
+}
+
+/// Why an answer is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// It is what it is: the next one will not be stored either.
+    Page,
+    /// The upstream has a bad moment.
+    Moment,
+}
+
+impl Cause {
+    fn of(status: u16) -> Self {
+        if status >= 500 || status == 429 { Self::Moment } else { Self::Page }
+    }
+}
+
+/// Who wants an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AskedBy {
+    /// A client, who waits for it.
+    Client,
+    /// Nobody: an update in the background.
+    Nobody,
 }
 
 /// Whether an answer may be stored (`proxy_no_cache`).
@@ -158,14 +209,14 @@ async fn carry_out(
                 Decision::ServeStale(stale.entry, Some(fault))
             }
             None => {
-                order.keep_error(&fault);
+                order.fail(&fault);
                 Decision::Fail(fault)
             }
         },
     };
     let (outcome, release) = match decision {
         Decision::Store(incoming, meta) => {
-            order.zone.errors.forget(&order.digest);
+            order.zone.remembered.forget(&order.digest);
             let (reader, incomplete, pump) = begin_to_store(order, ticket, *incoming, meta);
             let last_try = facts.clone();
             // Whoever asked may have left; the fill goes on for those who come.
@@ -177,7 +228,14 @@ async fn carry_out(
             incoming.body.finish(&mut facts);
             (Ok(Outcome::Refreshed(entry)), Release::LookAgain)
         }
-        Decision::ServeStale(entry, fault) => (Ok(Outcome::Stale(entry, fault)), Release::ServeStale),
+        Decision::ServeStale(entry, fault) => {
+            order.learn(Lesson::Failing, *order.location.cache.stale_retry);
+            (Ok(Outcome::Stale(entry, fault)), Release::ServeStale)
+        }
+        Decision::Refuse(incoming) => {
+            order.learn_from_refused(incoming.head.status);
+            (Ok(Outcome::Through(incoming)), Release::Uncacheable)
+        }
         Decision::PassThrough(incoming) => (Ok(Outcome::Through(incoming)), Release::Uncacheable),
         Decision::Fail(fault) => (Err(fault), Release::LookAgain),
     };
@@ -191,6 +249,9 @@ enum Decision {
     Store(Box<Incoming>, Meta),
     Refresh(Arc<Entry>, Box<Incoming>),
     ServeStale(Arc<Entry>, Option<Fault>),
+    /// The answer is not to be stored, whoever asks.
+    Refuse(Box<Incoming>),
+    /// This one is not stored.
     PassThrough(Box<Incoming>),
     Fail(Fault),
 }
@@ -222,7 +283,7 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
     match policy::admit(status, fields, &location.proxy.ignore_headers, &location.cache.valid, now) {
         Admission::Refused(refusal) => {
             facts.detail = Some(refusal.as_str());
-            Decision::PassThrough(incoming)
+            Decision::Refuse(incoming)
         }
         Admission::Store { terms, vary } => {
             facts.stored = true;

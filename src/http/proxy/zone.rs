@@ -22,7 +22,7 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     fill::{Fill, Ticket},
-    kept_errors::KeptErrors,
+    remembered::Remembered,
     stored::Cooked,
 };
 use crate::{
@@ -37,8 +37,8 @@ pub struct Zone {
     pub store: Arc<cache::Zone>,
     /// `proxy_cache_path`.
     pub path: Arc<CachePath>,
-    /// Errors of our own that are answered again without asking.
-    pub errors: KeptErrors,
+    /// What was learned of keys a moment ago.
+    pub remembered: Remembered,
     entries: Cache<Digest, Arc<Entry>, BySize>,
     fills: Arc<FillTable>,
     commits: [Mutex<()>; COMMITS],
@@ -119,7 +119,7 @@ impl Zone {
         Ok(Self {
             store,
             path,
-            errors: KeptErrors::default(),
+            remembered: Remembered::default(),
             entries,
             fills: Arc::default(),
             commits: [const { Mutex::new(()) }; COMMITS],
@@ -211,13 +211,27 @@ impl Zone {
 
     /// Decides whose turn it is to fill a key: in this worker first, then among all processes.
     ///
-    /// A fill that has asked for longer than `age` without an answer is passed over.
+    /// A fill from which nothing has come for longer than `age` is passed over.
     pub fn turn(&self, digest: &Digest, age: Duration) -> Turn {
-        let turn = self.fills.turn(digest, age);
-        let Turn::Mine(ticket) = turn else { return turn };
-        match self.store.lease(digest, age, clock::now()) {
+        let (ticket, lease) = match self.fills.place(digest, age) {
+            Place::Taken(fill) => return Turn::Theirs(fill),
+            Place::Free(ticket) => (ticket, self.store.lease(digest, age, clock::now())),
+            // Its lease is ours to take over: in this process the table decides.
+            Place::Late(ticket) => (ticket, self.store.lease_anew(digest, age, clock::now())),
+        };
+        match lease {
             Lease::Granted(permit) => Turn::Mine(ticket.with_permit(permit)),
             Lease::Held { .. } => Turn::Elsewhere,
+        }
+    }
+
+    /// Gives the right to store a key to one who asks whoever else does. What is stored last counts.
+    pub fn turn_anyway(&self, digest: &Digest, age: Duration) -> Ticket {
+        match self.turn(digest, age) {
+            Turn::Mine(ticket) => ticket,
+            Turn::Theirs(_) | Turn::Elsewhere => {
+                Ticket::apart().with_permit(self.store.permit_beside(digest))
+            }
         }
     }
 }
@@ -232,6 +246,16 @@ pub enum Turn {
     Elsewhere,
 }
 
+/// The place of a key among the fills of this worker.
+pub(super) enum Place {
+    /// Nobody was at it: it is ours.
+    Free(Ticket),
+    /// Somebody has been at it for too long: it is ours now.
+    Late(Ticket),
+    /// Somebody is at it.
+    Taken(Arc<Fill>),
+}
+
 /// The fills of a zone, by digest.
 #[derive(Default)]
 pub struct FillTable {
@@ -241,16 +265,17 @@ pub struct FillTable {
 const SHARDS: usize = 16;
 
 impl FillTable {
-    pub(super) fn turn(self: &Arc<Self>, digest: &Digest, age: Duration) -> Turn {
+    pub(super) fn place(self: &Arc<Self>, digest: &Digest, age: Duration) -> Place {
         let mut fills = self.shard(digest).lock();
         if let Some(fill) = fills.get(digest)
-            && !(fill.is_asking() && fill.begun.elapsed() >= age)
+            && !fill.is_late(age)
         {
-            return Turn::Theirs(Arc::clone(fill));
+            return Place::Taken(Arc::clone(fill));
         }
         let fill = Fill::new();
-        fills.insert(*digest, Arc::clone(&fill));
-        Turn::Mine(Ticket::new(fill, Arc::clone(self), *digest))
+        let before = fills.insert(*digest, Arc::clone(&fill));
+        let ticket = Ticket::new(fill, Arc::clone(self), *digest);
+        if before.is_some() { Place::Late(ticket) } else { Place::Free(ticket) }
     }
 
     /// Takes a fill off, unless another has its place.

@@ -9,7 +9,7 @@ use cache::Meta;
 use http1::ResponseHead;
 
 use super::*;
-use crate::http::proxy::zone::{Entry, Turn};
+use crate::http::proxy::zone::{Entry, Place};
 
 fn meta() -> Meta {
     Meta {
@@ -34,9 +34,9 @@ fn incomplete() -> Arc<Incomplete> {
 }
 
 fn ticket(table: &Arc<FillTable>, age: Duration) -> Option<Ticket> {
-    match table.turn(&[7; 16], age) {
-        Turn::Mine(ticket) => Some(ticket),
-        Turn::Theirs(_) | Turn::Elsewhere => None,
+    match table.place(&[7; 16], age) {
+        Place::Free(ticket) | Place::Late(ticket) => Some(ticket),
+        Place::Taken(_) => None,
     }
 }
 

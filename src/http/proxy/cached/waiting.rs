@@ -1,0 +1,128 @@
+//! Waiting for what another request fetches: woken by its fill, and reading it while it arrives.
+//!
+//! Only what another process fills is looked for again and again. Nobody waits longer than `proxy_cache_lock_timeout`,
+//! nor for a client that has left.
+
+use std::{sync::Arc, time::Duration};
+
+use cache::policy::{self, CacheStatus};
+use http1::Method;
+
+use super::Dealing;
+use crate::http::{
+    Exchange,
+    cache_facts::Held,
+    phases::Ending,
+    proxy::{
+        client_left,
+        fill::{Begun, Fill, FillReader, Incomplete, ReadBy, Release, Stage},
+        intercept, limit_rate, stored,
+        zone::Turn,
+    },
+    response::{Body, Source},
+};
+
+/// First and longest pause between two looks at what another process fills.
+pub(super) const LOOKS_AGAIN_AFTER: Duration = Duration::from_millis(10);
+const LOOKS_AGAIN_AFTER_MOST: Duration = Duration::from_millis(100);
+
+/// What came of waiting.
+pub(super) enum Waited {
+    /// The request's end.
+    End(Ending),
+    /// The cache has changed, or it may be our turn.
+    LookAgain,
+    /// The one who asked fell back to the stale entry.
+    ServeStale,
+    /// The answer is not to be stored, or the wait was long enough: ask beside.
+    InVain,
+}
+
+impl Dealing<'_> {
+    /// Waits for what another request is fetching.
+    pub(super) async fn wait(&mut self, exchange: &mut Exchange, turn: Turn) -> Waited {
+        let conf = Arc::clone(&exchange.location);
+        let left = conf.cache.lock_timeout.saturating_sub(self.waited_since.elapsed());
+        let fill = match turn {
+            Turn::Theirs(fill) => fill,
+            Turn::Mine(_) | Turn::Elsewhere => return self.wait_elsewhere(exchange, left).await,
+        };
+        let too_old = conf.cache.lock_age.saturating_sub(fill.asked_for());
+        let stage = tokio::select! {
+            biased;
+            stage = fill.answered() => stage,
+            () = exchange.client.closed() => return Waited::End(Ending::Fail(client_left())),
+            () = tokio::time::sleep(too_old), if too_old < left => return Waited::LookAgain,
+            () = tokio::time::sleep(left) => return Waited::InVain,
+        };
+        match stage {
+            Stage::Released(Release::Uncacheable) => Waited::InVain,
+            Stage::Released(Release::ServeStale) => Waited::ServeStale,
+            Stage::Asking | Stage::Released(Release::LookAgain) => Waited::LookAgain,
+            Stage::Storing(incomplete) => {
+                let meta = &incomplete.entry.meta;
+                if !meta.vary.is_empty() {
+                    let variant = policy::vary::variant(&self.key.digest, &meta.vary, &exchange.head.fields);
+                    if variant != meta.variant {
+                        self.digest = variant;
+                        return Waited::LookAgain;
+                    }
+                }
+                self.read_along(exchange, fill, &incomplete).await
+            }
+        }
+    }
+
+    /// Reads what is arriving, unless it breaks off before its first byte: then another may try, and nothing has been sent yet.
+    async fn read_along(
+        &mut self,
+        exchange: &mut Exchange,
+        fill: Arc<Fill>,
+        incomplete: &Incomplete,
+    ) -> Waited {
+        let Some(reader) = FillReader::join(fill, ReadBy::Follower) else { return Waited::LookAgain };
+        let left = exchange.location.cache.lock_timeout.saturating_sub(self.waited_since.elapsed());
+        let needs_body = exchange.method != Method::Head;
+        tokio::select! {
+            biased;
+            begun = reader.begun(), if needs_body => if begun == Begun::Broken { return Waited::LookAgain },
+            () = exchange.client.closed(), if needs_body => return Waited::End(Ending::Fail(client_left())),
+            () = tokio::time::sleep(left), if needs_body => {}
+            else => {}
+        }
+        exchange.upstream.cache_status = Some(CacheStatus::Hit);
+        exchange.upstream.cache.forward = Some(self.forward);
+        exchange.upstream.cache.collapsed = true;
+        Waited::End(follow(exchange, reader, incomplete))
+    }
+
+    /// Waits a little for another process that fills the key (the worker before a reload), then looks again.
+    async fn wait_elsewhere(&mut self, exchange: &mut Exchange, left: Duration) -> Waited {
+        if left.is_zero() {
+            return Waited::InVain;
+        }
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(LOOKS_AGAIN_AFTER_MOST);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Waited::LookAgain,
+            () = exchange.client.closed() => Waited::End(Ending::Fail(client_left())),
+        }
+    }
+}
+
+/// Reads an answer while it is being stored.
+pub(super) fn follow(exchange: &mut Exchange, reader: FillReader, incomplete: &Incomplete) -> Ending {
+    let entry = &incomplete.entry;
+    exchange.upstream.head = Some(Arc::clone(&entry.head));
+    exchange.upstream.cache.held = Some(Held::of(&entry.meta));
+    limit_rate::obey(exchange, &entry.head);
+    if let Some(ending) = intercept(exchange, &entry.head) {
+        return ending;
+    }
+    let mut response = stored::head(exchange, entry);
+    if !stored::keeps_length(exchange) {
+        response.content_length = incomplete.length;
+    }
+    response.body = Body::Stream { source: Source::Fill(Box::new(reader)), window: None };
+    Ending::Answer(Box::new(response))
+}
