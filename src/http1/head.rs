@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::fields::Fields;
+use crate::fields::{Fields, list_has_token};
 
 /// How far a parser has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +228,13 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
+    /// Whether the peer keeps the connection open after this answer.
+    pub fn persists(&self) -> bool {
+        self.version >= Version::V1_1
+            && self.status != 101
+            && !self.fields.all("Connection").any(|value| list_has_token(value, "close"))
+    }
+
     /// An empty head.
     pub fn new() -> ResponseHead {
         ResponseHead::default()

@@ -11,6 +11,7 @@ use std::{
     io::{self, IoSlice},
     net::SocketAddr,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -156,6 +157,35 @@ impl Stream {
             }
         };
         Ok(if count == 0 { PeerSide::Closed } else { PeerSide::Sending })
+    }
+
+    /// Whether nothing has happened on an idle connection; then `context` is woken when something does.
+    ///
+    /// It takes a byte off to know, so what has not been quiet is of no use any more.
+    pub fn is_quiet(&self, context: &mut Context<'_>) -> bool {
+        loop {
+            let ready = match self {
+                Self::Tcp(stream) => stream.poll_read_ready(context),
+                Self::Unix(stream) => stream.poll_read_ready(context),
+            };
+            match ready {
+                Poll::Pending => return true,
+                Poll::Ready(Err(_)) => return false,
+                // It may be left over from what was read before: only reading tells.
+                Poll::Ready(Ok(())) => match self.try_read_byte() {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    _ => return false,
+                },
+            }
+        }
+    }
+
+    fn try_read_byte(&self) -> io::Result<usize> {
+        let mut byte = [0];
+        match self {
+            Self::Tcp(stream) => stream.try_read(&mut byte),
+            Self::Unix(stream) => stream.try_read(&mut byte),
+        }
     }
 
     /// Ends our side: the peer reads the end after what was written.

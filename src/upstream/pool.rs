@@ -8,7 +8,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     future::{Future, poll_fn},
-    io,
     pin::pin,
     rc::{Rc, Weak},
     task::{Context, Poll, Waker},
@@ -72,7 +71,7 @@ impl IdlePool {
             let index = idle.iter().rposition(|idle| fits(&idle.connection))?;
             let Idle { connection, .. } = idle.remove(index);
             // Whatever happens on the socket from now on is not the reaper's business.
-            if is_quiet(&connection.stream, &mut Context::from_waker(Waker::noop())) {
+            if connection.stream.is_quiet(&mut Context::from_waker(Waker::noop())) {
                 return Some(connection);
             }
         }
@@ -111,7 +110,7 @@ impl IdlePool {
         }
         let reaper = self.shared.reaper.borrow();
         let waker = reaper.as_ref().unwrap_or(Waker::noop());
-        is_quiet(stream, &mut Context::from_waker(waker))
+        stream.is_quiet(&mut Context::from_waker(waker))
     }
 
     #[cfg(test)]
@@ -147,7 +146,7 @@ impl Shared {
         let now = now();
         let mut groups = self.groups.borrow_mut();
         for idle in groups.values_mut() {
-            idle.retain(|idle| idle.expires > now && is_quiet(&idle.connection.stream, context));
+            idle.retain(|idle| idle.expires > now && idle.connection.stream.is_quiet(context));
         }
         let next = groups.values().flatten().map(|idle| idle.expires).min();
         self.looks_at.set(next);
@@ -179,33 +178,6 @@ async fn woken(timer: impl Future<Output = ()>) {
         timer.as_mut().poll(context)
     })
     .await;
-}
-
-/// Whether nothing has happened on a socket; then `context` is woken when something does.
-fn is_quiet(stream: &Stream, context: &mut Context<'_>) -> bool {
-    loop {
-        let ready = match stream {
-            Stream::Tcp(stream) => stream.poll_read_ready(context),
-            Stream::Unix(stream) => stream.poll_read_ready(context),
-        };
-        match ready {
-            Poll::Pending => return true,
-            Poll::Ready(Err(_)) => return false,
-            // It may be left over from what was read before: only reading tells.
-            Poll::Ready(Ok(())) => match read_byte(stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                _ => return false,
-            },
-        }
-    }
-}
-
-fn read_byte(stream: &Stream) -> io::Result<usize> {
-    let mut byte = [0];
-    match stream {
-        Stream::Tcp(stream) => stream.try_read(&mut byte),
-        Stream::Unix(stream) => stream.try_read(&mut byte),
-    }
 }
 
 /// The time on the monotonic clock.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use ::http1::{
-    Framing, Progress as Parsed, ResponseError, ResponseHead, ResponseParser, Version, list_has_token,
-};
+use ::http1::{Framing, Progress as Parsed, ResponseError, ResponseHead, ResponseParser, Version};
 use bytes::Bytes;
 use config::LocationConf;
 
@@ -85,7 +83,7 @@ pub(super) async fn ask(
     }
     record.header = Some(begun.elapsed());
     let reuse = match sent {
-        send::Sent::Whole if persists(&head) => Reuse::Kept,
+        send::Sent::Whole if head.persists() => Reuse::Kept,
         send::Sent::Whole | send::Sent::Partly => Reuse::Closed,
     };
     let head = Arc::new(head);
@@ -188,11 +186,4 @@ impl HeadReader<'_> {
             }
         }
     }
-}
-
-/// Whether the peer keeps the connection open after its answer.
-fn persists(head: &ResponseHead) -> bool {
-    head.version >= Version::V1_1
-        && head.status != 101
-        && !head.fields.all("Connection").any(|value| list_has_token(value, "close"))
 }
