@@ -19,11 +19,12 @@ use crate::{
         condition::condition,
         core::{Root, root_template},
         events::EventsConf,
-        health_check::{health_check, match_block},
+        health_check::health_check,
         late_host::LateLookup,
         listen::{Listen, default_listen, listen},
         log::{COMBINED, LogFormat, LogLevel, LogSink, LogTarget, combined, log_format},
         main::MainConf,
+        match_block,
         moot::{self, MootConf},
         proxy_pass::{proxy_pass, redirect_rules},
         resolver::STARTUP,
@@ -140,6 +141,9 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
         }
         Some(Ok(()))
     });
+    match_block::without_value(inside(block), &computed, scope)
+        .into_iter()
+        .for_each(|problem| scope.report(problem));
     outer.settle(scope);
     scope.settle(outer.proxy.settle_buffers(block));
     let built: Vec<Listening> =
@@ -188,7 +192,7 @@ fn name_things(block: &[Directive], scope: &mut Scope<'_>) {
                 }
             }),
             b"upstream" => upstream(directive, Resolver::of(block), scope),
-            b"match" => match_block(directive, scope).and_then(|made| {
+            b"match" => match_block::match_block(directive, scope).and_then(|made| {
                 match scope.matches.insert(made.name.clone(), Arc::new(made)) {
                     None => Ok(()),
                     Some(known) => Err(directive.fail(0, format!("duplicate match \"{}\"", known.name))),

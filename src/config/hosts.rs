@@ -58,6 +58,13 @@ pub struct HostTable<V> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostTaken;
 
+impl<V> HostTable<V> {
+    /// Lists the values, in no order.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        [&self.exact, &self.leading, &self.trailing].into_iter().flat_map(HashMap::values)
+    }
+}
+
 impl<V> Default for HostTable<V> {
     fn default() -> Self {
         Self { exact: HashMap::new(), leading: HashMap::new(), trailing: HashMap::new() }

@@ -41,6 +41,12 @@ impl MapTable {
         self.default = value;
     }
 
+    /// Lists all that values are turned into, in no order.
+    pub fn values(&self) -> impl Iterator<Item = &Template> {
+        let regexes = self.regexes.iter().map(|(_, value)| value);
+        self.texts.values().map(Arc::as_ref).chain(regexes).chain([&self.default])
+    }
+
     /// Finds what a value is turned into.
     pub fn find<'a>(&'a self, value: &[u8]) -> Mapped<'a> {
         if let Some(found) = self.texts.find(&value.to_ascii_lowercase()) {

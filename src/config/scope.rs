@@ -11,7 +11,7 @@ use crate::{
     HostLookup, SHOWN_MAX,
     definitions::is_fixed,
     directives::{
-        cache_path::CachePath, health_check::MatchConf, log::LogFormat, resolver::Startup,
+        cache_path::CachePath, log::LogFormat, match_block::MatchConf, resolver::Startup,
         upstream::UpstreamConf,
     },
     parse::Directive,

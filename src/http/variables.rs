@@ -110,8 +110,34 @@ impl Exchange {
             V::TcpinfoSndCwnd => sink.tcp(self, |tcp| tcp.send_window),
             V::TimeIso8601 => sink.local_time(time::Form::Iso8601),
             V::TimeLocal => sink.local_time(time::Form::Log),
-            V::Upstream(variable) => sink.upstream(self, variable),
+            V::Upstream(variable) => self.upstream.write(variable, out),
             V::Uri | V::DocumentUri => sink.bytes(&self.uri),
+        }
+    }
+}
+
+impl UpstreamFacts {
+    /// Appends the value of a variable about upstreams; false says that it has none.
+    pub fn write(&self, variable: &UpstreamVariable, out: &mut Vec<u8>) -> bool {
+        use UpstreamVariable as U;
+        let mut sink = Sink(out);
+        match variable {
+            U::Addr => sink.list(self, ListItem::Address),
+            U::BytesReceived => sink.list(self, ListItem::BytesReceived),
+            U::BytesSent => sink.list(self, ListItem::BytesSent),
+            U::CacheAge => sink.some_number(upstream::cache_age_s(self, clock::now())),
+            U::CacheEtag => sink.some(upstream::cached_field(self, "ETag")),
+            U::CacheLastModified => sink.some(upstream::cached_field(self, "Last-Modified")),
+            U::CacheStatus => sink.some(self.cache_status.map(|status| status.as_str().as_bytes())),
+            U::QueueTime => sink.list(self, ListItem::QueueTime),
+            U::ConnectTime => sink.list(self, ListItem::ConnectTime),
+            U::Cookie(name) => sink.some(upstream::set_cookie(self, name)),
+            U::HeaderTime => sink.list(self, ListItem::HeaderTime),
+            U::Http(name) => self.head.as_ref().is_some_and(|head| sink.fields(&head.fields, name)),
+            U::ResponseLength => sink.list(self, ListItem::ResponseLength),
+            U::ResponseTime => sink.list(self, ListItem::ResponseTime),
+            U::Status => sink.list(self, ListItem::Status),
+            U::Trailer(name) => self.trailers.as_ref().is_some_and(|trailers| sink.fields(trailers, name)),
         }
     }
 }
@@ -198,29 +224,6 @@ impl Sink<'_> {
             self.bytes(b", ");
         }
         self.bytes(exchange.client.remote.text.as_bytes())
-    }
-
-    fn upstream(&mut self, exchange: &Exchange, variable: &UpstreamVariable) -> bool {
-        use UpstreamVariable as U;
-        let facts = &exchange.upstream;
-        match variable {
-            U::Addr => self.list(facts, ListItem::Address),
-            U::BytesReceived => self.list(facts, ListItem::BytesReceived),
-            U::BytesSent => self.list(facts, ListItem::BytesSent),
-            U::CacheAge => self.some_number(upstream::cache_age_s(facts, clock::now())),
-            U::CacheEtag => self.some(upstream::cached_field(facts, "ETag")),
-            U::CacheLastModified => self.some(upstream::cached_field(facts, "Last-Modified")),
-            U::CacheStatus => self.some(facts.cache_status.map(|status| status.as_str().as_bytes())),
-            U::QueueTime => self.list(facts, ListItem::QueueTime),
-            U::ConnectTime => self.list(facts, ListItem::ConnectTime),
-            U::Cookie(name) => self.some(upstream::set_cookie(facts, name)),
-            U::HeaderTime => self.list(facts, ListItem::HeaderTime),
-            U::Http(name) => facts.head.as_ref().is_some_and(|head| self.fields(&head.fields, name)),
-            U::ResponseLength => self.list(facts, ListItem::ResponseLength),
-            U::ResponseTime => self.list(facts, ListItem::ResponseTime),
-            U::Status => self.list(facts, ListItem::Status),
-            U::Trailer(name) => facts.trailers.as_ref().is_some_and(|trailers| self.fields(trailers, name)),
-        }
     }
 
     fn list(&mut self, facts: &UpstreamFacts, item: ListItem) -> bool {

@@ -108,6 +108,7 @@ mod tests {
             passes,
             uri: "/".to_owned(),
             port: None,
+            keepalive_time: Duration::ZERO,
             at_first,
             good: None,
         }

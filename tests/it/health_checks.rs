@@ -294,6 +294,8 @@ fn matched(lines: &str, reply: Reply) -> (Server, Origin) {
     let conf = http(&format!(
         "upstream app {{ zone app 64k; server %ORIGIN%; }}
         match good {{ {lines} }}
+        map $upstream_http_x_load $light {{ ~^[0-3]$ yes; default 0; }}
+        map $upstream_response_length $short {{ ~^.$ yes; default \"\"; }}
         server {{
             listen 127.0.0.1:%PORT%;
             location / {{ proxy_pass http://app; health_check mandatory match=good interval=1h; }}
@@ -308,7 +310,8 @@ fn answers_are_judged_by_status_fields_and_body() {
     let page =
         || answer(200).field("Content-Type", "text/html").field("X-Load", "3").body("Welcome to the app");
     let good = "status 200-299 404; status ! 500; header Content-Type = text/html; header ! X-None; \
-                header X-Load ~ ^[0-9]$; body ~ \"Welcome\"; body !~ \"maintenance\"; require $upstream_http_x_load;";
+                header X-Load ~ ^[0-9]$; body ~ \"Welcome\"; body !~ \"maintenance\"; \
+                require $upstream_http_x_load $upstream_addr $light;";
     let (server, _origin) = matched(good, page());
     assert_eq!(server.get("/").status(), 200);
     for (lines, during) in [
@@ -316,11 +319,78 @@ fn answers_are_judged_by_status_fields_and_body() {
         ("header X-None;", "checking header"),
         ("body ~ \"^app\";", "checking body"),
         ("require $upstream_http_x_none;", "checking variables"),
+        ("require $upstream_response_length $short;", "checking variables"),
     ] {
         let (server, _origin) = matched(lines, page());
         assert_eq!(server.get("/").status(), 502, "{lines}");
         server.wait_for_log(&format!("peer is unhealthy while {during}, health check \"good\" of peer "));
     }
+}
+
+#[test]
+fn connections_are_kept_from_check_to_check_where_that_is_asked_for() {
+    let plain = || answer(200).body("Welcome");
+    // Keeps the connection; whether the answer lets the next check have it; the answer.
+    for (parameters, is_kept, reply) in [
+        ("", false, plain()),
+        ("keepalive_time=1h", true, plain()),
+        ("keepalive_time=1h match=welcome", true, answer(200).chunked(&["Wel", "come"])),
+        ("keepalive_time=1h match=welcome", false, answer(200).until_close("Welcome")),
+        ("keepalive_time=1h", true, answer(204)),
+        ("keepalive_time=1h", false, plain().field("Connection", "close")),
+        ("keepalive_time=1h", false, answer(200).declared(300_000).bytes("x".repeat(300_000))),
+        // A connection does not serve for longer than the time between two checks.
+        ("keepalive_time=1ms", false, plain()),
+    ] {
+        let origin = Origin::always(reply);
+        let conf = http(&format!(
+            "upstream app {{ zone app 64k; server %ORIGIN%; }}
+            match welcome {{ body ~ ^Welcome$; }}
+            server {{
+                listen 127.0.0.1:%PORT%;
+                location / {{ proxy_pass http://app; health_check interval=20ms {parameters}; }}
+            }}"
+        ));
+        let server = Server::start(&conf.origin(&origin));
+        origin.wait_for_requests(4);
+        let connections = origin.connection_count();
+        let requests = origin.requests();
+        let fresh = requests.len();
+        assert!(
+            if is_kept { connections == 1 } else { connections + 1 >= fresh },
+            "{parameters}: {connections}"
+        );
+        let (version, connection) = match parameters {
+            "" => ("1.0", Some("close")),
+            _ => ("1.1", None),
+        };
+        assert_eq!(requests[3].line(), format!("GET / HTTP/{version}"));
+        assert_eq!(requests[3].field("Connection"), connection);
+        assert_eq!(server.get("/").status() / 100, 2, "{parameters}");
+        assert!(!server.read("error.log").contains("unhealthy"), "{parameters}");
+    }
+}
+
+#[test]
+fn a_kept_connection_that_the_peer_closes_is_no_failure() {
+    let app = App::start("app");
+    let conf = http(
+        "upstream app { zone app 64k; server %ORIGIN%; }
+        server {
+            listen 127.0.0.1:%PORT%;
+            location / { proxy_pass http://app; health_check uri=/health interval=20ms keepalive_time=1h; }
+        }",
+    );
+    let server = Server::start(&conf.origin(&app.origin));
+    for connections in 1..=3 {
+        let before = app.checks().len();
+        wait_until("a few more checks", || app.checks().len() > before + 3);
+        assert_eq!(app.origin.connection_count(), connections);
+        app.origin.close_connections();
+    }
+    assert!(!server.read("error.log").contains("health check"), "{}", server.read("error.log"));
+    app.set_health(500);
+    server.wait_for_log("peer is unhealthy while checking status code");
 }
 
 #[test]

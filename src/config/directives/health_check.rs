@@ -1,17 +1,14 @@
-//! `health_check`, and `match` blocks, which say what a good answer is.
+//! `health_check`: how peers are asked how they are.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::upstream::UpstreamConf;
+use super::{match_block::MatchConf, upstream::UpstreamConf};
 use crate::{
     parse::Directive,
-    regex::{Case, Regex},
     scope::Scope,
     source::Problem,
-    template::{Part, Template},
     tree::ProxyTarget,
     values::{Precision, accepted, parse_number, parse_time},
-    variable::{UpstreamVariable, Variable},
 };
 
 /// `health_check`.
@@ -29,6 +26,8 @@ pub struct HealthCheck {
     pub uri: String,
     /// Port in place of the peer's.
     pub port: Option<u16>,
+    /// How long one connection serves checks; zero: each has its own.
+    pub keepalive_time: Duration,
     /// What a peer is before its first check.
     pub at_first: AtFirst,
     /// What a good answer is; absent: any status from 200 to 399.
@@ -46,57 +45,22 @@ pub enum AtFirst {
     CheckingUnlessRemembered,
 }
 
-/// `match`: all of it must hold.
-#[derive(Debug, Clone)]
-pub struct MatchConf {
-    /// Its name.
-    pub name: String,
-    /// What must hold.
-    pub tests: Vec<MatchTest>,
-}
-
-/// A condition of a [`MatchConf`].
-#[derive(Debug, Clone)]
-pub enum MatchTest {
-    /// `status`.
-    Status(Wanted, Vec<RangeInclusive<u16>>),
-    /// `header`: its name, and what is asked of it.
-    Header(String, HeaderTest),
-    /// `body`.
-    Body(Wanted, Regex),
-    /// `require`: each has a value, and it is not `0`.
-    Require(Vec<Template>),
-}
-
-/// Whether something must or must not be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// It must.
-    Is,
-    /// It must not.
-    IsNot,
-}
-
-/// What is asked of a field.
-#[derive(Debug, Clone)]
-pub enum HeaderTest {
-    /// To be there, or not.
-    There(Wanted),
-    /// To have this value, or another one.
-    Equal(Wanted, Vec<u8>),
-    /// To match, or not.
-    Matching(Wanted, Regex),
-}
-
 /// How `health_check` is written.
 pub const SYNTAX: &str = "[interval=time] [jitter=time] [fails=number] [passes=number] [uri=uri] \
-                          [mandatory [persistent]]                           [match=name] [port=number]";
+                          [mandatory [persistent]] [match=name] [port=number] [keepalive_time=time]";
 
-const PARAMETERS: [&str; 9] =
-    ["interval=", "jitter=", "fails=", "passes=", "uri=", "mandatory", "persistent", "match=", "port="];
-
-/// Parameters of nginx that are not here yet.
-const LATER: [&str; 2] = ["type", "keepalive_time"];
+const PARAMETERS: [&str; 10] = [
+    "interval=",
+    "jitter=",
+    "fails=",
+    "passes=",
+    "uri=",
+    "mandatory",
+    "persistent",
+    "match=",
+    "port=",
+    "keepalive_time=",
+];
 
 /// Reads `health_check` of a location that passes to `target`.
 pub fn health_check(
@@ -119,6 +83,7 @@ pub fn health_check(
         passes: 1,
         uri: "/".to_owned(),
         port: None,
+        keepalive_time: Duration::ZERO,
         at_first: AtFirst::Healthy,
         good: None,
     };
@@ -142,10 +107,10 @@ fn parameter(
 ) -> Result<(), Problem> {
     let text = directive.text(number);
     let (name, value) = text.split_once('=').map_or((&*text, None), |(name, value)| (name, Some(value)));
-    if LATER.contains(&name) {
+    if matches!((name, value), ("type", Some("grpc")) | ("grpc_service" | "grpc_status", Some(_))) {
         let message =
-            format!("the \"{name}\" parameter of the \"health_check\" directive is not supported yet");
-        return Err(directive.fail(number, message));
+            format!("the \"{text}\" parameter of the \"health_check\" directive is not supported yet");
+        return Err(directive.fail(number, message).with_help("gRPC needs HTTP/2 to upstreams"));
     }
     let invalid = || directive.fail(number, format!("invalid parameter \"{text}\""));
     let time = |text: &str| {
@@ -174,6 +139,7 @@ fn parameter(
             check.port =
                 Some(port.ok_or_else(|| invalid().with_help("port takes a number from 1 to 65535"))?);
         }
+        ("keepalive_time", Some(text)) => check.keepalive_time = time(text)?,
         ("mandatory", None) => check.at_first = AtFirst::Checking,
         ("persistent", None) if check.at_first != AtFirst::Healthy => {
             check.at_first = AtFirst::CheckingUnlessRemembered;
@@ -189,117 +155,6 @@ fn parameter(
         _ => return Err(invalid().with_help(accepted(name, PARAMETERS.into_iter()))),
     }
     Ok(())
-}
-
-/// Reads a `match` block.
-pub fn match_block(block: &Directive, scope: &Scope<'_>) -> Result<MatchConf, Problem> {
-    let mut tests = Vec::new();
-    for line in block.block.iter().flatten() {
-        if line.block.is_some() {
-            return Err(line.fail(line.args.len(), "unexpected \"{\""));
-        }
-        if line.args.is_empty() {
-            return Err(line.complain("is invalid").with_help("it tests nothing"));
-        }
-        tests.push(match &*line.name.text {
-            b"status" => status(line)?,
-            b"header" => header(line, scope)?,
-            b"body" => body(line, scope)?,
-            b"require" => require(line, scope)?,
-            _ => {
-                let words = ["status", "header", "body", "require"].into_iter();
-                let problem = Problem::new(line.name.span, format!("unknown directive \"{}\"", line.name()));
-                return Err(problem.with_help(accepted(&line.name(), words)));
-            }
-        });
-    }
-    Ok(MatchConf { name: block.text(0).into_owned(), tests })
-}
-
-fn status(line: &Directive) -> Result<MatchTest, Problem> {
-    let (wanted, first) = match line.bytes(0) {
-        b"!" => (Wanted::IsNot, 1),
-        _ => (Wanted::Is, 0),
-    };
-    let range = |number: usize| {
-        let text = line.text(number);
-        let code = |text: &str| text.parse::<u16>().ok().filter(|code| (100..=999).contains(code));
-        let (from, to) = text.split_once('-').unwrap_or((&text, &text));
-        let range = code(from).zip(code(to)).filter(|(from, to)| from <= to);
-        range.map(|(from, to)| from..=to).ok_or_else(|| {
-            let problem = line.fail(number, format!("invalid value \"{text}\""));
-            problem.with_help("a status, or two with a dash: 200-399")
-        })
-    };
-    let ranges = (first..line.args.len()).map(range).collect::<Result<Vec<_>, _>>()?;
-    match ranges.is_empty() {
-        true => Err(line.complain("is invalid").with_help("name a status: status ! 500;")),
-        false => Ok(MatchTest::Status(wanted, ranges)),
-    }
-}
-
-fn header(line: &Directive, scope: &Scope<'_>) -> Result<MatchTest, Problem> {
-    let text = |number: usize| line.text(number).into_owned();
-    let test = match (line.bytes(0), line.args.len()) {
-        (b"!", 2) => return Ok(MatchTest::Header(text(1), HeaderTest::There(Wanted::IsNot))),
-        (_, 1) => HeaderTest::There(Wanted::Is),
-        (_, 3) => match line.bytes(1) {
-            b"=" => HeaderTest::Equal(Wanted::Is, line.bytes(2).to_vec()),
-            b"!=" => HeaderTest::Equal(Wanted::IsNot, line.bytes(2).to_vec()),
-            b"~" => HeaderTest::Matching(Wanted::Is, expression(line, 2, scope)?),
-            b"!~" => HeaderTest::Matching(Wanted::IsNot, expression(line, 2, scope)?),
-            _ => return Err(unknown_test(line, 1)),
-        },
-        _ => {
-            return Err(line
-                .complain("is invalid")
-                .with_help("header NAME, header ! NAME, or header NAME = VALUE"));
-        }
-    };
-    Ok(MatchTest::Header(text(0), test))
-}
-
-fn body(line: &Directive, scope: &Scope<'_>) -> Result<MatchTest, Problem> {
-    let wanted = match line.bytes(0) {
-        b"~" => Wanted::Is,
-        b"!~" => Wanted::IsNot,
-        _ => return Err(unknown_test(line, 0)),
-    };
-    match line.args.len() {
-        2 => Ok(MatchTest::Body(wanted, expression(line, 1, scope)?)),
-        _ => Err(line.complain("is invalid").with_help("body ~ EXPRESSION, or body !~ EXPRESSION")),
-    }
-}
-
-fn expression(line: &Directive, number: usize, scope: &Scope<'_>) -> Result<Regex, Problem> {
-    scope.regex(line, number, line.bytes(number), Case::Sensitive)
-}
-
-fn unknown_test(line: &Directive, number: usize) -> Problem {
-    let problem = line.fail(number, format!("invalid value \"{}\"", line.text(number)));
-    problem.with_help("accepted: \"~\", \"!~\", and for a header \"=\", \"!=\"")
-}
-
-/// There is no request of a client behind a check: only what the peer answered has a value.
-fn require(line: &Directive, scope: &Scope<'_>) -> Result<MatchTest, Problem> {
-    let has_value = |part: &Part| {
-        let of_answer = |variable: &Variable| {
-            matches!(variable, Variable::Upstream(UpstreamVariable::Status | UpstreamVariable::Http(_)))
-        };
-        matches!(part, Part::Variable(variable) if of_answer(variable))
-    };
-    let template = |number: usize| {
-        let template = scope.template(line, number)?;
-        match template.parts() {
-            [part] if has_value(part) => Ok(template),
-            _ => {
-                let text = line.text(number);
-                let message = format!("\"{text}\" in the \"require\" directive is not supported yet");
-                Err(line.fail(number, message).with_help("accepted: $upstream_status, $upstream_http_NAME"))
-            }
-        }
-    };
-    (0..line.args.len()).map(template).collect::<Result<_, _>>().map(MatchTest::Require)
 }
 
 #[cfg(test)]
@@ -321,9 +176,16 @@ mod tests {
             ("sometimes", "invalid parameter \"sometimes\" in :3"),
             ("match=nothing", "match \"nothing\" not found in :3"),
             ("persistent", "invalid parameter \"persistent\" in :3"),
+            ("keepalive_time=", "invalid parameter \"keepalive_time=\" in :3"),
+            ("keepalive_time=long", "invalid parameter \"keepalive_time=long\" in :3"),
+            ("type=http", "invalid parameter \"type=http\" in :3"),
             (
                 "type=grpc",
-                "the \"type\" parameter of the \"health_check\" directive is not supported yet in :3",
+                "the \"type=grpc\" parameter of the \"health_check\" directive is not supported yet in :3",
+            ),
+            (
+                "grpc_status=12",
+                "the \"grpc_status=12\" parameter of the \"health_check\" directive is not supported yet in :3",
             ),
         ];
         for (parameters, wanted) in cases {
@@ -334,7 +196,7 @@ mod tests {
             );
             assert_eq!(complaint(&http), wanted, "{parameters}");
         }
-        let all = "interval=1s jitter=1s fails=2 passes=3 uri=/x port=81 mandatory persistent match=m";
+        let all = "interval=1s jitter=1s fails=2 passes=3 uri=/x port=81 mandatory persistent match=m keepalive_time=1m";
         let http = format!(
             "match m {{ status 200; }} upstream u {{ zone u 1m; server 127.0.0.1; }}
             server {{ location / {{ proxy_pass http://u; health_check; health_check {all}; }} }}"
@@ -359,33 +221,5 @@ mod tests {
             complaint("server { health_check; }"),
             "\"health_check\" directive is not allowed here in :1"
         );
-    }
-
-    #[test]
-    fn mistakes_in_a_match_are_told_with_their_places() {
-        let cases = [
-            ("\nstatus 99;", "invalid value \"99\" in :2"),
-            ("\nstatus 300-200;", "invalid value \"300-200\" in :2"),
-            ("\nstatus !;", "\"status\" directive is invalid in :2"),
-            ("\nstatus;", "\"status\" directive is invalid in :2"),
-            ("\nheader A > b;", "invalid value \">\" in :2"),
-            ("\nheader A =;", "\"header\" directive is invalid in :2"),
-            ("\nheader A ~ (;", "pcre2_compile() failed: missing closing parenthesis in \"(\" in :2"),
-            ("\nbody = x;", "invalid value \"=\" in :2"),
-            ("\nbody ~;", "\"body\" directive is invalid in :2"),
-            ("\nrequire $host;", "\"$host\" in the \"require\" directive is not supported yet in :2"),
-            ("\nrequire yes;", "\"yes\" in the \"require\" directive is not supported yet in :2"),
-            ("\nrequire $nothing;", "unknown \"nothing\" variable in :2"),
-            ("\nresponse 200;", "unknown directive \"response\" in :2"),
-            ("\nstatus { }", "unexpected \"{\" in :2"),
-            ("} match m {", "duplicate match \"m\" in :1"),
-        ];
-        for (inside, wanted) in cases {
-            let told = complaint(&format!("match m {{ {inside} }}"));
-            assert!(told == wanted || (inside.contains('(') && told.ends_with("in :2")), "{inside}: {told}");
-        }
-        let fine = "status 200 301-303; status ! 500-599; header A; header ! B; header A = b; header A != c;
-            header A ~ b; header A !~ c; body ~ x; body !~ y; require $upstream_http_x $upstream_status;";
-        assert_eq!(complaint(&format!("match m {{ {fine} }}")), "");
     }
 }

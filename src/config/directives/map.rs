@@ -2,8 +2,13 @@
 
 use super::computed::{KEY, value_of};
 use crate::{
-    hosts::HostPattern, map::MapTable, parse::Directive, regex::Case, scope::Scope, source::Problem,
-    template::Template,
+    hosts::HostPattern,
+    map::{MapTable, Mapped},
+    parse::Directive,
+    regex::Case,
+    scope::Scope,
+    source::Problem,
+    template::{Template, VariableSource},
 };
 
 /// `map`.
@@ -17,6 +22,22 @@ pub struct MapConf {
     pub subject: MapSubject,
     /// How long a value holds.
     pub lifetime: Lifetime,
+}
+
+impl MapConf {
+    /// Finds what the source is turned into, where it is made of these values.
+    pub fn find(&self, values: &dyn VariableSource) -> Mapped<'_> {
+        let mut text = self.source.expand(values);
+        if self.subject == MapSubject::Host && text.last() == Some(&b'.') {
+            text.pop();
+        }
+        self.table.find(&text)
+    }
+
+    /// Lists all texts that it is made of.
+    pub fn templates(&self) -> impl Iterator<Item = &Template> {
+        [&self.source].into_iter().chain(self.table.values())
+    }
 }
 
 /// What a `map` looks up.

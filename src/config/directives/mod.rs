@@ -19,6 +19,7 @@ pub mod listen;
 pub mod log;
 pub mod main;
 pub mod map;
+pub mod match_block;
 pub mod media_types;
 pub mod moot;
 pub mod proxy;

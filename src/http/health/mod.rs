@@ -1,9 +1,10 @@
 //! Active checks of peers (`health_check`): once for the whole worker, on the thread of its upkeep.
 //!
-//! `probe.rs` asks one peer, `verdict.rs` judges the answer; what checks in a row make of a peer is decided in
+//! `probe.rs` asks one peer, by way of `talk.rs`; `verdict.rs` judges the answer. What checks in a row make of a peer is decided in
 //! `upstream/health.rs`. Where several checks look at a group, one that fails is enough to take a peer out.
 
 mod probe;
+mod talk;
 mod verdict;
 
 use std::{
@@ -21,7 +22,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use self::probe::{Failure, probe};
+use self::{
+    probe::Probe,
+    talk::{Failure, Kept},
+};
 use super::site::Site;
 use crate::{
     clock,
@@ -46,17 +50,19 @@ pub struct Check {
 
 /// Begins all checks of a site as tasks of this thread. Returns once peers that are not in use before their first check
 /// had it, or after `patience`.
-pub async fn begin(site: &Site, patience: Duration) {
+pub async fn begin(site: &Arc<Site>, patience: Duration) {
     let remembered = remember(Remembered::read());
     let mut panels: HashMap<u64, Rc<Panel>> = HashMap::new();
     let mut first = JoinSet::new();
     for (number, check) in site.checks().iter().enumerate() {
         let panel = panels.entry(check.group.id()).or_insert_with(|| Rc::new(Panel::of(&check.group)));
         let watch = Rc::new(Watch {
+            site: Arc::clone(site),
             check: check.clone(),
             number,
             panel: Rc::clone(panel),
             records: RefCell::default(),
+            kept: RefCell::default(),
             under_way: RefCell::default(),
         });
         let is_mandatory = watch.conf().at_first != AtFirst::Healthy;
@@ -116,19 +122,18 @@ impl Panel {
             self.group.set_health(peer, health, clock::moment());
         }
     }
-
-    fn keep_only(&self, peers: &[Arc<Peer>]) {
-        self.against.borrow_mut().retain(|id, _| peers.iter().any(|peer| peer.id == *id));
-    }
 }
 
 /// One check at work.
 struct Watch {
+    site: Arc<Site>,
     check: Check,
     /// Its number among all checks.
     number: usize,
     panel: Rc<Panel>,
     records: RefCell<HashMap<PeerId, Record>>,
+    /// Connections for the next checks (`keepalive_time`).
+    kept: RefCell<HashMap<PeerId, Kept>>,
     /// Peers that are being asked: a slow one is not asked twice at a time.
     under_way: RefCell<HashSet<PeerId>>,
 }
@@ -155,8 +160,10 @@ impl Watch {
     /// Asks all peers, each in a task of its own.
     fn round(self: &Rc<Self>) -> JoinSet<()> {
         let peers = self.panel.group.peers();
-        self.panel.keep_only(&peers);
-        self.records.borrow_mut().retain(|id, _| peers.iter().any(|peer| peer.id == *id));
+        let is_there = |id: &PeerId| peers.iter().any(|peer| peer.id == *id);
+        self.panel.against.borrow_mut().retain(|id, _| is_there(id));
+        self.records.borrow_mut().retain(|id, _| is_there(id));
+        self.kept.borrow_mut().retain(|id, _| is_there(id));
         let mut tasks = JoinSet::new();
         for peer in peers {
             let is_down = self.panel.group.conf.servers[peer.server].down;
@@ -166,13 +173,26 @@ impl Watch {
             self.meet(&peer);
             let watch = Rc::clone(self);
             tasks.spawn_local(async move {
-                let Content::Proxy(pass) = &watch.check.location.content else { return };
-                let found = probe(&watch.check.location, pass, watch.conf(), &peer.address).await;
+                let found = watch.ask(&peer).await;
                 watch.under_way.borrow_mut().remove(&peer.id);
                 watch.note(&peer, &found);
             });
         }
         tasks
+    }
+
+    async fn ask(&self, peer: &Peer) -> Result<(), Failure> {
+        let location = &self.check.location;
+        let Content::Proxy(pass) = &location.content else {
+            unreachable!("a check stands beside a proxy_pass")
+        };
+        let computed = &self.site.http().computed;
+        let mut kept = self.kept.borrow_mut().remove(&peer.id);
+        let found = Probe { location, pass, check: self.conf(), computed }.ask(peer, &mut kept).await;
+        if let Some(kept) = kept {
+            self.kept.borrow_mut().insert(peer.id, kept);
+        }
+        found
     }
 
     /// Begins with what was known of the peers that are there.
@@ -207,7 +227,7 @@ impl Watch {
         if is_persistent && change != Change::Same {
             remember(remembered::note(&self.panel.group.conf.name, &peer.name, record.health()));
         }
-        if let Err(failure @ Failure::NoAnswer { .. }) = found {
+        if let Err(failure @ (Failure::Late { .. } | Failure::Broken { .. })) = found {
             self.log(Level::Error, peer, &failure.to_string());
         }
         match (change, found) {

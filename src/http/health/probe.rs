@@ -1,87 +1,139 @@
-//! One check of one peer: a request on a connection of its own, and what is needed of the answer.
+//! One check of one peer: what it is asked, and what is made of its answer.
 
-use std::{fmt, future::Future, io, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
-use bytes::BytesMut;
-use config::{HealthCheck, LocationConf, PeerAddress, ProxyPass, Variable, VariableSource};
-use http1::{Progress, ResponseHead, ResponseParser};
-use tokio::{
-    net::{TcpStream, UnixStream},
-    time::timeout,
+use config::{Computed, HealthCheck, LocationConf, PeerAddress, ProxyPass, Variable, VariableSource};
+use http1::ResponseHead;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::{
+    talk::{Failure, Kept, Talk, within},
+    verdict,
+};
+use crate::{
+    clock::{self, Moment},
+    http::exchange::{Try, UpstreamFacts},
+    net::Stream,
+    upstream::Peer,
 };
 
-use super::verdict::{self, Mismatch};
-use crate::{error_log::system_words, net::Stream};
-
-/// Bytes of a body that are looked at, as nginx; what is longer is judged by its beginning.
-const BODY_BYTES_MAX: usize = 256 << 10;
-/// Bytes that are asked for at a time.
-const READ_BYTES: usize = 16 << 10;
-
-/// Why a check failed.
-pub enum Failure {
-    /// The answer is not as wanted.
-    Mismatch(Mismatch),
-    /// There is none.
-    NoAnswer {
-        /// What happened, in nginx's words.
-        what: String,
-        /// What was being done.
-        during: &'static str,
-    },
+/// What peers are asked.
+pub struct Probe<'a> {
+    /// The location that the check stands in.
+    pub location: &'a LocationConf,
+    /// Its `proxy_pass`.
+    pub pass: &'a ProxyPass,
+    /// The check.
+    pub check: &'a HealthCheck,
+    /// What makes the values of variables.
+    pub computed: &'a [Computed],
 }
 
-/// Asks a peer, and judges what it answers.
-///
-/// # Errors
-/// Why it is not fit for use.
-pub async fn probe(
-    location: &LocationConf,
-    pass: &ProxyPass,
-    check: &HealthCheck,
-    address: &PeerAddress,
-) -> Result<(), Failure> {
-    let proxy = &location.proxy;
-    let connecting = connect(address, check.port);
-    let stream = within(*proxy.connect_timeout, "connecting to upstream", "connect", connecting).await?;
-    send(&stream, &request(location, pass, check), *proxy.send_timeout).await?;
-    let mut answer = Answer { stream, input: BytesMut::new(), patience: *proxy.read_timeout };
-    let most = usize::try_from(*proxy.buffer_size).unwrap_or(usize::MAX);
-    let head = answer.head(most).await?;
-    let conf = check.good.as_deref();
-    let body = if verdict::needs_body(conf) { answer.body(&head).await? } else { BytesMut::new() };
-    verdict::judge(conf, &head, &body).map_err(Failure::Mismatch)
-}
-
-async fn connect(address: &PeerAddress, port: Option<u16>) -> io::Result<Stream> {
-    match address {
-        PeerAddress::Inet(address) => {
-            let address = SocketAddr::new(address.ip(), port.unwrap_or(address.port()));
-            Ok(Stream::Tcp(TcpStream::connect(address).await?))
+impl Probe<'_> {
+    /// Asks a peer, and judges what it answers: over the connection of an earlier check where that may still be used. One
+    /// that can be used again is left in its place.
+    ///
+    /// # Errors
+    /// Why the peer is not fit for use.
+    pub async fn ask(&self, peer: &Peer, kept: &mut Option<Kept>) -> Result<(), Failure> {
+        let mut earlier = kept.take().filter(|kept| kept.may_serve(self.check.keepalive_time));
+        loop {
+            let begun = clock::moment();
+            let is_reused = earlier.is_some();
+            let connection = match earlier.take() {
+                Some(connection) => connection,
+                None => Kept::new(self.connect(&peer.address).await?),
+            };
+            let mut talk = Talk::new(connection, *self.location.proxy.read_timeout);
+            let judged = self.ask_over(&mut talk, peer, begun).await;
+            // The peer may close an idle connection whenever it likes: that says nothing of its health.
+            if is_reused && talk.received() == 0 && matches!(judged, Err(Failure::Broken { .. })) {
+                continue;
+            }
+            *kept = talk.into_kept().filter(|_| self.keeps_connections());
+            return judged;
         }
-        PeerAddress::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+    }
+
+    fn keeps_connections(&self) -> bool {
+        !self.check.keepalive_time.is_zero()
+    }
+
+    async fn ask_over(&self, talk: &mut Talk, peer: &Peer, begun: Moment) -> Result<(), Failure> {
+        let proxy = &self.location.proxy;
+        let connect = Some(begun.elapsed());
+        let request = self.request();
+        talk.send(&request, *proxy.send_timeout).await?;
+        let most = usize::try_from(*proxy.buffer_size).unwrap_or(usize::MAX);
+        let (head, framing) = talk.head(most).await?;
+        let header = Some(begun.elapsed());
+        let conf = self.check.good.as_deref();
+        let body = if verdict::needs_body(conf) {
+            talk.body(framing).await?
+        } else {
+            if self.keeps_connections() && head.persists() {
+                // Whether all of it comes matters to the next check alone, which then has another connection.
+                let _ = talk.body(framing).await;
+            }
+            Vec::new()
+        };
+        let facts = facts(head, talk, &body, Try { connect, header, ..self.tried(peer, &request, begun) });
+        verdict::judge(conf, &facts, &body, self.computed).map_err(Failure::Mismatch)
+    }
+
+    /// What is known of a try without its answer.
+    fn tried(&self, peer: &Peer, request: &[u8], begun: Moment) -> Try {
+        let (address, response) = (Arc::clone(&peer.name), Some(begun.elapsed()));
+        Try { address, response, bytes_sent: request.len() as u64, ..Try::default() }
+    }
+
+    async fn connect(&self, address: &PeerAddress) -> Result<Stream, Failure> {
+        let connecting = async {
+            match address {
+                PeerAddress::Inet(address) => {
+                    let address = SocketAddr::new(address.ip(), self.check.port.unwrap_or(address.port()));
+                    Ok(Stream::Tcp(TcpStream::connect(address).await?))
+                }
+                PeerAddress::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+            }
+        };
+        let patience = *self.location.proxy.connect_timeout;
+        within(patience, "connecting to upstream", "connect", connecting).await
+    }
+
+    /// As a request of the location, without a client: what needs one is not sent.
+    fn request(&self) -> Vec<u8> {
+        let version = if self.keeps_connections() { "1.1" } else { "1.0" };
+        let mut request = format!("GET {} HTTP/{version}\r\n", self.check.uri).into_bytes();
+        let own = &self.location.proxy.set_header;
+        let is_set = |name: &str| own.iter().any(|set| set.name.eq_ignore_ascii_case(name.as_bytes()));
+        let values: Vec<_> =
+            own.iter().map(|set| (&set.name, set.value.expand(&Nobody(self.pass)))).collect();
+        let host_is_told =
+            values.iter().any(|(name, value)| name.eq_ignore_ascii_case(b"Host") && !value.is_empty());
+        if !host_is_told {
+            http1::write_field(&mut request, b"Host", self.pass.host.as_bytes());
+        }
+        if !self.keeps_connections() && !is_set("Connection") {
+            http1::write_field(&mut request, b"Connection", b"close");
+        }
+        for (name, value) in values.iter().filter(|(_, value)| !value.is_empty()) {
+            http1::write_field(&mut request, name, value);
+        }
+        request.extend_from_slice(b"\r\n");
+        request
     }
 }
 
-/// As a request of the location, without a client: what needs one is not sent.
-fn request(location: &LocationConf, pass: &ProxyPass, check: &HealthCheck) -> Vec<u8> {
-    let mut request = format!("GET {} HTTP/1.0\r\n", check.uri).into_bytes();
-    let own = &location.proxy.set_header;
-    let is_set = |name: &str| own.iter().any(|set| set.name.eq_ignore_ascii_case(name.as_bytes()));
-    let values: Vec<_> = own.iter().map(|set| (&set.name, set.value.expand(&Nobody(pass)))).collect();
-    let host_is_told =
-        values.iter().any(|(name, value)| name.eq_ignore_ascii_case(b"Host") && !value.is_empty());
-    if !host_is_told {
-        http1::write_field(&mut request, b"Host", pass.host.as_bytes());
-    }
-    if !is_set("Connection") {
-        http1::write_field(&mut request, b"Connection", b"close");
-    }
-    for (name, value) in values.iter().filter(|(_, value)| !value.is_empty()) {
-        http1::write_field(&mut request, name, value);
-    }
-    request.extend_from_slice(b"\r\n");
-    request
+/// What `$upstream_*` tell of an answer.
+fn facts(head: ResponseHead, talk: &Talk, body: &[u8], tried: Try) -> UpstreamFacts {
+    let one = Try {
+        status: Some(head.status),
+        response_length: body.len() as u64,
+        bytes_received: talk.received(),
+        ..tried
+    };
+    UpstreamFacts { tries: vec![one], head: Some(Arc::new(head)), ..UpstreamFacts::default() }
 }
 
 /// The values of variables where nobody asks: those of `proxy_pass`.
@@ -101,100 +153,5 @@ impl VariableSource for Nobody<'_> {
 
     fn write_capture(&self, _: usize, _: &mut Vec<u8>) -> bool {
         false
-    }
-}
-
-async fn send(stream: &Stream, mut bytes: &[u8], patience: Duration) -> Result<(), Failure> {
-    while !bytes.is_empty() {
-        let sent = within(patience, "sending request to upstream", "send", stream.write(bytes)).await?;
-        bytes = &bytes[sent..];
-    }
-    Ok(())
-}
-
-/// What is arriving.
-struct Answer {
-    stream: Stream,
-    input: BytesMut,
-    patience: Duration,
-}
-
-impl Answer {
-    async fn head(&mut self, most: usize) -> Result<ResponseHead, Failure> {
-        const READING: &str = "reading response header from upstream";
-        let mut parser = ResponseParser::new();
-        let mut head = ResponseHead::new();
-        loop {
-            let parsed = match self.input.is_empty() {
-                true => Ok(Progress::NeedMore),
-                false => parser.parse(&self.input, most, &mut head),
-            };
-            match parsed {
-                Ok(Progress::Done(used)) => {
-                    let _head = self.input.split_to(used);
-                    if !matches!(head.status, 100 | 102..=199) {
-                        return Ok(head);
-                    }
-                    parser.reset();
-                    head.clear();
-                }
-                Ok(Progress::NeedMore) => {
-                    if self.receive(READING).await? == 0 {
-                        let what = "upstream prematurely closed connection".to_owned();
-                        return Err(Failure::NoAnswer { what, during: READING });
-                    }
-                }
-                Err(error) => return Err(Failure::NoAnswer { what: error.to_string(), during: READING }),
-            }
-        }
-    }
-
-    /// Reads the body up to its end or to what is looked at.
-    async fn body(&mut self, head: &ResponseHead) -> Result<BytesMut, Failure> {
-        let told =
-            head.fields.get("Content-Length").and_then(|length| str::from_utf8(length).ok()?.parse().ok());
-        let wanted = told.unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
-        while self.input.len() < wanted && self.receive("reading upstream").await? > 0 {}
-        self.input.truncate(wanted);
-        Ok(std::mem::take(&mut self.input))
-    }
-
-    async fn receive(&mut self, during: &'static str) -> Result<usize, Failure> {
-        self.input.reserve(READ_BYTES);
-        within(self.patience, during, "recv", self.stream.read(&mut self.input)).await
-    }
-}
-
-async fn within<T>(
-    patience: Duration,
-    during: &'static str,
-    call: &str,
-    work: impl Future<Output = io::Result<T>>,
-) -> Result<T, Failure> {
-    let what = match timeout(patience, work).await {
-        Ok(Ok(done)) => return Ok(done),
-        Ok(Err(error)) => format!("{call}() failed ({})", system_words(&error)),
-        Err(_elapsed) => "upstream timed out (110: Connection timed out)".to_owned(),
-    };
-    Err(Failure::NoAnswer { what, during })
-}
-
-impl Failure {
-    /// Says what was being done.
-    pub fn during(&self) -> &'static str {
-        match self {
-            Self::Mismatch(mismatch) => mismatch.words(),
-            Self::NoAnswer { during, .. } => during,
-        }
-    }
-}
-
-/// What happened and what was being done.
-impl fmt::Display for Failure {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mismatch(mismatch) => out.write_str(mismatch.words()),
-            Self::NoAnswer { what, during } => write!(out, "{what} while {during}"),
-        }
     }
 }

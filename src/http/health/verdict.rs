@@ -1,9 +1,14 @@
 //! Whether an answer to a check is a good one (`match`). Pure.
 
+use std::cell::RefCell;
+
 use config::{
-    HeaderTest, MatchConf, MatchTest, Template, UpstreamVariable, Variable, VariableSource, Wanted,
+    Captures, Computed, HeaderTest, MatchConf, MatchTest, Slot, Template, Unset, Variable, VariableSource,
+    Wanted,
 };
 use http1::ResponseHead;
+
+use crate::http::exchange::UpstreamFacts;
 
 /// What of an answer is not as wanted; its words stand in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,19 +35,27 @@ impl Mismatch {
     }
 }
 
-/// Whether the body has to be read to judge an answer.
+/// Whether the body has to be read to judge an answer, itself or by its length and time.
 pub fn needs_body(conf: Option<&MatchConf>) -> bool {
-    conf.is_some_and(|conf| conf.tests.iter().any(|test| matches!(test, MatchTest::Body(..))))
+    let needs_body = |test: &MatchTest| matches!(test, MatchTest::Body(..) | MatchTest::Require(_));
+    conf.is_some_and(|conf| conf.tests.iter().any(needs_body))
 }
 
 /// Judges an answer; without a `match`, any status from 200 to 399 will do.
 ///
 /// # Errors
 /// The first thing that is not as wanted.
-pub fn judge(conf: Option<&MatchConf>, head: &ResponseHead, body: &[u8]) -> Result<(), Mismatch> {
+pub fn judge(
+    conf: Option<&MatchConf>,
+    facts: &UpstreamFacts,
+    body: &[u8],
+    computed: &[Computed],
+) -> Result<(), Mismatch> {
+    let head = facts.head.as_deref().expect("only answers are judged");
     let Some(conf) = conf else {
         return if (200..=399).contains(&head.status) { Ok(()) } else { Err(Mismatch::Status) };
     };
+    let values = Answer { facts, computed, captures: RefCell::default() };
     conf.tests.iter().try_for_each(|test| {
         let (holds, mismatch) = match test {
             MatchTest::Status(wanted, ranges) => {
@@ -51,7 +64,7 @@ pub fn judge(conf: Option<&MatchConf>, head: &ResponseHead, body: &[u8]) -> Resu
             MatchTest::Header(name, test) => (header(head, name, test), Mismatch::Header),
             MatchTest::Body(wanted, regex) => (met(*wanted, regex.is_match(body)), Mismatch::Body),
             MatchTest::Require(templates) => {
-                (templates.iter().all(|template| has_value(head, template)), Mismatch::Variable)
+                (templates.iter().all(|template| has_value(&values, template)), Mismatch::Variable)
             }
         };
         if holds { Ok(()) } else { Err(mismatch) }
@@ -72,43 +85,63 @@ fn header(head: &ResponseHead, name: &str, test: &HeaderTest) -> bool {
     }
 }
 
-fn has_value(head: &ResponseHead, template: &Template) -> bool {
-    let value = template.expand(&Answer(head));
+fn has_value(values: &Answer<'_>, template: &Template) -> bool {
+    let value = template.expand(values);
     !value.is_empty() && value != b"0"
 }
 
-/// The values of variables that an answer alone has.
-struct Answer<'a>(&'a ResponseHead);
+/// The values of variables that an answer alone has, and of those that a `map` makes of them.
+struct Answer<'a> {
+    facts: &'a UpstreamFacts,
+    computed: &'a [Computed],
+    /// What an expression of a `map` caught last.
+    captures: RefCell<Option<Captures>>,
+}
 
 impl VariableSource for Answer<'_> {
     fn write(&self, variable: &Variable, out: &mut Vec<u8>) -> bool {
         match variable {
-            Variable::Upstream(UpstreamVariable::Status) => {
-                out.extend_from_slice(self.0.status.to_string().as_bytes());
+            Variable::Upstream(variable) => self.facts.write(variable, out),
+            Variable::Slot(Slot { unset: Unset::Computed(number), .. }) => {
+                let Some(Computed::Map(map)) = self.computed.get(*number) else { return false };
+                let mapped = map.find(self);
+                if let Some(captures) = mapped.captures {
+                    self.captures.replace(Some(captures));
+                }
+                mapped.value.write(out, self);
                 true
             }
-            Variable::Upstream(UpstreamVariable::Http(name)) => match self.0.fields.get(name) {
-                Some(value) => {
-                    out.extend_from_slice(value);
-                    true
-                }
-                None => false,
-            },
             // The configuration lets no other in.
             _ => false,
         }
     }
 
-    fn write_capture(&self, _: usize, _: &mut Vec<u8>) -> bool {
-        false
+    fn write_capture(&self, number: usize, out: &mut Vec<u8>) -> bool {
+        let captures = self.captures.borrow();
+        let caught = captures.as_ref().and_then(|captures| captures.group(number));
+        out.extend_from_slice(caught.unwrap_or_default());
+        caught.is_some()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use config::{Case, Part, Regex};
+    use std::{sync::Arc, time::Duration};
+
+    use config::{Case, HostPattern, Lifetime, MapConf, MapSubject, MapTable, Part, Regex, UpstreamVariable};
 
     use super::*;
+    use crate::http::exchange::Try;
+
+    fn facts(head: ResponseHead) -> UpstreamFacts {
+        let one = Try {
+            status: Some(head.status),
+            response: Some(Duration::from_millis(1500)),
+            response_length: 12,
+            ..Try::default()
+        };
+        UpstreamFacts { tries: vec![one], head: Some(Arc::new(head)), ..UpstreamFacts::default() }
+    }
 
     fn answer() -> ResponseHead {
         let mut head = ResponseHead::new();
@@ -116,6 +149,7 @@ mod tests {
         head.fields.push(b"Content-Type", b"text/html");
         head.fields.push(b"X-Load", b"0");
         head.fields.push(b"X-Mode", b"primary");
+        head.fields.push(b"Set-Cookie", b"node=7; path=/");
         head
     }
 
@@ -161,10 +195,17 @@ mod tests {
                 MatchTest::Require(vec![variable(Variable::Upstream(UpstreamVariable::Status))]),
                 Ok(()),
             ),
+            (
+                "a cookie",
+                MatchTest::Require(vec![variable(Variable::Upstream(UpstreamVariable::Cookie(
+                    "node".into(),
+                )))]),
+                Ok(()),
+            ),
         ];
         for (name, test, wanted) in cases {
             let conf = MatchConf { name: "m".to_owned(), tests: vec![test] };
-            assert_eq!(judge(Some(&conf), &answer(), b"Welcome home"), wanted, "{name}");
+            assert_eq!(judge(Some(&conf), &facts(answer()), b"Welcome home", &[]), wanted, "{name}");
         }
     }
 
@@ -174,13 +215,47 @@ mod tests {
             [(199, Err(Mismatch::Status)), (200, Ok(())), (399, Ok(())), (400, Err(Mismatch::Status))]
         {
             let head = ResponseHead { status, ..answer() };
-            assert_eq!(judge(None, &head, b""), wanted, "{status}");
+            assert_eq!(judge(None, &facts(head), b"", &[]), wanted, "{status}");
         }
         let tests = vec![
             MatchTest::Status(Wanted::Is, vec![200..=200]),
             MatchTest::Header("X-None".to_owned(), HeaderTest::There(Wanted::Is)),
         ];
         let conf = MatchConf { name: "m".to_owned(), tests };
-        assert_eq!(judge(Some(&conf), &answer(), b""), Err(Mismatch::Header));
+        assert_eq!(judge(Some(&conf), &facts(answer()), b"", &[]), Err(Mismatch::Header));
+    }
+
+    /// `map $upstream_response_time $quick { ~^([01])\. $1; default 0; }`, and `map $quick $fit { 1 yes; }`.
+    fn maps() -> [Computed; 2] {
+        let variable = |variable| Template::from_parts(vec![Part::Variable(variable)]);
+        let map = |source, table| {
+            let (subject, lifetime) = (MapSubject::Text, Lifetime::Request);
+            Computed::Map(MapConf { source, table, subject, lifetime })
+        };
+        let (mut times, mut marks) = (MapTable::default(), MapTable::default());
+        let expression = Regex::new("^([01])\\.", Case::Sensitive).expect("it compiles");
+        times.add_regex(expression, Template::from_parts(vec![Part::Capture(1)]));
+        times.set_default(Template::text("0"));
+        let pattern = HostPattern::Exact("1".to_owned());
+        marks.add(&pattern, Template::text("yes")).expect("it is new");
+        let time = variable(Variable::Upstream(UpstreamVariable::ResponseTime));
+        [map(time, times), map(variable(made_by(0)), marks)]
+    }
+
+    fn made_by(number: usize) -> Variable {
+        Variable::Slot(Slot { number, name: "made".into(), unset: Unset::Computed(number) })
+    }
+
+    #[test]
+    fn maps_make_values_of_an_answer_s() {
+        for (milliseconds, wanted) in
+            [(1500, Ok(())), (500, Err(Mismatch::Variable)), (2000, Err(Mismatch::Variable))]
+        {
+            let mut facts = facts(answer());
+            facts.tries[0].response = Some(Duration::from_millis(milliseconds));
+            let fit = Template::from_parts(vec![Part::Variable(made_by(1))]);
+            let conf = MatchConf { name: "m".to_owned(), tests: vec![MatchTest::Require(vec![fit])] };
+            assert_eq!(judge(Some(&conf), &facts, b"", &maps()), wanted, "{milliseconds}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use config::{Computed, GeoConf, Lifetime, MapConf, MapSubject, Slot, VariableSource};
+use config::{Computed, GeoConf, Lifetime, MapConf, Slot, VariableSource};
 
 use super::forwarded::forwarded;
 use crate::{
@@ -40,11 +40,7 @@ pub fn write(
 }
 
 fn write_mapped(exchange: &Exchange, around: &dyn VariableSource, map: &MapConf, out: &mut Vec<u8>) {
-    let mut value = map.source.expand(around);
-    if map.subject == MapSubject::Host && value.last() == Some(&b'.') {
-        value.pop();
-    }
-    let mapped = map.table.find(&value);
+    let mapped = map.find(around);
     if let Some(captures) = mapped.captures {
         exchange.caught(captures);
     }
