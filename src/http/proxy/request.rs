@@ -191,6 +191,9 @@ pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Res
     })
 }
 
+/// Most keys are no longer than this: theirs is made in one allocation.
+const KEY_BYTES: usize = 128;
+
 /// Makes the text that an answer is stored under (`proxy_cache_key`).
 pub fn cache_key(exchange: &Exchange, pass: &ProxyPass) -> Vec<u8> {
     let template = &*exchange.location.cache.key;
@@ -198,7 +201,8 @@ pub fn cache_key(exchange: &Exchange, pass: &ProxyPass) -> Vec<u8> {
         return template.expand(exchange);
     }
     // As nginx where no key is written: what is asked of whom.
-    let mut key = b"http://".to_vec();
+    let mut key = Vec::with_capacity(KEY_BYTES);
+    key.extend_from_slice(b"http://");
     match unix_path(pass) {
         Some(path) => write!(key, "unix:{}:", path.display()).expect("memory takes all that is written"),
         None => key.extend_from_slice(proxy_host(exchange, pass).as_bytes()),
