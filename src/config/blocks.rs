@@ -507,6 +507,7 @@ impl LocationConf {
             .or_else(|| self.headers.apply(directive, scope))
             .or_else(|| self.gzip.apply(directive, scope))
             .or_else(|| self.ssi.apply(directive, scope))
+            .or_else(|| self.slice.apply(directive, scope))
             .or_else(|| self.log.apply(directive, scope))
             .or_else(|| self.rewrite.apply(directive, scope))
             .or_else(|| self.proxy.refuse_mixed_off(directive))
@@ -565,6 +566,7 @@ impl LocationConf {
         self.headers.inherit(&outer.headers);
         self.gzip.inherit(&outer.gzip);
         self.ssi.inherit(&outer.ssi);
+        self.slice.inherit(&outer.slice);
         self.log.inherit(&outer.log);
         self.rewrite.inherit(&outer.rewrite);
         self.proxy.inherit(&outer.proxy);

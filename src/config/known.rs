@@ -30,7 +30,7 @@ const LATER: &[&str] = &[
      image_filter_webp_quality 
      sub_filter sub_filter_last_modified
      sub_filter_once sub_filter_types xml_entities xslt_last_modified xslt_param xslt_string_param
-     xslt_stylesheet xslt_types slice f4f f4f_buffer_size flv hls hls_buffers hls_forward_args
+     xslt_stylesheet xslt_types f4f f4f_buffer_size flv hls hls_buffers hls_forward_args
      hls_fragment hls_mp4_buffer_size hls_mp4_max_buffer_size mp4 mp4_buffer_size mp4_limit_rate
      mp4_limit_rate_after mp4_max_buffer_size mp4_start_key_frame",
     // Content, limits, logs, state.

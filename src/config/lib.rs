@@ -74,6 +74,7 @@ pub use crate::{
         resolver::{Families, NameServers, ResolverConf, Startup},
         rewrite::{AfterRewrite, If, Replacement, Rewrite, RewriteConf, RewriteStep, SetTarget},
         server::ServerCore,
+        slice::SliceConf,
         split_clients::SplitConf,
         ssi::SsiConf,
         sticky::{CookieExpires, SessionBegins, Sticky, StickyCookie, StickyLearn},

@@ -22,6 +22,7 @@ use crate::{
         resolver::ResolverConf,
         rewrite::{RewriteConf, RewriteStep},
         server::ServerCore,
+        slice::SliceConf,
         ssi::SsiConf,
         try_files::TryFiles,
         upstream::UpstreamConf,
@@ -211,6 +212,8 @@ pub struct LocationConf {
     pub gzip: GzipConf,
     /// What pages include.
     pub ssi: SsiConf,
+    /// In which slices answers are asked for.
+    pub slice: SliceConf,
     /// What is logged.
     pub log: LogConf,
     /// What the log is told of rewriting.

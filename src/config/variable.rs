@@ -167,6 +167,8 @@ variables! {
     "server_port" => ServerPort,
     /// Protocol of the request.
     "server_protocol" => ServerProtocol,
+    /// The slice that is asked for, as the field Range has it.
+    "slice_range" => SliceRange,
     /// Status of the answer.
     "status" => Status,
     /// The kernel's round trip time of the connection, in microseconds.
@@ -243,7 +245,6 @@ pub const LATER_VARIABLES: &[&str] = &[
     "secure_link_expires",
     "session_log_binary_id",
     "session_log_id",
-    "slice_range",
     "spdy",
     "spdy_request_priority",
     "ssl_",

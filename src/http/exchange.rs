@@ -4,7 +4,7 @@
 //! protocol state: how bytes come and go is the front's business.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -21,6 +21,7 @@ use super::{
     filter::Page,
     request_body::RequestBody,
     site::{EventLoop, LocationState},
+    slice::Slicing,
     variables::Slots,
 };
 use crate::{clock, upstream::Peer};
@@ -65,6 +66,8 @@ pub struct Exchange {
     pub internal: bool,
     /// What part of a page it is for; none where a client asked.
     pub part: Option<Box<Part>>,
+    /// Which slice of the answer it asks for (`$slice_range`).
+    pub slicing: Cell<Slicing>,
     /// What all documents of a page share, where one has commands (`ssi`).
     pub page: OnceCell<Rc<RefCell<Page>>>,
     /// The error that an `error_page` is being made for: its status, or what replaces it.
@@ -94,6 +97,17 @@ pub struct Part {
     pub levels_left: u8,
     /// What is shown in place of an empty answer or an error.
     pub stub: Option<Stub>,
+    /// Of what it is a part.
+    pub of: PartOf,
+}
+
+/// What a request of ours is a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartOf {
+    /// A page with commands, into which its body goes as the filters of bodies leave it.
+    Page,
+    /// The answer to the same request: filters get the whole.
+    Answer,
 }
 
 /// A text that stands in for an answer.
@@ -276,6 +290,7 @@ impl Exchange {
         self.internal = true;
         self.appends_to_alias = false;
         self.proxy_target = None;
+        self.slicing.set(Slicing::Unasked);
         self.upstream.redirected_after.push(self.upstream.tries.len());
     }
 }

@@ -21,6 +21,7 @@ pub mod response;
 pub mod rewrite;
 pub mod route;
 pub mod site;
+pub mod slice;
 pub mod subrequest;
 pub mod temp_file;
 mod user_agent;

@@ -10,10 +10,11 @@ use config::{Content, Found, LocationConf, LocationName};
 
 use super::{
     Exchange, Fault, Response,
-    exchange::ErrorPage,
+    exchange::{ErrorPage, PartOf},
     fault::{self, PageAction},
     files, filter, proxy,
     rewrite::{self, Path},
+    slice,
 };
 use crate::error_log::Level;
 
@@ -37,14 +38,24 @@ enum Entry {
     Server,
     /// At a named location's rules.
     Named(Arc<LocationConf>),
+    /// Where another request for the same has come before: with who answers.
+    Content,
 }
 
 /// Finds the answer to a request; nothing means that the connection is closed without one.
 pub async fn respond(exchange: &mut Exchange) -> Option<Box<Response>> {
-    let mut entry = Entry::Server;
+    respond_from(exchange, Entry::Server).await
+}
+
+/// Finds the answer to a request that asks for another part of what was found before.
+pub async fn respond_again(exchange: &mut Exchange) -> Option<Box<Response>> {
+    respond_from(exchange, Entry::Content).await
+}
+
+async fn respond_from(exchange: &mut Exchange, mut entry: Entry) -> Option<Box<Response>> {
     loop {
         entry = match run(exchange, entry).await {
-            Ending::Answer(response) => match filter::refusal(exchange, &response) {
+            Ending::Answer(mut response) => match judge(exchange, &mut response)? {
                 None => return Some(finish(exchange, response)),
                 Some(fault) => match fail(exchange, &fault) {
                     ControlFlow::Continue(entry) => entry,
@@ -61,9 +72,24 @@ pub async fn respond(exchange: &mut Exchange) -> Option<Box<Response>> {
         };
         if take_turn(exchange).is_break() {
             return Some(match entry {
-                Entry::Server => cycle(exchange, "internally redirecting to"),
+                Entry::Server | Entry::Content => cycle(exchange, "internally redirecting to"),
                 Entry::Named(location) => named_cycle(exchange, &location),
             });
+        }
+    }
+}
+
+/// Makes the whole of a slice, and says what the request refuses. None ends the connection: what came is no slice.
+fn judge(exchange: &mut Exchange, response: &mut Response) -> Option<Option<Fault>> {
+    if !exchange.is_main() {
+        return Some(None);
+    }
+    match slice::complete(exchange, response) {
+        Ok(()) => Some(filter::refusal(exchange, response)),
+        Err(fault) => {
+            fault::log(exchange, &fault);
+            exchange.sent.status = response.status;
+            None
         }
     }
 }
@@ -129,6 +155,7 @@ async fn before_content(exchange: &mut Exchange, entry: Entry) -> ControlFlow<En
             find_location(exchange)?;
         }
         Entry::Named(location) => exchange.enter(location),
+        Entry::Content => return ControlFlow::Continue(()),
     }
     while location_rewrite(exchange).await? == Path::Changed {
         if take_turn(exchange).is_break() {
@@ -235,9 +262,10 @@ fn finish(exchange: &mut Exchange, mut response: Box<Response>) -> Box<Response>
         response.reason = None;
     }
     keep(exchange, &mut response);
-    match exchange.is_main() {
-        true => filter::apply(exchange, &mut response),
-        false => filter::apply_to_part(exchange, &mut response),
+    match exchange.part.as_ref().map(|part| part.of) {
+        None => filter::apply(exchange, &mut response),
+        Some(PartOf::Page) => filter::apply_to_part(exchange, &mut response),
+        Some(PartOf::Answer) => {}
     }
     response
 }

@@ -18,6 +18,7 @@ use super::{
         fill::FillReader,
         transport::{Upgraded, UpstreamBody},
     },
+    slice::Slices,
 };
 
 /// What a client is sent for one request.
@@ -136,6 +137,8 @@ pub enum Source {
     Ahead(Box<ReadAhead>),
     /// From a fill of the cache, as it grows.
     Fill(Box<FillReader>),
+    /// From several answers, one after another (`slice`).
+    Slices(Box<Slices>),
     /// From another body, compressed.
     Compressing(Box<Compressing>),
     /// From another body that was compressed.
@@ -151,6 +154,7 @@ impl Source {
             Self::Upstream(body) => body.is_ready(),
             Self::Ahead(ahead) => ahead.is_ready(),
             Self::Fill(reader) => reader.is_ready(),
+            Self::Slices(slices) => slices.is_ready(),
             Self::Compressing(body) => body.is_ready(),
             Self::Decompressing(body) => body.is_ready(),
             Self::Assembling(body) => body.is_ready(),
@@ -167,11 +171,27 @@ impl Source {
             Self::Upstream(body) => Ok(body.next().await?.map(Piece::Memory)),
             Self::Ahead(ahead) => ahead.next().await,
             Self::Fill(reader) => reader.next().await,
+            Self::Slices(slices) => slices.next(exchange).await,
             // Boxed, since what they read is a source again.
             Self::Compressing(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
             Self::Decompressing(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
             Self::Assembling(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
         }
+    }
+
+    /// Leaves out all but a part where that is less work than reading the whole; otherwise returns the part, which whoever
+    /// reads has to cut out.
+    pub fn narrow(&mut self, part: &Range<u64>) -> Option<Range<u64>> {
+        match self {
+            Self::Fill(reader) => reader.narrow(part),
+            Self::Slices(slices) => slices.narrow(part),
+            Self::Upstream(_)
+            | Self::Ahead(_)
+            | Self::Compressing(_)
+            | Self::Decompressing(_)
+            | Self::Assembling(_) => return Some(part.clone()),
+        }
+        None
     }
 
     /// Notes whose answer it is, where it may have to say something of it.
@@ -194,6 +214,7 @@ impl Source {
         match self {
             Self::Ahead(ahead) => Some(ahead),
             Self::Upstream(_) | Self::Fill(_) => None,
+            Self::Slices(slices) => slices.source_mut()?.ahead(),
             Self::Compressing(body) => body.input_mut().source_mut()?.ahead(),
             Self::Decompressing(body) => body.input_mut().source_mut()?.ahead(),
             Self::Assembling(body) => body.input_mut().source_mut()?.ahead(),
@@ -205,6 +226,7 @@ impl Source {
         match self {
             Self::Fill(_) => true,
             Self::Upstream(_) | Self::Ahead(_) => false,
+            Self::Slices(slices) => slices.source().is_none_or(Self::outlives_client),
             Self::Compressing(body) => body.input().source().is_some_and(Self::outlives_client),
             Self::Decompressing(body) => body.input().source().is_some_and(Self::outlives_client),
             Self::Assembling(body) => body.input().source().is_some_and(Self::outlives_client),
@@ -217,6 +239,7 @@ impl Source {
             Self::Upstream(body) => body.finish(&mut exchange.upstream),
             Self::Ahead(ahead) => ahead.finish(&mut exchange.upstream),
             Self::Fill(reader) => reader.finish(&mut exchange.upstream),
+            Self::Slices(slices) => slices.finish(exchange),
             Self::Compressing(body) => body.finish(exchange),
             Self::Decompressing(body) => {
                 body.input().source().into_iter().for_each(|source| source.finish(exchange));

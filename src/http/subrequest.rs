@@ -3,6 +3,8 @@
 //! Such a request takes the way of any other, from the server's own rules on, with a path and arguments of its own; all
 //! else is its client's: fields, addresses, variables of the configuration. As nginx: its method is GET, only its body is
 //! seen, and there is a limit to how deep they go. It is a task of its own, which ends when nobody waits for it any more.
+//!
+//! A request may also be asked [`again`] for another part of its own answer: that goes on where the first one found who answers.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -20,9 +22,11 @@ use tokio::task::JoinHandle;
 use super::{
     Exchange, Fault, Response, access_log,
     body_reader::BodyReader,
-    exchange::{ErrorPage, KeptFields, Part, Sent, Stub, UpstreamFacts, UriState},
+    exchange::{ErrorPage, KeptFields, Part, PartOf, Sent, Stub, UpstreamFacts, UriState},
     fault::{Kind, Retry, Side},
     phases,
+    response::Source,
+    slice::Slicing,
 };
 use crate::clock;
 
@@ -61,8 +65,15 @@ enum Stage {
 /// What a request ends in: an answer, or a connection that is to be closed.
 type Answered = (Box<Exchange>, Option<Box<Response>>);
 
-/// A task that ends with whoever waits for it.
-struct Asking(JoinHandle<Answered>);
+/// A request that was sent on its way, until there is the head of an answer. It ends with whoever waits for it.
+pub struct Asking(JoinHandle<Answered>);
+
+impl Asking {
+    /// Whether the answer is there.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
 
 impl Drop for Asking {
     fn drop(&mut self) {
@@ -92,10 +103,10 @@ impl Subrequest {
         args: Vec<u8>,
         stub: Option<Stub>,
     ) -> Result<Self, NoSubrequest> {
-        let left = parent.part.as_ref().map_or(LEVELS_MOST, |part| part.levels_left);
-        let Some(levels_left) = left.checked_sub(1) else { return Err(NoSubrequest::TooDeep { uri }) };
+        let Some(levels_left) = levels_left(parent) else { return Err(NoSubrequest::TooDeep { uri }) };
         let text = stub.as_ref().map(|stub| stub.text.clone());
-        let mut exchange = Box::new(below(parent, uri, args, Part { levels_left, stub }));
+        let part = Part { levels_left, stub, of: PartOf::Page };
+        let mut exchange = Box::new(below(parent, uri, args, part));
         let asking = tokio::task::spawn_local(async move {
             let response = phases::respond(&mut exchange).await;
             (exchange, response)
@@ -106,7 +117,7 @@ impl Subrequest {
     /// Whether a piece or the end can be had without waiting.
     pub fn is_ready(&self) -> bool {
         match &self.stage {
-            Stage::Asking(asking) => asking.0.is_finished(),
+            Stage::Asking(asking) => asking.is_finished(),
             Stage::Reading { body, .. } => body.is_ready(),
             Stage::Ended => true,
         }
@@ -177,15 +188,51 @@ impl Subrequest {
     }
 
     fn end(&mut self) {
-        let Stage::Reading { mut exchange, body } = std::mem::replace(&mut self.stage, Stage::Ended) else {
+        let Stage::Reading { exchange, body } = std::mem::replace(&mut self.stage, Stage::Ended) else {
             return;
         };
-        body.source().into_iter().for_each(|source| source.finish(&mut exchange));
-        exchange.sent.complete = true;
-        if *exchange.location.log.log_subrequest {
-            access_log::record(&exchange);
-        }
+        finish(exchange, body.source());
     }
+}
+
+/// Asks for another slice of the answer to `parent`, of the same location by the same method.
+///
+/// # Errors
+/// There are too many levels of such requests.
+pub fn again(parent: &Exchange, slicing: Slicing) -> Result<Asking, Fault> {
+    let levels_left = levels_left(parent).ok_or_else(|| Fault::status_only(500))?;
+    let part = Part { levels_left, stub: None, of: PartOf::Answer };
+    let mut exchange = Box::new(Exchange {
+        location: Arc::clone(&parent.location),
+        method: parent.method,
+        uri_state: parent.uri_state,
+        captures: parent.captures.clone(),
+        internal: parent.internal,
+        appends_to_alias: parent.appends_to_alias,
+        proxy_target: parent.proxy_target.clone(),
+        slicing: slicing.into(),
+        ..below(parent, parent.uri.clone(), parent.args.clone(), part)
+    });
+    Ok(Asking(tokio::task::spawn_local(async move {
+        let response = phases::respond_again(&mut exchange).await;
+        if let Some(response) = &response {
+            exchange.sent.status = response.status;
+        }
+        (exchange, response)
+    })))
+}
+
+/// Ends a request of ours whose body has been read, and logs it where that is wanted.
+pub fn finish(mut exchange: Box<Exchange>, source: Option<&Source>) {
+    source.into_iter().for_each(|source| source.finish(&mut exchange));
+    exchange.sent.complete = true;
+    if *exchange.location.log.log_subrequest {
+        access_log::record(&exchange);
+    }
+}
+
+fn levels_left(parent: &Exchange) -> Option<u8> {
+    parent.part.as_ref().map_or(LEVELS_MOST, |part| part.levels_left).checked_sub(1)
 }
 
 /// Makes the exchange of a request for a part of the answer to `parent`.
@@ -212,6 +259,7 @@ fn below(parent: &Exchange, uri: Vec<u8>, args: Vec<u8>, part: Part) -> Exchange
         redirects_left: REDIRECTS_MOST,
         internal: true,
         part: Some(Box::new(part)),
+        slicing: Slicing::Unasked.into(),
         page,
         appends_to_alias: false,
         error_status: None,

@@ -13,6 +13,7 @@ use super::{
     fault::report,
     files,
     request_body::Collected,
+    slice,
 };
 use crate::{
     clock,
@@ -103,6 +104,7 @@ impl Exchange {
             V::ServerName => sink.bytes(self.server.first_name.as_bytes()),
             V::ServerPort => sink.port(self.client.local.port()),
             V::ServerProtocol => sink.unless_empty(self.head.protocol()),
+            V::SliceRange => sink.slice(self),
             V::Status => sink.status(self),
             V::TcpinfoRcvSpace => sink.tcp(self, |tcp| tcp.receive_space),
             V::TcpinfoRtt => sink.tcp(self, |tcp| tcp.rtt_us),
@@ -193,6 +195,13 @@ impl Sink<'_> {
 
     fn path(&mut self, path: &Path) -> bool {
         self.bytes(path.as_os_str().as_bytes())
+    }
+
+    /// The slice that is asked for.
+    fn slice(&mut self, exchange: &Exchange) -> bool {
+        let Some((first, last)) = slice::range(exchange) else { return false };
+        write!(self.0, "bytes={first}-{last}").expect("memory takes all that is written");
+        true
     }
 
     /// Three digits: of the answer, of the error that is being answered, or zeros.

@@ -16,7 +16,7 @@ use std::{
 use flate2::read::GzDecoder;
 
 use crate::support::{
-    Conf, Dns, Gate, Origin, Reply, Response, Server, answer,
+    Conf, Dns, Gate, Origin, Ranged, Reply, Response, Server, answer,
     dns::{addresses, services},
     origin::Asked,
     reply::Part,
@@ -78,6 +78,7 @@ examples! {
     example_error_pages: "error-pages.conf", error_pages;
     example_static_mirror: "static-mirror.conf", static_mirror;
     example_mirrored_files: "mirrored-files.conf", mirrored_files;
+    example_slice: "slice.conf", slice;
     example_gzip: "gzip.conf", gzip;
     example_ssi: "ssi.conf", ssi;
     example_canary: "canary.conf", canary;
@@ -661,6 +662,20 @@ fn static_mirror(visit: &Visit) {
         assert_eq!((again.text().as_str(), again.cache()), ("first", "HIT"), "{path}");
     }
     assert_eq!(visit.get("/fetch/images/there.png").status(), 404, "internal redirects only");
+}
+
+fn slice(visit: &Visit) {
+    let film = Ranged::new(5 << 19, "film");
+    let served = film.clone();
+    visit.first.answer_by(move |asked| served.reply(asked));
+    let end = visit.ask("GET", "/videos/film", "Range: bytes=2500000-2500099\r\n", "");
+    assert_eq!((end.status(), end.cache(), &end.body[..]), (206, "MISS", &film.body[2_500_000..2_500_100]));
+    assert_eq!(last(&visit.first).field("Range"), Some("bytes=2097152-3145727"));
+    assert!(visit.get("/videos/film").body == film.body);
+    assert_eq!(visit.first.request_count(), 3, "the last slice was stored");
+    assert_eq!(visit.get("/pictures/a").body.len(), film.body.len());
+    let cut = visit.ask("GET", "/pictures/a", "Range: bytes=-2\r\n", "");
+    assert_eq!((cut.status(), cut.cache(), cut.body.len()), (206, "HIT", 2));
 }
 
 fn gzip(visit: &Visit) {

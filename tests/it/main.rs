@@ -30,6 +30,7 @@ mod request_bodies;
 mod resolving;
 mod rewriting;
 mod rfc_cache;
+mod slices;
 mod staleness;
 mod starting;
 mod upload_limits;

@@ -42,6 +42,7 @@ mod request_shapes;
 mod resolver;
 mod rewrite;
 mod rewrite_refused;
+mod slices;
 mod ssi;
 mod static_files;
 mod stored_files;
@@ -98,6 +99,9 @@ const GROUPS: &[fn() -> Group] = &[
     gzip::undone,
     rewrite::rules,
     rewrite::redirects,
+    slices::passed,
+    slices::stored,
+    slices::broken,
     ssi::pages,
     ssi::included,
     ssi::answers,

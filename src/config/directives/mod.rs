@@ -31,6 +31,7 @@ pub mod returns;
 pub mod rewrite;
 pub mod server;
 pub mod server_name;
+pub mod slice;
 pub mod split_clients;
 pub mod ssi;
 pub mod sticky;
@@ -54,6 +55,7 @@ pub fn rows() -> impl Iterator<Item = RowDoc> {
         .chain(of(headers::HeadersConf::ROWS))
         .chain(of(gzip::GzipConf::ROWS))
         .chain(of(ssi::SsiConf::ROWS))
+        .chain(of(slice::SliceConf::ROWS))
         .chain(of(log::LogConf::ROWS))
         .chain(of(rewrite::RewriteConf::ROWS))
         .chain(of(proxy::ProxyConf::ROWS))

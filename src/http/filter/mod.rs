@@ -21,6 +21,7 @@ use self::{conditional::Verdict, range::Wanted};
 use super::{
     Exchange, Fault, Response, fault,
     response::{LastModified, Ranges},
+    slice::Slicing,
 };
 use crate::clock;
 
@@ -31,7 +32,10 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
     match conditional::judge(&exchange.head.fields, *core.if_modified_since, response) {
         Verdict::Sent => {}
         Verdict::NotModified => *response = conditional::not_modified(taken(response)),
-        Verdict::Failed => *response = fault::plain(412, exchange),
+        Verdict::Failed => {
+            exchange.slicing.set(Slicing::Answered);
+            *response = fault::plain(412, exchange);
+        }
     }
     headers::add(exchange, response, now);
     // As nginx: of our own answers only these tell when the content changed; an upstream's field is passed on.
@@ -47,6 +51,7 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
         // As nginx: the page of a 416 keeps the fields that it had as a 200, and gets those of a 416 too.
         Wanted::Unsatisfiable => {
             let fields = range::kept_fields(taken(response));
+            exchange.slicing.set(Slicing::Answered);
             *response = Response { fields, ..fault::plain(416, exchange) };
             headers::add(exchange, response, now);
         }
@@ -122,7 +127,7 @@ fn weaken_etag(response: &mut Response) {
 }
 
 /// Drops all fields of that name.
-fn remove_field(response: &mut Response, name: &str) {
+pub(super) fn remove_field(response: &mut Response, name: &str) {
     if response.field(name).is_some() {
         unshare(response);
         response.fields.remove(name);

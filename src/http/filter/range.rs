@@ -157,7 +157,10 @@ fn single(mut response: Response, part: &Range<u64>, length: u64) -> Response {
 
 fn narrow(body: Body, part: &Range<u64>) -> Body {
     match body {
-        Body::Stream { source, .. } => Body::Stream { source, window: Some(part.clone()) },
+        Body::Stream { mut source, .. } => {
+            let window = source.narrow(part);
+            Body::Stream { source, window }
+        }
         Body::Memory(_) | Body::File(_) => match piece(&body, part) {
             Some(Piece::Memory(bytes)) => Body::Memory(bytes),
             Some(Piece::File(slice)) => Body::File(slice),

@@ -19,6 +19,7 @@ use crate::{
         fault::{Kind, Retry, Side},
         request_body::{Expectation, RequestBody},
         route,
+        slice::Slicing,
         variables::Slots,
     },
 };
@@ -129,6 +130,7 @@ impl Connection {
             redirects_left: REDIRECTS_MAX,
             internal: false,
             part: None,
+            slicing: Slicing::Unasked.into(),
             error_status: None,
             error_page: ErrorPage::Untaken,
             proxy_target: None,

@@ -7,6 +7,7 @@
 use std::{
     collections::VecDeque,
     fs::File,
+    ops::Range,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -179,7 +180,7 @@ impl Ticket {
     pub(super) fn unlisted() -> (Self, FillReader) {
         let ticket = Self::apart();
         let slot = ticket.fill.state.lock().register();
-        let reader = FillReader { fill: Arc::clone(&ticket.fill), position: 0, slot, by: ReadBy::Initiator };
+        let reader = FillReader::new(Arc::clone(&ticket.fill), slot, ReadBy::Initiator);
         (ticket, reader)
     }
 
@@ -341,6 +342,8 @@ fn given_up() -> Fault {
 pub struct FillReader {
     fill: Arc<Fill>,
     position: u64,
+    /// Where reading ends.
+    until: u64,
     slot: usize,
     by: ReadBy,
 }
@@ -376,7 +379,20 @@ impl FillReader {
             }
             state.register()
         };
-        Some(Self { fill, position: 0, slot, by })
+        Some(Self::new(fill, slot, by))
+    }
+
+    fn new(fill: Arc<Fill>, slot: usize, by: ReadBy) -> Self {
+        Self { fill, position: 0, until: u64::MAX, slot, by }
+    }
+
+    /// Goes to the beginning of a part, and ends behind it. Not back: that may be forgotten.
+    pub fn narrow(&mut self, part: &Range<u64>) {
+        debug_assert!(part.start >= self.position, "what was read may be forgotten");
+        self.position = part.start;
+        self.until = part.end;
+        self.fill.state.lock().readers[self.slot] = Some(self.position);
+        self.fill.moved.notify_one();
     }
 
     /// Waits for the first byte, or the end of an answer without any. Cancel safe.
@@ -399,7 +415,7 @@ impl FillReader {
     /// Whether a piece or the end can be had without waiting.
     pub fn is_ready(&self) -> bool {
         let state = self.fill.state.lock();
-        state.received > self.position || state.end.is_some()
+        self.position >= self.until || state.received > self.position || state.end.is_some()
     }
 
     /// Returns the next piece; none at the end. Cancel safe.
@@ -430,6 +446,9 @@ impl FillReader {
     }
 
     fn take(&mut self) -> Option<Result<Option<Piece>, Fault>> {
+        if self.position >= self.until {
+            return Some(Ok(None));
+        }
         let mut state = self.fill.state.lock();
         if self.position >= state.received {
             return state.end.as_ref().map(|end| match end {
@@ -446,6 +465,7 @@ impl FillReader {
                 Piece::File(FileSlice { file: Arc::clone(file), offset: body_start + self.position, len })
             }
         };
+        let (piece, _) = piece.split(self.until - self.position);
         self.position += piece.len();
         state.readers[self.slot] = Some(self.position);
         drop(state);

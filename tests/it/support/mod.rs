@@ -10,6 +10,7 @@ pub mod dns;
 pub mod origin;
 pub mod peers;
 pub mod proc;
+pub mod ranged;
 pub mod reply;
 pub mod server;
 
@@ -18,5 +19,6 @@ pub use conf::{Conf, http, location, servers};
 pub use deadline::{wait_for, wait_until};
 pub use dns::Dns;
 pub use origin::Origin;
+pub use ranged::Ranged;
 pub use reply::{Gate, Reply, answer};
 pub use server::{Server, Stop};
