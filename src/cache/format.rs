@@ -26,11 +26,14 @@ use crate::key::{Digest, Key};
 pub const STRUCT_BYTES: usize = 336;
 
 const VERSION: u64 = 5;
+/// Where the length of `Vary` stands: behind that of an `ETag` and its room.
+const VARY_LEN_AT: usize = 58 + 1 + TEXT_BYTES;
 const KEY_MARK: &[u8] = b"\nKEY: ";
 /// The room for an `ETag` in the struct.
 const TEXT_BYTES: usize = 128;
-/// The room for a `Vary` there. As nginx, a response with a longer one is not stored.
-pub const VARY_BYTES: usize = TEXT_BYTES;
+/// The length that a `Vary` has there which is in the block: out of range for nginx, so that it takes the file for a miss instead of
+/// showing it to everyone.
+const VARY_ELSEWHERE: u8 = u8::MAX;
 
 /// What a cached file says about itself, apart from header lines and body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,8 +154,8 @@ pub fn encode_struct(meta: &Meta, crc32: u32) -> [u8; STRUCT_BYTES] {
     out.put(&0u16.to_le_bytes());
     out.put(&meta.header_start.to_le_bytes());
     out.put(&meta.body_start.to_le_bytes());
-    out.put_text(&meta.etag);
-    out.put_text(&meta.vary);
+    out.put_text(&meta.etag, 0);
+    out.put_text(&meta.vary, VARY_ELSEWHERE);
     out.put(&meta.variant);
     out.out
 }
@@ -177,6 +180,9 @@ pub fn parse<'a>(bytes: &'a [u8], key: &Key) -> Result<Opening<'a>, FormatError>
     }
     let lines = &bytes[header_start..body_start];
     let block_len = block::decode(lines, &mut meta);
+    if bytes[VARY_LEN_AT] == VARY_ELSEWHERE && meta.vary.is_empty() {
+        return Err(FormatError::Vary);
+    }
     Ok(Opening { meta, head: &lines[..lines.len() - block_len] })
 }
 
@@ -213,8 +219,11 @@ fn parse_struct(bytes: &[u8], crc32: u32) -> Result<Meta, FormatError> {
     let _valid_msec: [u8; 2] = from.take();
     let header_start = u16::from_le_bytes(from.take());
     let body_start = u16::from_le_bytes(from.take());
-    let etag = from.take_text().unwrap_or_default();
-    let vary = from.take_text().ok_or(FormatError::Vary)?;
+    let etag = from.take_text().0.unwrap_or_default();
+    let (vary, vary_len) = from.take_text();
+    if vary.is_none() && vary_len != VARY_ELSEWHERE {
+        return Err(FormatError::Vary);
+    }
     Ok(Meta {
         valid_until,
         stale_while_revalidate,
@@ -222,7 +231,7 @@ fn parse_struct(bytes: &[u8], crc32: u32) -> Result<Meta, FormatError> {
         last_modified: (last_modified >= 0).then(|| time(last_modified)),
         date,
         etag,
-        vary,
+        vary: vary.unwrap_or_default(),
         variant: from.take(),
         header_start,
         body_start,
@@ -243,10 +252,13 @@ impl Writer {
         self.at += bytes.len();
     }
 
-    /// A length byte and 128 bytes. As nginx, a text that does not fit is left out.
-    fn put_text(&mut self, text: &[u8]) {
-        let text = if text.len() <= TEXT_BYTES { text } else { &[] };
-        self.out[self.at] = u8::try_from(text.len()).expect("at most 128");
+    /// A length byte and 128 bytes. A text that does not fit is left out, and its length is `instead`.
+    fn put_text(&mut self, text: &[u8], instead: u8) {
+        let (text, len) = match u8::try_from(text.len()) {
+            Ok(len) if text.len() <= TEXT_BYTES => (text, len),
+            Ok(_) | Err(_) => (&[][..], instead),
+        };
+        self.out[self.at] = len;
         self.out[self.at + 1..self.at + 1 + text.len()].copy_from_slice(text);
         self.at += 1 + TEXT_BYTES;
     }
@@ -266,11 +278,13 @@ impl Reader<'_> {
         out
     }
 
-    fn take_text(&mut self) -> Option<Vec<u8>> {
-        let len = usize::from(self.bytes[self.at]);
+    /// The text, where its length is one that fits, and that length.
+    fn take_text(&mut self) -> (Option<Vec<u8>>, u8) {
+        let stated = self.bytes[self.at];
+        let len = usize::from(stated);
         let text = (len <= TEXT_BYTES).then(|| self.bytes[self.at + 1..self.at + 1 + len].to_vec());
         self.at += 1 + TEXT_BYTES;
-        text
+        (text, stated)
     }
 }
 

@@ -71,6 +71,16 @@ fn what_is_written_is_read() {
 }
 
 #[test]
+fn a_vary_that_nginx_has_no_room_for_makes_the_file_a_miss_to_it() {
+    let mut long = Meta { vary: vec![b'v'; 129], ..meta() };
+    let prefix = Prefix::new(&key("k"), &mut long, b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+    assert!(usize::from(prefix.bytes[187]) > TEXT_BYTES);
+    assert_eq!(parse(&prefix.bytes, &key("k")).unwrap().meta.vary, long.vary);
+    // The struct alone is written anew after a 304.
+    assert_eq!(encode_struct(&long, key("k").crc32)[..], prefix.bytes[..STRUCT_BYTES]);
+}
+
+#[test]
 fn what_is_learnt_at_the_end_is_stated() {
     let key = key("k");
     let head = b"HTTP/1.1 200 OK\r\n\r\n";
@@ -126,6 +136,7 @@ fn wrong_files_are_refused() {
         ("another text under the same sum", with(345, b"E"), good.clone(), FormatError::Collision),
         ("a body before the lines", with(56, &[0, 1]), good.clone(), FormatError::Offsets),
         ("vary too long", with(187, &[129]), good.clone(), FormatError::Vary),
+        ("vary in a block that is not there", with(187, &[255]), good.clone(), FormatError::Vary),
     ];
     for (name, file, key, wanted) in cases {
         assert_eq!(parse(&file, &key).unwrap_err(), wanted, "{name}");

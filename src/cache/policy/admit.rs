@@ -6,7 +6,7 @@ use config::{IgnoreHeaders, ValidRule};
 use http1::Fields;
 
 use crate::policy::freshness::{Lifetime, Terms, times};
-use crate::policy::vary::{Variance, variance};
+use crate::policy::vary::{Matching, Variance, variance};
 
 /// The verdict on a response to a request that may be stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +39,6 @@ pub enum Refusal {
     SetCookie,
     /// `Vary: *`.
     VaryStar,
-    /// `Vary` does not fit the file format.
-    VaryTooLong,
     /// Neither the response nor `proxy_cache_valid` says for how long.
     NoLifetime,
 }
@@ -56,7 +54,6 @@ impl Refusal {
             Self::Expired => "expires",
             Self::SetCookie => "set-cookie",
             Self::VaryStar => "vary",
-            Self::VaryTooLong => "vary-too-long",
             Self::NoLifetime => "no-lifetime",
         }
     }
@@ -76,12 +73,11 @@ pub fn admit(
     if !ignored.set_cookie && head.contains("set-cookie") {
         return Admission::Refused(Refusal::SetCookie);
     }
-    let variance = if ignored.vary { Variance::Uniform } else { variance(head) };
+    let variance = if ignored.vary { Variance::Uniform } else { variance(head, Matching::Literal) };
     let vary = match variance {
         Variance::Uniform => Vec::new(),
         Variance::Fields(vary) => vary,
         Variance::Unique => return Admission::Refused(Refusal::VaryStar),
-        Variance::TooLong => return Admission::Refused(Refusal::VaryTooLong),
     };
     let times = times(head, ignored, now);
     match times.terms(status, rules, now) {

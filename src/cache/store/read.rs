@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::format::{self, Meta, STRUCT_BYTES};
 use crate::key::{Digest, Key, path_of};
-use crate::policy::vary;
+use crate::policy::vary::{self, Matching};
 use crate::room::on_disk;
 use crate::store::{Identity, Zone, seconds};
 use crate::writer::Change;
@@ -49,7 +49,8 @@ pub struct StoredEntry {
 impl StoredEntry {
     /// Whether it answers a request with these fields, as far as `Vary` goes.
     pub fn answers(&self, main: &Digest, request: &Fields) -> bool {
-        self.meta.vary.is_empty() || vary::variant(main, &self.meta.vary, request) == self.meta.variant
+        self.meta.vary.is_empty()
+            || vary::variant(main, &self.meta.vary, request, Matching::Literal) == self.meta.variant
     }
 }
 
@@ -76,7 +77,7 @@ impl Zone {
         if main.answers(&key.digest, request) {
             return Ok(Some(main));
         }
-        let variant = vary::variant(&key.digest, &main.meta.vary, request);
+        let variant = vary::variant(&key.digest, &main.meta.vary, request, Matching::Literal);
         Ok(self.read(key, &variant)?.filter(|entry| entry.answers(&key.digest, request)))
     }
 

@@ -9,8 +9,8 @@ mod waiting;
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use cache::{
-    Digest, Key,
-    policy::{self, CacheStatus, Forward, Reuse},
+    Digest, Key, Meta,
+    policy::{self, CacheStatus, Forward, Reuse, vary::Matching},
 };
 use config::ProxyPass;
 
@@ -107,7 +107,7 @@ impl Dealing<'_> {
         if entry.meta.vary.is_empty() {
             return Some(entry);
         }
-        let variant = policy::vary::variant(&self.key.digest, &entry.meta.vary, &exchange.head.fields);
+        let variant = self.variant_for(exchange, &entry.meta);
         if variant == entry.meta.variant {
             return Some(entry);
         }
@@ -115,6 +115,11 @@ impl Dealing<'_> {
         self.forward = Forward::VaryMiss;
         let entry = self.zone.find(&self.key, &variant).await?;
         (entry.meta.variant == variant).then_some(entry)
+    }
+
+    /// The digest of what this request would get of a key that varies.
+    fn variant_for(&self, exchange: &Exchange, meta: &Meta) -> Digest {
+        policy::vary::variant(&self.key.digest, &meta.vary, &exchange.head.fields, Matching::Literal)
     }
 
     /// Serves a fresh entry; has a stale one updated, or serves it where that is allowed.

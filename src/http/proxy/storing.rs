@@ -12,7 +12,7 @@ use std::{
 
 use cache::{
     Digest, Key, Meta, Renewed,
-    policy::{self, Admission},
+    policy::{self, Admission, vary::Matching},
 };
 use config::LocationConf;
 use http1::{Fields, Version};
@@ -289,7 +289,9 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
             facts.stored = true;
             let variant = match vary.is_empty() {
                 true => Digest::default(),
-                false => policy::vary::variant(&order.key.digest, &vary, &order.request_fields),
+                false => {
+                    policy::vary::variant(&order.key.digest, &vary, &order.request_fields, Matching::Literal)
+                }
             };
             let meta = Meta {
                 valid_until: terms.valid_until,
@@ -386,8 +388,13 @@ fn begin_to_store(
     meta: Meta,
 ) -> (FillReader, Arc<Incomplete>, Pump) {
     let Incoming { head, head_bytes, mut body, .. } = incoming;
-    let digest =
-        policy::vary::store_under(&order.key.digest, &order.digest, &meta.vary, &order.request_fields);
+    let digest = policy::vary::store_under(
+        &order.key.digest,
+        &order.digest,
+        &meta.vary,
+        &order.request_fields,
+        Matching::Literal,
+    );
     let entry = Arc::new(Entry::arriving(meta.clone(), head));
     let incomplete = Arc::new(Incomplete { entry, length: body.length() });
     ticket.publish(Arc::clone(&incomplete));

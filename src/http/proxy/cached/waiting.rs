@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cache::policy::{self, CacheStatus};
+use cache::policy::CacheStatus;
 use http1::Method;
 
 use super::Dealing;
@@ -62,7 +62,7 @@ impl Dealing<'_> {
             Stage::Storing(incomplete) => {
                 let meta = &incomplete.entry.meta;
                 if !meta.vary.is_empty() {
-                    let variant = policy::vary::variant(&self.key.digest, &meta.vary, &exchange.head.fields);
+                    let variant = self.variant_for(exchange, meta);
                     if variant != meta.variant {
                         self.digest = variant;
                         return Waited::LookAgain;
