@@ -125,6 +125,9 @@ impl<'a> Scope<'a> {
     /// Says what is wrong with an argument that has variables.
     pub fn invalid_template(&self, directive: &Directive, number: usize, error: &InvalidTemplate) -> Problem {
         let help = match error {
+            InvalidTemplate::Unknown(name) if is_later(name) => {
+                tells_of_tls(name).then(|| "it tells of TLS, which is not there yet".to_owned())
+            }
             InvalidTemplate::Unknown(name) if self.has_room_for_help() => {
                 let mut known: Vec<&str> = self.defined.keys().map(String::as_str).collect();
                 known.extend(Variable::names().map(|name: &str| name));
@@ -188,6 +191,10 @@ impl<'a> Scope<'a> {
             _ => None,
         }))
     }
+}
+
+fn tells_of_tls(name: &str) -> bool {
+    name == "upstream_last_server_name" || ["ssl_", "proxy_ssl_"].iter().any(|start| name.starts_with(start))
 }
 
 /// Says whether nginx has this variable in a module that is not here yet.

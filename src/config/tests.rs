@@ -207,6 +207,10 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
         (location("return 200 $nothing;"), "unknown \"nothing\" variable"),
         (location("return 200 $ssl_protocol;"), "variable \"ssl_protocol\" is not supported yet"),
         (
+            location("return 200 $upstream_last_server_name;"),
+            "variable \"upstream_last_server_name\" is not supported yet",
+        ),
+        (
             location("alias a; root b;"),
             "\"root\" directive is duplicate, \"alias\" directive was specified earlier",
         ),

@@ -130,3 +130,48 @@ fn addresses(directive: &Directive, number: usize, scope: &Scope<'_>) -> Result<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::tests::{complaint, http};
+
+    #[test]
+    fn parameters_are_read() {
+        for (parameters, valid, families) in [
+            ("", None, Families::Both),
+            ("valid=30s", Some(30), Families::Both),
+            ("valid=1h ipv6=off", Some(3600), Families::Ipv4),
+            ("ipv4=off ipv6=on", None, Families::Ipv6),
+            ("ipv6=off ipv6=on", None, Families::Both),
+        ] {
+            let http = http(&format!("resolver 127.0.0.1 [::1]:5353 {parameters};"));
+            let servers = (*http.defaults.resolver.servers).clone().expect("it was written");
+            assert_eq!(servers.valid, valid.map(Duration::from_secs), "{parameters}");
+            assert_eq!(servers.families, families, "{parameters}");
+            let addresses = servers.addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+            assert_eq!(addresses, ["127.0.0.1:53", "[::1]:5353"], "{parameters}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_places() {
+        for (parameters, wanted) in [
+            ("127.0.0.1 valid=soon", "invalid parameter: valid=soon in :2"),
+            ("127.0.0.1 valid=1ms", "invalid parameter: valid=1ms in :2"),
+            ("127.0.0.1 ipv4=yes", "invalid parameter: ipv4=yes in :2"),
+            ("127.0.0.1 ipv6=", "invalid parameter: ipv6= in :2"),
+            ("127.0.0.1 ipv4=off ipv6=off", "\"ipv4\" and \"ipv6\" cannot both be \"off\" in :2"),
+            ("127.0.0.1 status_zone=", "invalid parameter: status_zone= in :2"),
+            (
+                "127.0.0.1 status_zone=names",
+                "the \"status_zone\" parameter has no effect: there is no page of such counts yet in :2",
+            ),
+            ("valid=5s", "no name servers defined in :2"),
+        ] {
+            assert_eq!(complaint(&format!("\nresolver {parameters};")), wanted, "{parameters}");
+        }
+    }
+}
