@@ -339,6 +339,9 @@ fn connections_are_kept_from_check_to_check_where_that_is_asked_for() {
         ("keepalive_time=1h", true, answer(204)),
         ("keepalive_time=1h", false, plain().field("Connection", "close")),
         ("keepalive_time=1h", false, answer(200).declared(300_000).bytes("x".repeat(300_000))),
+        // What comes unasked is no answer to the next check.
+        ("keepalive_time=1h", false, plain().bytes("HTTP/1.1 408 Request Timeout\r\n\r\n")),
+        ("keepalive_time=1h match=welcome", false, plain().bytes("HTTP/1.1 408 Request Timeout\r\n\r\n")),
         // A connection does not serve for longer than the time between two checks.
         ("keepalive_time=1ms", false, plain()),
     ] {
