@@ -70,7 +70,6 @@ mod tests {
     fn conf(max_size: Option<u64>, min_free: u64) -> CachePath {
         CachePath {
             name: "zone".to_owned(),
-            levels: vec![1, 2],
             keys_zone_size: 1 << 20,
             max_size,
             min_free,

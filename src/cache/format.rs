@@ -8,7 +8,7 @@
 //!       body                                                             from body_start
 //! ```
 //!
-//! The block holds what the struct has no room for: the length of the body, a checksum, and an `ETag` or `Vary` over
+//! The block holds what the struct has no room for: the length of the body, a checksum, what purges go by, and an `ETag` or `Vary` over
 //! 128 bytes. It ends where the body starts, so it is found without reading the header lines, and nginx skips it.
 //! Everything here is bytes to values and back; the files themselves belong to [`crate::store`].
 
@@ -63,6 +63,31 @@ pub struct Meta {
     /// The crc32 of header lines and body, where the file states it. A new file has room for it where this is set, to
     /// whatever.
     pub body_sum: Option<u32>,
+    /// The number of the last purge when the upstream was asked; zero, older than all, where the file states none.
+    pub epoch: u64,
+    /// What else it can be purged by ([`crate::purge::tags`]), or nothing.
+    pub tags: Vec<u8>,
+}
+
+impl Default for Meta {
+    fn default() -> Self {
+        Self {
+            valid_until: UNIX_EPOCH,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            last_modified: None,
+            date: UNIX_EPOCH,
+            etag: Vec::new(),
+            vary: Vec::new(),
+            variant: Digest::default(),
+            header_start: 0,
+            body_start: 0,
+            body_len: None,
+            body_sum: None,
+            epoch: 0,
+            tags: Vec::new(),
+        }
+    }
 }
 
 /// Why bytes are not the start of a cached file for a key.
@@ -112,12 +137,17 @@ pub struct Prefix {
     pub body_len: Option<u64>,
     /// The checksum of the header lines, where one of them and the body is stated too.
     pub head_sum: Option<u32>,
+    /// The number of the last purge when the upstream was asked.
+    pub epoch: u64,
 }
 
 impl Prefix {
     /// Lays out a file for a key: struct, key, header lines and block. Offsets and body length in `meta` are set by it.
     pub fn new(key: &Key, meta: &mut Meta, head: &[u8]) -> Result<Self, FormatError> {
         let header_start = STRUCT_BYTES + KEY_MARK.len() + key.text.len() + 1;
+        if [&meta.etag, &meta.vary, &meta.tags].iter().any(|text| text.len() > usize::from(u16::MAX)) {
+            return Err(FormatError::TooLong);
+        }
         let block = block::encode(meta);
         let body_start = header_start + head.len() + block.len();
         meta.header_start = u16::try_from(header_start).map_err(|_| FormatError::TooLong)?;
@@ -130,7 +160,7 @@ impl Prefix {
         bytes.extend_from_slice(head);
         bytes.extend_from_slice(&block);
         let head_sum = meta.body_sum.map(|_| crc32fast::hash(head));
-        Ok(Self { bytes, body_len: meta.body_len, head_sum })
+        Ok(Self { bytes, body_len: meta.body_len, head_sum, epoch: meta.epoch })
     }
 
     /// States what was learnt at the end of a body, and returns where in the file the bytes changed from.
@@ -138,6 +168,12 @@ impl Prefix {
         self.body_len = Some(body_len);
         block::state(&mut self.bytes, body_len, sum)
     }
+}
+
+/// Where a file that begins with `prefix` (up to its body) states its epoch, and what to write there for another. None for
+/// files that state none, as those of nginx.
+pub(crate) fn raised_epoch(prefix: &[u8], epoch: u64) -> Option<(u64, Vec<u8>)> {
+    block::raise_epoch(prefix, epoch)
 }
 
 /// Writes the struct alone, for the rewrite in place after a 304.
@@ -235,8 +271,7 @@ fn parse_struct(bytes: &[u8], crc32: u32) -> Result<Meta, FormatError> {
         variant: from.take(),
         header_start,
         body_start,
-        body_len: None,
-        body_sum: None,
+        ..Meta::default()
     })
 }
 

@@ -14,6 +14,7 @@ mod marker;
 mod pending;
 pub mod policy;
 mod process;
+pub mod purge;
 mod recent;
 mod room;
 mod shared;
@@ -25,10 +26,11 @@ pub use crate::format::Meta;
 pub use crate::key::{Digest, Key, digest_of_name, hex, path_of};
 pub use crate::lease::{FillPermit, Lease};
 pub use crate::policy::vary::variant;
+pub use crate::purge::{Mode, Purge, Purged, Standing};
 pub use crate::room::{NoRoom, Room};
 pub use crate::store::{
-    Committed, Identity, OpenError, ReadError, Renewed, Role, Scrubbed, Scrubber, Stats, StoreError,
-    StoredEntry, Zone, discard_index,
+    Committed, Forgotten, Identity, Inspected, OpenError, PurgeError, ReadError, Renewed, Role, Scrubbed,
+    Scrubber, Stats, StoreError, StoredEntry, Zone, discard_index,
 };
 pub use crate::temp::{TempFile, is_left_behind};
 pub use crate::writer::{Durability, Evicted, Eviction, Until};

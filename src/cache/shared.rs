@@ -1,7 +1,7 @@
 //! What the processes that use one cache share without a lock and without a system call: `larder.shared`, mapped by each.
 //!
 //! - generations: counters that move when a file is removed, replaced or rewritten, so that a hit served
-//!   from memory costs one atomic load to know that its file is still the one it was;
+//!   from memory costs two atomic loads to know that its file is still the one it was; a purge moves all of them;
 //! - processes: who is alive, and how many bytes each has reserved for fills;
 //! - leases (see [`crate::lease`]) and the totals of the index, as the last writer left them.
 //!
@@ -39,7 +39,10 @@ struct Layout {
     warm: AtomicU64,
     entries: AtomicU64,
     stored_bytes: AtomicU64,
+    /// Counts purges: part of each generation.
     every_generation: AtomicU64,
+    /// The number of the last purge.
+    purged: AtomicU64,
     processes: [ProcessSlot; PROCESSES],
     generations: [AtomicU64; GENERATIONS],
     leases: [AtomicU64; LEASES],
@@ -126,6 +129,22 @@ impl Shared {
     /// Tells every process to look at the file of this digest again. Called after the file has changed.
     pub(crate) fn advance(&self, digest: &Digest) {
         self.layout().generations[generation_of(digest)].fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often [`Shared::publish_purge`] has moved all generations.
+    pub(crate) fn purges(&self) -> u64 {
+        self.layout().every_generation.load(Ordering::Acquire)
+    }
+
+    /// The number of the last purge.
+    pub(crate) fn purged(&self) -> u64 {
+        self.layout().purged.load(Ordering::Acquire)
+    }
+
+    /// Makes a purge known: whoever sees a generation move after it finds its number.
+    pub(crate) fn publish_purge(&self, number: u64) {
+        self.layout().purged.fetch_max(number, Ordering::AcqRel);
+        self.layout().every_generation.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(crate) fn is_warm(&self) -> bool {

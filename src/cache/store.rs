@@ -8,6 +8,7 @@
 mod crash_tests;
 mod maintain;
 mod open;
+mod purge;
 mod read;
 mod scrub;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use thiserror::Error;
 
 pub use self::maintain::Stats;
 pub use self::open::{OpenError, Role, discard_index};
+pub use self::purge::{Forgotten, Inspected, PurgeError};
 pub use self::read::{ReadError, StoredEntry};
 pub use self::scrub::{Scrubbed, Scrubber};
 use crate::format::{Meta, encode_struct};
@@ -36,6 +38,7 @@ use crate::index::Index;
 use crate::key::{Digest, Key, path_of};
 use crate::lease::{self, FillPermit, Lease};
 use crate::pending::Pending;
+use crate::purge::journal::Purges;
 use crate::recent::Recent;
 use crate::room::{NoRoom, Room, on_disk};
 use crate::shared::Shared;
@@ -53,6 +56,7 @@ pub struct Zone {
     shared: Arc<Shared>,
     index: Arc<Index>,
     pending: Arc<Pending>,
+    purges: Purges,
     changes: SyncSender<Change>,
     writer: Mutex<Option<JoinHandle<()>>>,
     uses: Mutex<HashMap<Digest, u32>>,
@@ -77,6 +81,11 @@ impl Identity {
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             size: metadata.size(),
         }
+    }
+
+    /// Whether the file of that name is the one: one `stat`.
+    pub(crate) fn is_of(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|found| Self::of(&found) == *self)
     }
 }
 
@@ -112,6 +121,9 @@ pub enum StoreError {
     /// The file could not be completed.
     #[error("could not complete a temporary file ({0})")]
     Write(#[from] io::Error),
+    /// It was purged on its way.
+    #[error("it was purged meanwhile")]
+    Purged,
     /// The cache is being closed.
     #[error("the cache is closed")]
     Closed,
@@ -133,7 +145,7 @@ impl Zone {
 
     /// Whether a digest's file is still the one that was read: one `stat`.
     pub fn still_there(&self, digest: &Digest, identity: &Identity) -> bool {
-        fs::metadata(path_of(&self.conf, digest)).is_ok_and(|found| Identity::of(&found) == *identity)
+        identity.is_of(&path_of(&self.conf, digest))
     }
 
     /// Counts a request for a key without a file, for `proxy_cache_min_uses`; the first is one.
@@ -232,6 +244,10 @@ impl Zone {
         if temp.complete()? == Completion::Torn {
             return Err(StoreError::Incomplete);
         }
+        let prefix = temp.take_prefix();
+        if prefix.as_ref().is_some_and(|prefix| self.is_late(prefix)) {
+            return Err(StoreError::Purged);
+        }
         let size_bytes = on_disk(temp.len());
         let (from, to) = (temp.path().to_owned(), path_of(&self.conf, digest));
         self.pending.queued(digest);
@@ -246,7 +262,14 @@ impl Zone {
         self.uses.lock().remove(digest);
         let insert = Change::Insert { digest: *digest, size_bytes, now: seconds(now), room, permit };
         self.changes.send(insert).map_err(|_| StoreError::Closed)?;
-        Ok(Committed { digest: *digest, file, identity: Identity::of(&metadata), generation })
+        let identity = Identity::of(&metadata);
+        if let Some(prefix) = prefix
+            && self.is_late(&prefix)
+        {
+            // Purged between the first look and the new name.
+            self.discard(digest, identity);
+        }
+        Ok(Committed { digest: *digest, file, identity, generation })
     }
 
     /// Removes an entry: its row, then its file. Returns before either is gone; [`Zone::flush`] waits.
@@ -265,6 +288,9 @@ impl Zone {
             return Ok(None);
         }
         file.write_all_at(&encode_struct(entry.meta, key.crc32), 0)?;
+        if entry.meta.epoch != 0 {
+            purge::raise_epoch(&file, entry.meta)?;
+        }
         self.shared.advance(entry.digest);
         Ok(Some(Identity::of(&file.metadata()?)))
     }

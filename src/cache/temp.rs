@@ -102,6 +102,11 @@ impl TempFile {
         self.len == 0
     }
 
+    /// Takes what stands before the body, of a file that is complete.
+    pub(crate) fn take_prefix(&mut self) -> Option<Prefix> {
+        self.prefix.take()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -20,6 +20,7 @@ use crate::pending::Pending;
 use crate::recent::TOUCH_SECONDS;
 use crate::room::{Room, on_disk};
 use crate::shared::Shared;
+use crate::store::Identity;
 
 /// Changes that may wait; then their senders do, and touches are dropped.
 pub(crate) const QUEUE: usize = 4096;
@@ -48,6 +49,8 @@ pub(crate) enum Change {
     Forget { digest: Digest },
     /// An entry shall go.
     Remove { digest: Digest },
+    /// An entry shall go, if its file is still this one.
+    Discard { digest: Digest, identity: Identity },
     /// Fills make temporary files in this directory.
     NoteTempDir(PathBuf),
     /// Everything before this is committed, then the reply is sent.
@@ -217,7 +220,8 @@ impl Writer {
             // Looked at again, since a fill may have made the file meanwhile.
             Change::Forget { digest } if path_of(&self.conf, digest).exists() => Ok(()),
             Change::Forget { digest } => batch.remove(digest).map(|_| ()),
-            Change::Remove { digest } => {
+            Change::Discard { digest, identity } if !identity.is_of(&path_of(&self.conf, digest)) => Ok(()),
+            Change::Remove { digest } | Change::Discard { digest, .. } => {
                 // Without a row too: the file may be one that the loader has not reached.
                 let row = batch.remove(digest)?.filter(|row| row.has_file());
                 after.doom(digest, row.unwrap_or(Row { last_use: 0, uses: 0, size_bytes: 1 }));

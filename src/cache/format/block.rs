@@ -17,20 +17,23 @@ const FIXED: usize = 8 + 4 + 2 + MAGIC.len();
 
 const ETAG: u8 = 1;
 const VARY: u8 = 2;
+const EPOCH: u8 = 3;
+const TAGS: u8 = 4;
 const BODY_SUM: u8 = 5;
+/// Tag, length and value of an epoch.
+const EPOCH_BYTES: usize = 11;
 /// Tag, length and value of a checksum.
 const BODY_SUM_BYTES: usize = 7;
 
 pub(super) fn encode(meta: &Meta) -> Vec<u8> {
-    let mut out = Vec::with_capacity(FIXED);
-    for (tag, text) in [(ETAG, &meta.etag), (VARY, &meta.vary)] {
-        // A text over 65,535 bytes cannot come from a head that fits the format: the caller refuses that head.
-        if text.len() > TEXT_BYTES
-            && let Ok(len) = u16::try_from(text.len())
-        {
-            out.push(tag);
-            out.extend_from_slice(&len.to_le_bytes());
-            out.extend_from_slice(text);
+    let mut out = Vec::with_capacity(FIXED + EPOCH_BYTES);
+    // Always there, so that a validation can raise it in place.
+    put(&mut out, EPOCH, &meta.epoch.to_le_bytes());
+    for (tag, text, beyond) in
+        [(ETAG, &meta.etag, TEXT_BYTES), (VARY, &meta.vary, TEXT_BYTES), (TAGS, &meta.tags, 0)]
+    {
+        if text.len() > beyond {
+            put(&mut out, tag, text);
         }
     }
     if let Some(sum) = meta.body_sum {
@@ -43,6 +46,15 @@ pub(super) fn encode(meta: &Meta) -> Vec<u8> {
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(MAGIC);
     out
+}
+
+/// A text over 65,535 bytes is none that a file can hold: the caller refuses the head that it came with.
+fn put(out: &mut Vec<u8>, tag: u8, text: &[u8]) {
+    if let Ok(len) = u16::try_from(text.len()) {
+        out.push(tag);
+        out.extend_from_slice(&len.to_le_bytes());
+        out.extend_from_slice(text);
+    }
 }
 
 /// Reads the block at the end of `lines` into `meta` and returns its length: zero where there is none.
@@ -60,6 +72,8 @@ pub(super) fn decode(lines: &[u8], meta: &mut Meta) -> usize {
         match *tag {
             ETAG => meta.etag = rest[..len].to_vec(),
             VARY => meta.vary = rest[..len].to_vec(),
+            EPOCH => meta.epoch = rest[..len].try_into().map_or(0, u64::from_le_bytes),
+            TAGS => meta.tags = rest[..len].to_vec(),
             BODY_SUM => meta.body_sum = rest[..len].try_into().ok().map(u32::from_le_bytes),
             // Written by a later version: not needed to serve the file.
             _ => {}
@@ -88,6 +102,28 @@ pub(super) fn state(prefix: &mut [u8], body_len: u64, sum: Option<u32>) -> usize
 fn body_sum(sum: u32) -> [u8; BODY_SUM_BYTES] {
     let [a, b, c, d] = sum.to_le_bytes();
     [BODY_SUM, 4, 0, a, b, c, d]
+}
+
+/// Where the epoch in the block at the end of `prefix` stands, and the bytes from there to the block's sum with another.
+///
+/// None where there is no block, or one without a place for it.
+pub(super) fn raise_epoch(prefix: &[u8], epoch: u64) -> Option<(u64, Vec<u8>)> {
+    let block = last_block(prefix)?;
+    let block_start = prefix.len() - block.len();
+    let texts = &block[..block.len() - FIXED];
+    let mut at = 0;
+    while let [tag, low, high, rest @ ..] = &texts[at..] {
+        let len = usize::from(u16::from_le_bytes([*low, *high]));
+        if *tag == EPOCH && len == 8 && rest.len() >= len {
+            let mut content = block[..texts.len() + 8].to_vec();
+            content[at + 3..at + 3 + len].copy_from_slice(&epoch.to_le_bytes());
+            let sum = crc32fast::hash(&content);
+            content.extend_from_slice(&sum.to_le_bytes());
+            return Some(((block_start + at + 3) as u64, content.split_off(at + 3)));
+        }
+        at = (at + 3 + len).min(texts.len());
+    }
+    None
 }
 
 fn last_block(bytes: &[u8]) -> Option<&[u8]> {

@@ -21,12 +21,7 @@ fn meta() -> Meta {
         last_modified: Some(at(1_795_248_000)),
         date: at(1_795_254_123),
         etag: b"\"abc\"".to_vec(),
-        vary: Vec::new(),
-        variant: [0; 16],
-        header_start: 0,
-        body_start: 0,
-        body_len: None,
-        body_sum: None,
+        ..Meta::default()
     }
 }
 
@@ -96,6 +91,26 @@ fn what_is_learnt_at_the_end_is_stated() {
         let wanted = Meta { body_len: Some(123_456), body_sum: body_sum.map(|_| 0xfeed), ..written };
         assert_eq!(read(&prefix), wanted);
     }
+}
+
+#[test]
+fn what_purges_go_by_is_kept_and_raised_in_place() {
+    let key = key("k");
+    let tagged =
+        Meta { epoch: 7, tags: b"a\nb".to_vec(), body_len: Some(5), etag: vec![b'e'; 300], ..meta() };
+    let plain = Meta { epoch: 7, ..meta() };
+    for (name, mut written) in [("with tags", tagged), ("without", plain)] {
+        let mut file = Prefix::new(&key, &mut written, b"HTTP/1.1 200 OK\r\n\r\n").unwrap().bytes;
+        assert_eq!(parse(&file, &key).unwrap().meta, written, "{name}");
+        let (at, bytes) = raised_epoch(&file, 1 << 50).unwrap();
+        let at = usize::try_from(at).unwrap();
+        file[at..at + bytes.len()].copy_from_slice(&bytes);
+        assert_eq!(parse(&file, &key).unwrap().meta, Meta { epoch: 1 << 50, ..written }, "{name}");
+        assert_eq!(stated_key(&file), Some(key.clone()), "{name}");
+    }
+    assert_eq!(raised_epoch(&ETAG[..549], 1), None, "nginx's files state none");
+    let too_many = Meta { tags: vec![b't'; 65_536], ..meta() };
+    assert_eq!(Prefix::new(&key, &mut too_many.clone(), b""), Err(FormatError::TooLong));
 }
 
 #[test]

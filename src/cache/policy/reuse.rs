@@ -48,15 +48,8 @@ mod tests {
             valid_until: at(100),
             stale_while_revalidate: Duration::from_secs(10),
             stale_if_error: Duration::from_secs(20),
-            last_modified: None,
             date: at(50),
-            etag: Vec::new(),
-            vary: Vec::new(),
-            variant: [0; 16],
-            header_start: 0,
-            body_start: 0,
-            body_len: None,
-            body_sum: None,
+            ..Meta::default()
         };
         let stale = |while_updating, on_error| Reuse::Stale { while_updating, on_error };
         let cases = [

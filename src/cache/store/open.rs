@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread;
+use std::time::SystemTime;
 
 use config::CachePath;
 use fs2::FileExt;
@@ -18,6 +19,7 @@ use crate::index::Index;
 use crate::marker::{Coverage, Marker, Stop, Verdict, place_of, verdict};
 use crate::pending::Pending;
 use crate::process;
+use crate::purge::journal::Purges;
 use crate::recent::Recent;
 use crate::shared::{Predecessors, Shared, Warmth};
 use crate::store::Zone;
@@ -36,6 +38,8 @@ pub enum Role {
     Manager,
     /// Makes the index agree with the files.
     Loader,
+    /// Frees the space of what was purged.
+    Purger,
 }
 
 impl Role {
@@ -44,6 +48,7 @@ impl Role {
             Self::Worker => "cache index",
             Self::Manager => "manager index",
             Self::Loader => "loader index",
+            Self::Purger => "purger index",
         }
     }
 }
@@ -78,6 +83,7 @@ struct Own {
     index: PathBuf,
     index_lock: PathBuf,
     shared: PathBuf,
+    purges: PathBuf,
 }
 
 impl Own {
@@ -88,6 +94,7 @@ impl Own {
             index: path.join("larder.mdb"),
             index_lock: path.join("larder.mdb-lock"),
             shared: path.join("larder.shared"),
+            purges: path.join("larder.purges"),
         }
     }
 
@@ -145,13 +152,25 @@ impl Zone {
         }
         let shared = Arc::new(shared);
         shared.set_warm(if coverage == Coverage::Complete { Warmth::Warm } else { Warmth::Cold });
+        let purges = Purges::open(&own.purges, &own.lock, shared.purged(), wall_clock());
+        let purges = purges.map_err(failed("its purges"))?;
+        let last = purges.rules().last();
+        if last > shared.purged() {
+            shared.publish_purge(last);
+        }
         publish_totals(&index, &shared).map_err(broken)?;
         let marker = Marker { boot: process::boot(), stop: Stop::Unclean, coverage, place };
         marker.write(&own.state).map_err(failed("its state"))?;
-        Self::start(conf, role, index, shared).map_err(failed("its thread"))
+        Self::start(conf, role, index, shared, purges).map_err(failed("its thread"))
     }
 
-    fn start(conf: &Arc<CachePath>, role: Role, index: Arc<Index>, shared: Arc<Shared>) -> io::Result<Self> {
+    fn start(
+        conf: &Arc<CachePath>,
+        role: Role,
+        index: Arc<Index>,
+        shared: Arc<Shared>,
+        purges: Purges,
+    ) -> io::Result<Self> {
         let (changes, queue) = sync_channel(QUEUE);
         let pending = Arc::new(Pending::default());
         let writer = Writer {
@@ -169,6 +188,7 @@ impl Zone {
             shared,
             index,
             pending,
+            purges,
             changes,
             writer: Mutex::new(Some(writer)),
             uses: Mutex::new(HashMap::new()),
@@ -235,6 +255,14 @@ fn publish_totals(index: &Index, shared: &Shared) -> heed::Result<()> {
     let batch = index.begin()?;
     shared.set_totals(batch.entries()?, batch.stored_bytes());
     Ok(())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "for the number that stands for purges that were lost, and nothing else"
+)]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }
 
 fn most_keys(zone_bytes: u64) -> u64 {

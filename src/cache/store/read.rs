@@ -13,6 +13,7 @@ use thiserror::Error;
 use crate::format::{self, Meta, STRUCT_BYTES};
 use crate::key::{Digest, Key, path_of};
 use crate::policy::vary::{self, Matching};
+use crate::purge::Standing;
 use crate::room::on_disk;
 use crate::store::{Identity, Zone, seconds};
 use crate::writer::Change;
@@ -109,7 +110,15 @@ impl Zone {
             false => Err(format::FormatError::NoFile.into()),
         };
         match read.and_then(|entry| self.verified(entry)) {
-            Ok(entry) => {
+            Ok(mut entry) => {
+                match self.judge(key, &entry.meta) {
+                    Standing::Live => {}
+                    Standing::Soft(number) => entry.meta.soften(number),
+                    Standing::Gone => {
+                        self.discard(digest, entry.identity);
+                        return Ok(None);
+                    }
+                }
                 if !listed {
                     self.adopt_read(&entry);
                 }

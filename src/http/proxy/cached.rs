@@ -331,6 +331,7 @@ impl Dealing<'_> {
             asked_by,
             read_rate: rate::from_upstream(exchange),
             request_fields: exchange.head.fields.clone(),
+            epoch: self.zone.store.epoch(),
         })
     }
 }

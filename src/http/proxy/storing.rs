@@ -64,6 +64,8 @@ pub struct Order {
     pub read_rate: Option<Rate>,
     /// Fields of the request, for Vary.
     pub request_fields: Fields,
+    /// The number of the last purge before the upstream is asked.
+    pub epoch: u64,
 }
 
 impl Order {
@@ -302,10 +304,10 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
                 etag: fields.get("etag").unwrap_or_default().to_vec(),
                 vary,
                 variant,
-                header_start: 0,
-                body_start: 0,
                 body_len: incoming.body.length(),
                 body_sum: order.zone.states_sums().then_some(0),
+                epoch: order.epoch,
+                ..Meta::default()
             };
             Decision::Store(incoming, meta)
         }
@@ -331,6 +333,7 @@ async fn refresh(order: &Order, entry: Arc<Entry>, incoming: &Incoming) -> Arc<E
     let mut meta = entry.meta.clone();
     meta.set_terms(&terms);
     meta.date = now;
+    meta.epoch = order.epoch;
     let digest = order.digest;
     let Some(file) = entry.file() else {
         // Its file is still being written, with the old times: those in memory count.

@@ -1,9 +1,6 @@
 //! Readers of a fill see every byte once, whoever is faster, and never a torn body.
 
-use std::{
-    io::Write,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{io::Write, time::Duration};
 
 use cache::Meta;
 use http1::ResponseHead;
@@ -11,25 +8,8 @@ use http1::ResponseHead;
 use super::*;
 use crate::http::proxy::zone::{Entry, Place};
 
-fn meta() -> Meta {
-    Meta {
-        valid_until: UNIX_EPOCH,
-        stale_while_revalidate: Duration::ZERO,
-        stale_if_error: Duration::ZERO,
-        last_modified: None,
-        date: UNIX_EPOCH,
-        etag: Vec::new(),
-        vary: Vec::new(),
-        variant: Digest::default(),
-        header_start: 0,
-        body_start: 0,
-        body_len: None,
-        body_sum: None,
-    }
-}
-
 fn incomplete() -> Arc<Incomplete> {
-    let entry = Arc::new(Entry::arriving(meta(), Arc::new(ResponseHead::new())));
+    let entry = Arc::new(Entry::arriving(Meta::default(), Arc::new(ResponseHead::new())));
     Arc::new(Incomplete { entry, length: None })
 }
 
