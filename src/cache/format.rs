@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 use crate::key::{Digest, Key};
+use crate::policy::Restraint;
 
 /// The size of the struct at the start of a file.
 pub const STRUCT_BYTES: usize = 336;
@@ -67,9 +68,14 @@ pub struct Meta {
     pub epoch: u64,
     /// What else it can be purged by ([`crate::purge::tags`]), or nothing.
     pub tags: Vec<u8>,
+    /// How old the response was when it came, where the rules in force then asked for it.
+    pub initial_age: Option<Duration>,
+    /// What the response forbids those who reuse it, as far as the rules in force then asked.
+    pub restraint: Restraint,
 }
 
 impl Default for Meta {
+    /// A response that nothing is known of, and that has always been stale.
     fn default() -> Self {
         Self {
             valid_until: UNIX_EPOCH,
@@ -86,6 +92,8 @@ impl Default for Meta {
             body_sum: None,
             epoch: 0,
             tags: Vec::new(),
+            initial_age: None,
+            restraint: Restraint::Free,
         }
     }
 }

@@ -47,7 +47,9 @@ pub use crate::{
     diagnostic::{Diagnostic, Level, Place},
     directives::{
         balancing::{Balancing, Better, LeastTime, Measure},
-        cache::{CacheConf, CacheName, CacheZone, MethodSet, ValidRule, ValidStatus},
+        cache::{
+            CacheConf, CacheName, CacheRules, CacheZone, MethodSet, StoredCookies, ValidRule, ValidStatus,
+        },
         cache_path::{CachePath, Fsync, Verify},
         computed::Computed,
         condition::{Condition, FileTest, Test},

@@ -69,7 +69,8 @@ impl<T> Reader<T> {
 /// Turns a directive into a value.
 pub type Read<T> = fn(&Directive, &Scope<'_>) -> Result<T, Problem>;
 
-fn flag(directive: &Directive, _: &Scope<'_>) -> Result<bool, Problem> {
+/// Reads `on` or `off`.
+pub fn flag(directive: &Directive, _: &Scope<'_>) -> Result<bool, Problem> {
     let word = directive.text(0);
     match &*word.to_ascii_lowercase() {
         "on" => Ok(true),

@@ -34,17 +34,20 @@ pub struct Held {
     pub since: SystemTime,
     /// Up to when it is fresh.
     pub valid_until: SystemTime,
+    /// How old it was then, where that is known.
+    pub initial_age: Option<Duration>,
 }
 
 impl Held {
     /// The times of an entry.
     pub fn of(meta: &Meta) -> Self {
-        Self { since: meta.date, valid_until: meta.valid_until }
+        Self { since: meta.date, valid_until: meta.valid_until, initial_age: meta.initial_age }
     }
 
     /// How old the answer with these fields is.
     pub fn age(&self, fields: &Fields, now: SystemTime) -> Duration {
-        age::current(age::initial(fields, self.since), self.since, now)
+        let initial = self.initial_age.unwrap_or_else(|| age::initial(fields, self.since));
+        age::current(initial, self.since, now)
     }
 
     /// For how many seconds more it is fresh; less than zero where it is not.
@@ -73,7 +76,7 @@ mod tests {
     #[test]
     fn time_to_live_ends_below_zero() {
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        let held = Held { since: at(0), valid_until: at(100) };
+        let held = Held { since: at(0), valid_until: at(100), initial_age: None };
         assert_eq!([90, 100, 101, 160].map(|now| held.ttl_s(at(now))), [10, 0, -1, -60]);
     }
 }

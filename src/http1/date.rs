@@ -1,7 +1,10 @@
-//! Dates in header fields: the three forms of RFC 9110, 5.6.7, read as nginx reads them, and the one written.
+//! Dates in header fields: the three forms of RFC 9110, 5.6.7, read as nginx reads them or strictly, and the one written.
 //!
 //! Times are seconds since 1970 and may be negative. The weekday is not looked at when reading.
 
+mod strict;
+
+pub use self::strict::parse_strictly;
 use crate::write::write_decimal;
 
 const MONTHS: [&str; 12] =

@@ -1,14 +1,17 @@
 //! The block between the header lines and the body, in files that Larder wrote.
 //!
 //! ```text
-//! texts: (tag, length, bytes)*   body length u64   crc32 of these u32   length of all u16   "LARDER\0\x01"
+//! texts: (tag u8, length u16, bytes)*   body length u64   crc32 of these u32   length of all u16   "LARDER\0\x01"
 //! ```
 //!
 //! What is known only at the end of a body (its length, its checksum) is stated in place then: the checksum is the last text.
 //!
 //! A block whose sum is wrong is taken for header lines of somebody else, which is what it would look like to nginx.
 
+use std::time::Duration;
+
 use crate::format::{Meta, TEXT_BYTES};
+use crate::policy::Restraint;
 
 const MAGIC: &[u8; 8] = b"LARDER\0\x01";
 const UNKNOWN: u64 = u64::MAX;
@@ -24,6 +27,12 @@ const BODY_SUM: u8 = 5;
 const EPOCH_BYTES: usize = 11;
 /// Tag, length and value of a checksum.
 const BODY_SUM_BYTES: usize = 7;
+const INITIAL_AGE: u8 = 6;
+const RESTRAINT: u8 = 7;
+
+/// Values of [`RESTRAINT`].
+const NEVER_STALE: u8 = 1;
+const ALWAYS_VALIDATED: u8 = 2;
 
 pub(super) fn encode(meta: &Meta) -> Vec<u8> {
     let mut out = Vec::with_capacity(FIXED + EPOCH_BYTES);
@@ -38,6 +47,15 @@ pub(super) fn encode(meta: &Meta) -> Vec<u8> {
     }
     if let Some(sum) = meta.body_sum {
         out.extend_from_slice(&body_sum(sum));
+    }
+    if let Some(age) = meta.initial_age {
+        let seconds = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
+        put(&mut out, INITIAL_AGE, &seconds.to_le_bytes());
+    }
+    match meta.restraint {
+        Restraint::Free => {}
+        Restraint::NeverStale => put(&mut out, RESTRAINT, &[NEVER_STALE]),
+        Restraint::AlwaysValidated => put(&mut out, RESTRAINT, &[ALWAYS_VALIDATED]),
     }
     out.extend_from_slice(&meta.body_len.unwrap_or(UNKNOWN).to_le_bytes());
     let sum = crc32fast::hash(&out);
@@ -69,12 +87,17 @@ pub(super) fn decode(lines: &[u8], meta: &mut Meta) -> usize {
     meta.body_len = (length != UNKNOWN).then_some(length);
     while let [tag, low, high, rest @ ..] = texts {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
-        match *tag {
-            ETAG => meta.etag = rest[..len].to_vec(),
-            VARY => meta.vary = rest[..len].to_vec(),
-            EPOCH => meta.epoch = rest[..len].try_into().map_or(0, u64::from_le_bytes),
-            TAGS => meta.tags = rest[..len].to_vec(),
-            BODY_SUM => meta.body_sum = rest[..len].try_into().ok().map(u32::from_le_bytes),
+        match (*tag, &rest[..len]) {
+            (ETAG, text) => meta.etag = text.to_vec(),
+            (VARY, text) => meta.vary = text.to_vec(),
+            (EPOCH, epoch) => meta.epoch = epoch.try_into().map_or(0, u64::from_le_bytes),
+            (TAGS, tags) => meta.tags = tags.to_vec(),
+            (BODY_SUM, sum) => meta.body_sum = sum.try_into().ok().map(u32::from_le_bytes),
+            (INITIAL_AGE, &[a, b, c, d]) => {
+                meta.initial_age = Some(Duration::from_secs(u32::from_le_bytes([a, b, c, d]).into()));
+            }
+            (RESTRAINT, [NEVER_STALE]) => meta.restraint = Restraint::NeverStale,
+            (RESTRAINT, [ALWAYS_VALIDATED]) => meta.restraint = Restraint::AlwaysValidated,
             // Written by a later version: not needed to serve the file.
             _ => {}
         }

@@ -52,7 +52,12 @@ fn the_struct_is_written_byte_for_byte() {
 fn what_is_written_is_read() {
     let head = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
     let long = Meta { etag: vec![b'e'; 300], vary: vec![b'v'; 200], ..meta() };
-    for (name, mut written) in [("short texts", meta()), ("long texts", long)] {
+    let validated =
+        Meta { restraint: Restraint::AlwaysValidated, initial_age: Some(Duration::ZERO), ..meta() };
+    let aged =
+        Meta { restraint: Restraint::NeverStale, initial_age: Some(Duration::from_secs(1 << 31)), ..meta() };
+    let metas = [("short texts", meta()), ("long texts", long), ("validated", validated), ("aged", aged)];
+    for (name, mut written) in metas {
         for body_len in [None, Some(0), Some(7)] {
             written.body_len = body_len;
             let key = key("a key");

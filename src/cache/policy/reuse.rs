@@ -3,10 +3,6 @@
 //! What a request then does (serve, update, wait, ask) also depends on the configuration and on who else is at it:
 //! that is decided where the request is.
 
-use std::time::{Duration, SystemTime};
-
-use crate::format::{Meta, seconds};
-
 /// What an entry's times allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
@@ -19,50 +15,6 @@ pub enum Reuse {
         /// By its own word (`stale-if-error`), where the upstream fails.
         on_error: bool,
     },
-}
-
-/// Judges an entry by its times. As nginx: whole seconds, and fresh up to and including the last one.
-pub fn reuse(meta: &Meta, now: SystemTime) -> Reuse {
-    let now = seconds(now);
-    let valid_until = seconds(meta.valid_until);
-    if valid_until >= now {
-        return Reuse::Fresh;
-    }
-    let within = |window: Duration| valid_until.saturating_add_unsigned(window.as_secs()) >= now;
-    Reuse::Stale {
-        while_updating: within(meta.stale_while_revalidate),
-        on_error: within(meta.stale_if_error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::UNIX_EPOCH;
-
-    use super::*;
-
-    #[test]
-    fn an_entry_is_fresh_to_its_last_second_and_stale_within_its_windows() {
-        let at = |seconds: u64| UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 500);
-        let meta = Meta {
-            valid_until: at(100),
-            stale_while_revalidate: Duration::from_secs(10),
-            stale_if_error: Duration::from_secs(20),
-            date: at(50),
-            ..Meta::default()
-        };
-        let stale = |while_updating, on_error| Reuse::Stale { while_updating, on_error };
-        let cases = [
-            (99, Reuse::Fresh),
-            (100, Reuse::Fresh),
-            (101, stale(true, true)),
-            (110, stale(true, true)),
-            (111, stale(false, true)),
-            (120, stale(false, true)),
-            (121, stale(false, false)),
-        ];
-        for (now, wanted) in cases {
-            assert_eq!(reuse(&meta, at(now)), wanted, "at {now}");
-        }
-    }
+    /// It may be served only after the origin has called it good, whatever the configuration allows.
+    AfterValidation,
 }

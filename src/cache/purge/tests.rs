@@ -177,7 +177,7 @@ fn a_softened_entry_is_stale_from_the_purge_on() {
         meta.soften(number);
         assert_eq!((meta.valid_until, meta.stale_if_error), (wanted, Duration::from_secs(5)), "{name}");
         assert!(meta.is_softened(number), "{name}");
-        let reuse = crate::policy::reuse(&meta, at(100));
+        let reuse = crate::policy::nginx::reuse(&meta, at(100));
         let on_error = wanted + Duration::from_secs(5) >= at(100);
         assert_eq!(reuse, crate::policy::Reuse::Stale { while_updating: true, on_error }, "{name}");
     }

@@ -11,7 +11,7 @@ use crate::{
     source::{Met, Problem},
     suggest::did_you_mean,
     template::Template,
-    values::{FLAG, NUMBER, OPTIONAL_SIZE, TEXT, TEXTS, TIME, accepted, seconds, time},
+    values::{FLAG, NUMBER, OPTIONAL_SIZE, TEXT, TEXTS, TIME, accepted, choice, flag, seconds, time},
 };
 
 /// `proxy_cache`.
@@ -23,6 +23,26 @@ pub enum CacheZone {
     Zone(Arc<CachePath>),
     /// In the cache that the text names.
     Variable(Template),
+}
+
+/// `proxy_cache_rfc`: which rules say what is stored and what may be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheRules {
+    /// nginx's.
+    Nginx,
+    /// Those of a shared cache after RFC 9111.
+    Rfc9111,
+}
+
+/// `proxy_cache_set_cookie`: what becomes of Set-Cookie in an answer that is stored after RFC 9111.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredCookies {
+    /// Only the client whose request brought the answer gets it.
+    Drop,
+    /// It is stored and sent again with each hit.
+    Replay,
+    /// The answer is not stored. As nginx.
+    Refuse,
 }
 
 /// `proxy_cache_valid`.
@@ -128,6 +148,17 @@ settings! {
         revalidate: bool = false, "proxy_cache_revalidate" in HSL, once(FLAG), "off";
         /// Asks with GET for what a client asks with HEAD.
         convert_head: bool = true, "proxy_cache_convert_head" in HSL, once(FLAG), "on";
+        /// Which rules say what is stored and what may be served.
+        rfc: CacheRules = CacheRules::Nginx, "proxy_cache_rfc" in HSL, once(RULES), "off";
+        /// Fields that stand for Cache-Control and Expires, the most important first.
+        targeted_fields: Vec<String> = vec!["CDN-Cache-Control".to_owned()],
+            "proxy_cache_targeted_fields" in HSL, once(TARGETED_FIELDS), "CDN-Cache-Control";
+        /// How long an answer that does not say stays fresh at most, by the age of its Last-Modified.
+        heuristic_max: Duration = Duration::from_secs(86400),
+            "proxy_cache_heuristic_max" in HSL, once(TIME), "1d";
+        /// What becomes of Set-Cookie in a stored answer.
+        set_cookie: StoredCookies = StoredCookies::Drop,
+            "proxy_cache_set_cookie" in HSL, once(STORED_COOKIES), "drop";
         /// Ranges that begin beyond are passed on and not stored.
         max_range_offset: Option<u64> = None, "proxy_cache_max_range_offset" in HSL, once(OPTIONAL_SIZE);
         /// Says in the field Cache-Status of each answer what the cache did for it, under this name.
@@ -172,6 +203,40 @@ const ZONE: Reader<CacheZone> = Reader::one("zone | off", |directive, scope| {
 const TIME_OR_OFF: Reader<Duration> = Reader::one("time | off", |directive, _| match directive.bytes(0) {
     b"off" => Ok(Duration::ZERO),
     _ => time(directive, 0),
+});
+
+impl CacheConf {
+    /// Whether the location is a cache after RFC 9111.
+    pub fn follows_rfc(&self) -> bool {
+        *self.rfc == CacheRules::Rfc9111 && !matches!(*self.zone, CacheZone::Off)
+    }
+}
+
+const RULES: Reader<CacheRules> = Reader::one("on | off", |directive, scope| {
+    flag(directive, scope).map(|on| if on { CacheRules::Rfc9111 } else { CacheRules::Nginx })
+});
+
+const STORED_COOKIES: Reader<StoredCookies> = Reader::one("drop | replay | refuse", |directive, _| {
+    let words =
+        [("drop", StoredCookies::Drop), ("replay", StoredCookies::Replay), ("refuse", StoredCookies::Refuse)];
+    choice(directive, 0, &words)
+});
+
+const TARGETED_FIELDS: Reader<Vec<String>> = Reader::many("field ... | off", |directive, _| {
+    if directive.args.len() == 1 && directive.bytes(0) == b"off" {
+        return Ok(Vec::new());
+    }
+    let field = |number| {
+        let name = directive.text(number);
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        match !name.is_empty() && name.bytes().all(is_token) {
+            true => Ok(name.into_owned()),
+            false => Err(directive
+                .fail(number, format!("invalid field \"{name}\""))
+                .with_help("the name of a field, such as CDN-Cache-Control")),
+        }
+    };
+    (0..directive.args.len()).map(field).collect()
 });
 
 const METHODS: Reader<MethodSet> = Reader::many("GET | HEAD | POST ...", |directive, _| {

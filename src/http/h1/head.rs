@@ -58,7 +58,7 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
     if !is_passed_on(exchange, response, "Server") {
         fault::write_server(out, exchange);
     }
-    if !is_passed_on(exchange, response, "Date") {
+    if !has_date(exchange, response) {
         write_date(out);
     }
     each_slot(exchange, response, framing, |name, value| http1::write_field(out, name, value));
@@ -71,6 +71,17 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
     }
     http1::write_fields(out, &response.fields);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Whether there is a Date already, or none is wanted.
+fn has_date(exchange: &Exchange, response: &Response) -> bool {
+    if is_passed_on(exchange, response, "Date") {
+        return true;
+    }
+    // RFC 9110, 6.6.1: the origin's date goes out unchanged, and what has none gets one.
+    let passes = response.author == Author::Upstream && exchange.location.cache.follows_rfc();
+    let is_shared = || response.shared.as_ref().is_some_and(|shared| shared.fields.contains("Date"));
+    passes && (response.fields.contains("Date") || is_shared())
 }
 
 /// Whether the upstream's own field stands in the place of ours (`proxy_pass_header`).

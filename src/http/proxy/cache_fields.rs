@@ -29,7 +29,7 @@ pub(super) fn add(exchange: &Exchange, response: &mut Response) {
 
 /// Whether the upstream's `Age` gives way to ours.
 pub(super) fn writes_age(conf: &CacheConf, facts: &CacheFacts) -> bool {
-    *conf.age && facts.held.is_some()
+    (*conf.age || conf.follows_rfc()) && facts.held.is_some()
 }
 
 /// The age to be told: always of what comes from the cache, else where the upstream told one.
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn members_are_spelt_as_structured_fields() {
         let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        let held = Some(Held { since: at(0), valid_until: at(160) });
+        let held = Some(Held { since: at(0), valid_until: at(160), initial_age: None });
         let facts = CacheFacts { held, ..CacheFacts::default() };
         let asked = |forward| CacheFacts { forward: Some(forward), ..CacheFacts::default() };
         let key = Some(Box::from(&b"http://h/\"a\\\xe9\n"[..]));
@@ -111,7 +111,10 @@ mod tests {
             ("a hit whose head came with a status", facts.clone(), Some(200), "; hit; ttl=60"),
             (
                 "stale",
-                CacheFacts { held: Some(Held { since: at(0), valid_until: at(88) }), ..facts.clone() },
+                CacheFacts {
+                    held: Some(Held { since: at(0), valid_until: at(88), initial_age: None }),
+                    ..facts.clone()
+                },
                 None,
                 "; hit; ttl=-12",
             ),

@@ -10,9 +10,9 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use cache::{
     Digest, Key, Meta,
-    policy::{self, CacheStatus, Forward, Reuse, vary::Matching},
+    policy::{self, CacheStatus, Forward, Restraint, Reuse, Rules},
 };
-use config::ProxyPass;
+use config::{CacheConf, ProxyPass, UseStale};
 
 use self::waiting::{Waited, follow};
 use super::{
@@ -22,7 +22,7 @@ use super::{
     remembered::Lesson,
     request::{self, Purpose},
     stored,
-    storing::{self, AskedBy, Order, Outcome, Stale, Storing},
+    storing::{self, AskedBy, OnError, Order, Outcome, Stale, Storing},
     zone::{Entry, Turn, Zone},
 };
 use crate::{
@@ -119,22 +119,30 @@ impl Dealing<'_> {
 
     /// The digest of what this request would get of a key that varies.
     fn variant_for(&self, exchange: &Exchange, meta: &Meta) -> Digest {
-        policy::vary::variant(&self.key.digest, &meta.vary, &exchange.head.fields, Matching::Literal)
+        let matching = Rules::of(&exchange.location).matching();
+        policy::vary::variant(&self.key.digest, &meta.vary, &exchange.head.fields, matching)
     }
 
     /// Serves a fresh entry; has a stale one updated, or serves it where that is allowed.
     async fn found(&mut self, exchange: &mut Exchange, entry: Arc<Entry>) -> Step {
-        let reuse = policy::reuse(&entry.meta, clock::now());
-        let Reuse::Stale { while_updating, on_error } = reuse else {
-            return Step::End(self.hit(exchange, &entry, CacheStatus::Hit));
+        let (while_updating, on_error) = match Rules::of(&exchange.location).reuse(&entry.meta, clock::now())
+        {
+            Reuse::Fresh => return Step::End(self.hit(exchange, &entry, CacheStatus::Hit)),
+            Reuse::Stale { while_updating, on_error: true } => (while_updating, OnError::Allowed),
+            Reuse::Stale { while_updating, on_error: false } => (while_updating, OnError::Unstated),
+            Reuse::AfterValidation => (false, OnError::Forbidden),
         };
         self.forward = Forward::Stale;
         let conf = Arc::clone(&exchange.location);
-        let may_serve = while_updating || conf.cache.use_stale.updating;
+        let may_serve = while_updating || (on_error != OnError::Forbidden && conf.cache.use_stale.updating);
+        // RFC 5861, 3: who is served a stale answer by its own word does not wait for the next.
+        let updates_behind = *conf.cache.background_update || (while_updating && conf.cache.follows_rfc());
         let lesson = self.lesson();
         match lesson {
             Some(Lesson::Error(status)) => return Step::End(kept_error(exchange, status)),
-            Some(Lesson::Failing) if may_serve || on_error || conf.cache.use_stale.allows_failures() => {
+            Some(Lesson::Failing)
+                if may_serve || on_error.allows(&conf.cache.use_stale, UseStale::allows_failures) =>
+            {
                 exchange.upstream.cache.detail = Some("stale-retry");
                 return Step::End(self.hit(exchange, &entry, CacheStatus::Stale));
             }
@@ -148,7 +156,7 @@ impl Dealing<'_> {
         match self.zone.turn(&self.digest, *conf.cache.lock_age) {
             // Another may have updated it between our look and our turn.
             Turn::Mine(_) if self.zone.has_another(&self.digest, &entry) => Step::LookAgain,
-            Turn::Mine(ticket) if may_serve && *conf.cache.background_update => {
+            Turn::Mine(ticket) if may_serve && updates_behind => {
                 match self.order(exchange, Some(stale), AskedBy::Nobody) {
                     // Nobody waits for the answer: the task goes on by itself.
                     Ok(order) => drop(storing::start(&exchange.event_loop, order, ticket)),
@@ -166,7 +174,9 @@ impl Dealing<'_> {
             Turn::Theirs(_) | Turn::Elsewhere if may_serve => {
                 Step::End(self.hit(exchange, &entry, CacheStatus::Updating))
             }
-            Turn::Theirs(_) | Turn::Elsewhere if lesson == Some(Lesson::Uncacheable) => {
+            Turn::Theirs(_) | Turn::Elsewhere
+                if lesson == Some(Lesson::Uncacheable) || needs_own_word(&conf.cache, &entry.meta) =>
+            {
                 Step::End(self.aside(exchange, stale).await)
             }
             theirs => match self.wait(exchange, theirs).await {
@@ -290,7 +300,8 @@ impl Dealing<'_> {
         match answer.outcome {
             Ok(Outcome::Stored(reader, incomplete)) => {
                 affinity::bind(exchange, self.group, None);
-                follow(exchange, reader, &incomplete)
+                let came = exchange.upstream.head.take();
+                follow(exchange, reader, &incomplete, came)
             }
             Ok(Outcome::Refreshed(entry)) => self.hit(exchange, &entry, CacheStatus::Revalidated),
             Ok(Outcome::Through(incoming)) => deliver(exchange, self.group, *incoming),
@@ -308,7 +319,7 @@ impl Dealing<'_> {
     fn order(&self, exchange: &Exchange, stale: Option<Stale>, asked_by: AskedBy) -> Result<Order, Fault> {
         let location = Arc::clone(&exchange.location);
         let purpose = match &stale {
-            Some(stale) if *location.cache.revalidate => {
+            Some(stale) if storing::validates(&location) => {
                 Purpose::Revalidate(&stale.entry.meta, &stale.entry.head)
             }
             _ => Purpose::Fill,
@@ -330,8 +341,10 @@ impl Dealing<'_> {
             storing,
             asked_by,
             read_rate: rate::from_upstream(exchange),
+            method: exchange.method,
             request_fields: exchange.head.fields.clone(),
             epoch: self.zone.store.epoch(),
+            asked_at: clock::now(),
         })
     }
 }
@@ -340,4 +353,9 @@ impl Dealing<'_> {
 fn kept_error(exchange: &mut Exchange, status: u16) -> Ending {
     exchange.upstream.cache_status = Some(CacheStatus::Hit);
     Ending::Fail(Fault::status_only(status))
+}
+
+/// Whether what another request brings of it will not do: each use needs the origin's word, or it is stale when it comes.
+pub(super) fn needs_own_word(conf: &CacheConf, meta: &Meta) -> bool {
+    conf.follows_rfc() && (meta.restraint == Restraint::AlwaysValidated || meta.valid_until <= meta.date)
 }

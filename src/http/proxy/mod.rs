@@ -22,6 +22,7 @@ pub mod response;
 mod sink;
 mod store_file;
 mod stored;
+mod stored_head;
 pub mod storing;
 pub mod transport;
 mod via;

@@ -60,6 +60,7 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
             Role::AcceptRanges
             | Role::SetCookie
             | Role::Charset
+            | Role::Date
             | Role::OursUnlessPassed
             | Role::Age
             | Role::Other => response.fields.push(name, value),
@@ -136,6 +137,8 @@ enum Role {
     Age,
     /// X-Accel-Charset, hidden by default.
     Charset,
+    /// Hidden by default, but for a cache after RFC 9111.
+    Date,
     /// It concerns the upstream's connection.
     Connection,
     /// We write our own, or it was meant for us: hidden by default.
@@ -148,7 +151,7 @@ impl Role {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
             3 if is("Age") => Self::Age,
-            4 if is("Date") => Self::OursUnlessPassed,
+            4 if is("Date") => Self::Date,
             5 if is("X-Pad") => Self::OursUnlessPassed,
             6 if is("Server") => Self::OursUnlessPassed,
             7 if is("Refresh") => Self::Refresh,
@@ -179,9 +182,13 @@ pub(super) fn passes_ahead(location: &LocationConf, name: &[u8]) -> bool {
 /// Applies `proxy_hide_header` and `proxy_pass_header`.
 fn is_hidden(location: &LocationConf, role: Role, name: &[u8]) -> bool {
     let is_in = |names: &[String]| names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name));
+    let is_hidden_by_default = match role {
+        Role::Charset | Role::OursUnlessPassed => true,
+        Role::Date => !location.cache.follows_rfc(),
+        _ => false,
+    };
     // As nginx: a field that is hidden by name stays hidden, though it be passed by name too.
-    is_in(&location.proxy.hide_header)
-        || (matches!(role, Role::Charset | Role::OursUnlessPassed) && !is_in(&location.proxy.pass_header))
+    is_in(&location.proxy.hide_header) || (is_hidden_by_default && !is_in(&location.proxy.pass_header))
 }
 
 /// Returns the reason phrase where it is not the usual one.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http1::Method;
+use http1::{Method, ResponseHead};
 
 use super::{response, zone::Entry};
 use crate::http::{
@@ -51,6 +51,11 @@ pub fn head(exchange: &Exchange, entry: &Entry) -> Response {
         return cooked.serve();
     }
     allow_ranges(response::to_client(exchange, &entry.head))
+}
+
+/// Makes the answer for the one who asked for what is stored otherwise than it came.
+pub fn head_as_it_came(exchange: &Exchange, head: &ResponseHead) -> Response {
+    allow_ranges(response::to_client(exchange, head))
 }
 
 /// As nginx: what is stored can be had in any ranges, where the upstream allowed ranges at all.

@@ -12,10 +12,10 @@ use std::{
 
 use cache::{
     Digest, Key, Meta, Renewed,
-    policy::{self, Admission, vary::Matching},
+    policy::{self, Admission, Answered, Asked, Rules, nginx},
 };
-use config::LocationConf;
-use http1::{Fields, Version};
+use config::{LocationConf, UseStale};
+use http1::{Fields, Method, Version};
 use tokio::sync::oneshot;
 
 use super::{
@@ -24,6 +24,7 @@ use super::{
     pump::{Disk, Pump},
     remembered::Lesson,
     request::Outgoing,
+    stored_head::{self, Head},
     transport::{self, Incoming},
     zone::{Entry, StoredFile, Zone},
 };
@@ -62,13 +63,21 @@ pub struct Order {
     pub asked_by: AskedBy,
     /// How fast the answer may be read.
     pub read_rate: Option<Rate>,
+    /// Method of the client's request.
+    pub method: Method,
     /// Fields of the request, for Vary.
     pub request_fields: Fields,
     /// The number of the last purge before the upstream is asked.
     pub epoch: u64,
+    /// When the upstream is asked.
+    pub asked_at: SystemTime,
 }
 
 impl Order {
+    fn asked(&self) -> Asked<'_> {
+        Asked { method: self.method, fields: &self.request_fields, at: self.asked_at }
+    }
+
     /// The upstream failed, and nothing can be served instead.
     fn fail(&self, fault: &Fault) {
         if self.asked_by == AskedBy::Nobody {
@@ -83,7 +92,7 @@ impl Order {
         if self.storing == Storing::Refused || !matches!(status, 502 | 504) {
             return;
         }
-        if let Some(time) = policy::valid_for(status, &self.location.cache.valid) {
+        if let Some(time) = nginx::valid_for(status, &self.location.cache.valid) {
             self.zone.remembered.keep(self.digest, Lesson::Error(status), time, clock::now());
         }
     }
@@ -143,8 +152,19 @@ pub enum Storing {
 pub struct Stale {
     /// The entry.
     pub entry: Arc<Entry>,
-    /// Whether the answer itself allows it when the upstream fails (`stale-if-error`).
-    pub on_error: bool,
+    /// Whether it may be served when the upstream fails.
+    pub on_error: OnError,
+}
+
+/// Whether a stale entry may be served when the upstream fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// The answer itself allows it (`stale-if-error`).
+    Allowed,
+    /// Where the configuration allows it.
+    Unstated,
+    /// The answer forbids it.
+    Forbidden,
 }
 
 /// What became of an [`Order`].
@@ -246,6 +266,11 @@ async fn carry_out(
     let _ = sender.send(Answer { outcome, facts });
 }
 
+/// Whether an expired answer is asked for with its validators.
+pub(super) fn validates(location: &LocationConf) -> bool {
+    *location.cache.revalidate || location.cache.follows_rfc()
+}
+
 /// What is done with an upstream's answer.
 enum Decision {
     Store(Box<Incoming>, Meta),
@@ -263,11 +288,11 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
     let incoming = Box::new(incoming);
     let status = incoming.head.status;
     if let Some(stale) = order.stale.take() {
-        if status == 304 && *location.cache.revalidate {
+        if status == 304 && validates(location) {
             facts.stored = true;
             return Decision::Refresh(stale.entry, incoming);
         }
-        if Stale::covers_status(location, status) {
+        if stale.covers_status(location, status) {
             facts.detail = Some("stale-on-error");
             return Decision::ServeStale(stale.entry, None);
         }
@@ -282,7 +307,9 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
     }
     let fields = &incoming.head.fields;
     let now = clock::now();
-    match policy::admit(status, fields, &location.proxy.ignore_headers, &location.cache.valid, now) {
+    let answered = Answered { status, fields, at: now };
+    let rules = Rules::of(location);
+    match rules.admit(&order.asked(), &answered) {
         Admission::Refused(refusal) => {
             facts.detail = Some(refusal.as_str());
             Decision::Refuse(incoming)
@@ -292,13 +319,10 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
             let variant = match vary.is_empty() {
                 true => Digest::default(),
                 false => {
-                    policy::vary::variant(&order.key.digest, &vary, &order.request_fields, Matching::Literal)
+                    policy::vary::variant(&order.key.digest, &vary, &order.request_fields, rules.matching())
                 }
             };
-            let meta = Meta {
-                valid_until: terms.valid_until,
-                stale_while_revalidate: terms.stale_while_revalidate,
-                stale_if_error: terms.stale_if_error,
+            let mut meta = Meta {
                 last_modified: fields.get("last-modified").and_then(time_of),
                 date: now,
                 etag: fields.get("etag").unwrap_or_default().to_vec(),
@@ -309,6 +333,7 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
                 epoch: order.epoch,
                 ..Meta::default()
             };
+            meta.set_terms(&terms);
             Decision::Store(incoming, meta)
         }
     }
@@ -322,12 +347,11 @@ fn time_of(text: &[u8]) -> Option<SystemTime> {
 
 /// Gives a stale entry the times that a 304 brought.
 async fn refresh(order: &Order, entry: Arc<Entry>, incoming: &Incoming) -> Arc<Entry> {
-    let location = &order.location;
-    let (fields, head) = (&incoming.head.fields, &entry.head);
-    let ignored = &location.proxy.ignore_headers;
+    let head = &entry.head;
     let now = clock::now();
-    let Some(terms) = policy::renew(fields, &head.fields, head.status, ignored, &location.cache.valid, now)
-    else {
+    let not_modified = Answered { status: 304, fields: &incoming.head.fields, at: now };
+    let stored = (head.status, &head.fields);
+    let Some(terms) = Rules::of(&order.location).renew(&order.asked(), &not_modified, stored) else {
         return entry;
     };
     let mut meta = entry.meta.clone();
@@ -363,21 +387,35 @@ async fn refresh(order: &Order, entry: Arc<Entry>, incoming: &Incoming) -> Arc<E
     }
 }
 
+impl OnError {
+    /// Whether it may be served in a case that the configuration may name.
+    pub(super) fn allows(self, use_stale: &UseStale, names_case: impl Fn(&UseStale) -> bool) -> bool {
+        match self {
+            Self::Allowed => true,
+            Self::Unstated => names_case(use_stale),
+            Self::Forbidden => false,
+        }
+    }
+}
+
 impl Stale {
     /// Whether it may be served instead of an answer with that status.
-    ///
-    /// As nginx: `stale-if-error` is for the errors of asking, not for an answer that tells of one.
-    fn covers_status(location: &LocationConf, status: u16) -> bool {
-        location.cache.use_stale.after.has_status(status)
+    fn covers_status(&self, location: &LocationConf, status: u16) -> bool {
+        match self.on_error {
+            OnError::Forbidden => false,
+            OnError::Allowed if Rules::of(location).is_error(status) => true,
+            OnError::Allowed | OnError::Unstated => location.cache.use_stale.after.has_status(status),
+        }
     }
 
     /// Whether it may be served where there was no answer.
     fn covers_fault(&self, location: &LocationConf, fault: &Fault) -> bool {
-        let failures = &location.cache.use_stale.after;
+        let allows =
+            |names_case: fn(&UseStale) -> bool| self.on_error.allows(&location.cache.use_stale, names_case);
         match fault.kind {
-            Kind::Timeout => failures.timeout || self.on_error,
-            Kind::InvalidHeader => failures.invalid_header || self.on_error,
-            Kind::Connection | Kind::NoPeers => failures.error || self.on_error,
+            Kind::Timeout => allows(|use_stale| use_stale.after.timeout),
+            Kind::InvalidHeader => allows(|use_stale| use_stale.after.invalid_header),
+            Kind::Connection | Kind::NoPeers => allows(|use_stale| use_stale.after.error),
             Kind::Status(_) | Kind::BodyTooLarge | Kind::InvalidBody | Kind::System => false,
         }
     }
@@ -391,14 +429,12 @@ fn begin_to_store(
     meta: Meta,
 ) -> (FillReader, Arc<Incomplete>, Pump) {
     let Incoming { head, head_bytes, mut body, .. } = incoming;
-    let digest = policy::vary::store_under(
-        &order.key.digest,
-        &order.digest,
-        &meta.vary,
-        &order.request_fields,
-        Matching::Literal,
-    );
-    let entry = Arc::new(Entry::arriving(meta.clone(), head));
+    let came = Head { parsed: head, bytes: head_bytes };
+    let head = stored_head::of(&order.location, came, meta.date);
+    let matching = Rules::of(&order.location).matching();
+    let (main, asked_for) = (&order.key.digest, &order.digest);
+    let digest = policy::vary::store_under(main, asked_for, &meta.vary, &order.request_fields, matching);
+    let entry = Arc::new(Entry::arriving(meta.clone(), head.parsed));
     let incomplete = Arc::new(Incomplete { entry, length: body.length() });
     ticket.publish(Arc::clone(&incomplete));
     // Joined before the disk is asked: it may fail sooner than the one who asked is told.
@@ -409,7 +445,7 @@ fn begin_to_store(
         key: order.key,
         digest,
         meta,
-        head: head_bytes,
+        head: head.bytes,
         temp_dir: order.location.proxy.temp_path.path.clone(),
     };
     let length = incomplete.length;

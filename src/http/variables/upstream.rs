@@ -141,7 +141,7 @@ mod tests {
         assert_eq!((cache_age_s(&facts, now), cached_field(&facts, "ETag")), (None, None));
         assert_eq!((set_cookie(&facts, "a"), set_cookie(&facts, "B")), (Some(&b"1"[..]), Some(&b"2"[..])));
         facts.cache_status = Some(CacheStatus::Hit);
-        facts.cache.held = Some(Held { since: now, valid_until: now });
+        facts.cache.held = Some(Held { since: now, valid_until: now, initial_age: None });
         assert_eq!((cache_age_s(&facts, now), cached_field(&facts, "ETag")), (Some(7), Some(&b"\"a\""[..])));
     }
 }

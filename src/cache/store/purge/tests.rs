@@ -8,7 +8,7 @@ use http1::Fields;
 use super::*;
 use crate::format::Prefix;
 use crate::policy::vary::Matching;
-use crate::policy::{Reuse, reuse};
+use crate::policy::{Reuse, nginx::reuse};
 use crate::store::tests::{HEAD, NOW, agrees_with_files, at, conf, key, meta, open, permit};
 use crate::store::{Committed, StoreError};
 

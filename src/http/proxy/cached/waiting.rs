@@ -6,9 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use cache::policy::CacheStatus;
-use http1::Method;
+use http1::{Method, ResponseHead};
 
-use super::Dealing;
+use super::{Dealing, needs_own_word};
 use crate::http::{
     Exchange,
     cache_facts::Held,
@@ -59,6 +59,9 @@ impl Dealing<'_> {
             Stage::Released(Release::Uncacheable) => Waited::InVain,
             Stage::Released(Release::ServeStale) => Waited::ServeStale,
             Stage::Asking | Stage::Released(Release::LookAgain) => Waited::LookAgain,
+            Stage::Storing(incomplete) if needs_own_word(&conf.cache, &incomplete.entry.meta) => {
+                Waited::InVain
+            }
             Stage::Storing(incomplete) => {
                 let meta = &incomplete.entry.meta;
                 if !meta.vary.is_empty() {
@@ -93,7 +96,7 @@ impl Dealing<'_> {
         exchange.upstream.cache_status = Some(CacheStatus::Hit);
         exchange.upstream.cache.forward = Some(self.forward);
         exchange.upstream.cache.collapsed = true;
-        Waited::End(follow(exchange, reader, incomplete))
+        Waited::End(follow(exchange, reader, incomplete, None))
     }
 
     /// Waits a little for another process that fills the key (the worker before a reload), then looks again.
@@ -110,16 +113,25 @@ impl Dealing<'_> {
     }
 }
 
-/// Reads an answer while it is being stored.
-pub(super) fn follow(exchange: &mut Exchange, reader: FillReader, incomplete: &Incomplete) -> Ending {
+/// Reads an answer while it is being stored. Whoever asked for it sees its head as it `came`.
+pub(super) fn follow(
+    exchange: &mut Exchange,
+    reader: FillReader,
+    incomplete: &Incomplete,
+    came: Option<Arc<ResponseHead>>,
+) -> Ending {
     let entry = &incomplete.entry;
-    exchange.upstream.head = Some(Arc::clone(&entry.head));
+    let head = came.unwrap_or_else(|| Arc::clone(&entry.head));
+    exchange.upstream.head = Some(Arc::clone(&head));
     exchange.upstream.cache.held = Some(Held::of(&entry.meta));
-    limit_rate::obey(exchange, &entry.head);
-    if let Some(ending) = intercept(exchange, &entry.head) {
+    limit_rate::obey(exchange, &head);
+    if let Some(ending) = intercept(exchange, &head) {
         return ending;
     }
-    let mut response = stored::head(exchange, entry);
+    let mut response = match Arc::ptr_eq(&head, &entry.head) {
+        true => stored::head(exchange, entry),
+        false => stored::head_as_it_came(exchange, &head),
+    };
     if !stored::keeps_length(exchange) {
         response.content_length = incomplete.length;
     }

@@ -1,7 +1,7 @@
 //! Tables of heads and the times they state.
 
 use super::*;
-use crate::policy::{Admission, Refusal, admit};
+use crate::policy::{Admission, Refusal};
 
 const NOW: u64 = 1_000_000;
 
@@ -17,6 +17,15 @@ fn head(text: &str) -> Fields {
         fields.push(name.as_bytes(), value.as_bytes());
     }
     fields
+}
+
+fn admitted(text: &str, ignored: &IgnoreHeaders, valid: &[ValidRule]) -> Admission {
+    Rules { ignored, valid }.admit(&Answered { status: 200, fields: &head(text), at: at(NOW) })
+}
+
+fn renewed(not_modified: &str, stored: &str, valid: &[ValidRule]) -> Option<Terms> {
+    let not_modified = Answered { status: 304, fields: &head(not_modified), at: at(NOW) };
+    Rules { ignored: &IgnoreHeaders::default(), valid }.renew(&not_modified, (200, &head(stored)))
 }
 
 fn lifetime(text: &str) -> Lifetime {
@@ -150,12 +159,10 @@ fn a_304_gives_new_times() {
         ),
     ];
     for (name, not_modified, stored, wanted) in cases {
-        let ignored = IgnoreHeaders::default();
-        let terms = renew(&head(not_modified), &head(stored), 200, &ignored, &rules, at(NOW));
+        let terms = renewed(not_modified, stored, &rules);
         assert_eq!(terms.map(|terms| terms.valid_until), wanted.map(|age| at(NOW + age)), "{name}");
     }
-    let terms = renew(&head("A: b"), &head("A: b"), 200, &IgnoreHeaders::default(), &[], at(NOW));
-    assert_eq!(terms, None, "nothing gives a time");
+    assert_eq!(renewed("A: b", "A: b", &[]), None, "nothing gives a time");
 }
 
 #[test]
@@ -179,11 +186,11 @@ fn admission() {
         ("zero", "X-Accel-Expires: 0", none, Err(Refusal::AccelZero)),
     ];
     for (name, text, ignored, wanted) in cases {
-        let admission = match admit(200, &head(text), &ignored, &rules, at(NOW)) {
+        let admission = match admitted(text, &ignored, &rules) {
             Admission::Store { vary, .. } => Ok(String::from_utf8(vary).unwrap()),
             Admission::Refused(refusal) => Err(refusal),
         };
         assert_eq!(admission, wanted.map(str::to_owned), "{name}");
     }
-    assert_eq!(admit(200, &head("A: b"), &none, &[], at(NOW)), Admission::Refused(Refusal::NoLifetime));
+    assert_eq!(admitted("A: b", &none, &[]), Admission::Refused(Refusal::NoLifetime));
 }

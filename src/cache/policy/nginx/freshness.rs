@@ -8,11 +8,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use config::{IgnoreHeaders, ValidRule, ValidStatus};
 use http1::Fields;
 
-use crate::format::{Meta, seconds};
+use super::Rules;
+use crate::format::seconds;
+use crate::policy::rules::Answered;
+use crate::policy::verdict::{Restraint, Terms};
 
 /// What a head says about its own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+pub(super) struct Times {
     /// When it stops being fresh.
     pub lifetime: Lifetime,
     /// For how long after that it may be served while it is being updated.
@@ -23,7 +26,7 @@ pub struct Times {
 
 /// When a response stops being fresh, by its own word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lifetime {
+pub(super) enum Lifetime {
     /// It does not say: the configuration decides.
     Unstated,
     /// At this time.
@@ -38,17 +41,6 @@ pub enum Lifetime {
     Expired,
 }
 
-/// What to write into an entry's header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// When it stops being fresh.
-    pub valid_until: SystemTime,
-    /// For how long after that it may be served while it is being updated.
-    pub stale_while_revalidate: Duration,
-    /// For how long after that it may be served where the upstream fails.
-    pub stale_if_error: Duration,
-}
-
 impl Times {
     /// Completes what the head says by the rules of `proxy_cache_valid`; nothing where neither gives a time.
     pub fn terms(&self, status: u16, rules: &[ValidRule], now: SystemTime) -> Option<Terms> {
@@ -58,13 +50,23 @@ impl Times {
             Lifetime::NoCache | Lifetime::BadAge | Lifetime::AccelZero | Lifetime::Expired => return None,
         };
         let Self { stale_while_revalidate, stale_if_error, .. } = *self;
-        Some(Terms { valid_until, stale_while_revalidate, stale_if_error })
+        Some(Terms {
+            valid_until,
+            stale_while_revalidate,
+            stale_if_error,
+            initial_age: None,
+            restraint: Restraint::Free,
+        })
     }
 }
 
 /// Reads what a head says about its own time.
-pub fn times(head: &Fields, ignored: &IgnoreHeaders, now: SystemTime) -> Times {
+pub(super) fn times(head: &Fields, ignored: &IgnoreHeaders, now: SystemTime) -> Times {
     let accel = if ignored.x_accel_expires { None } else { accel_expires(head, now) };
+    let accel = accel.map(|accel| match accel {
+        Accel::Until(time) => Lifetime::Until(time),
+        Accel::Zero => Lifetime::AccelZero,
+    });
     let mut control = Control::default();
     if !ignored.cache_control {
         for line in head.all("cache-control") {
@@ -84,32 +86,21 @@ pub fn times(head: &Fields, ignored: &IgnoreHeaders, now: SystemTime) -> Times {
 
 /// The new times of an entry that the upstream called unchanged: by the 304, else by the stored head, else by the rules for its
 /// status. Nothing where none of them gives a time: the entry then stays as old as it is.
-pub fn renew(
-    not_modified: &Fields,
-    stored: &Fields,
-    stored_status: u16,
-    ignored: &IgnoreHeaders,
-    rules: &[ValidRule],
-    now: SystemTime,
+pub(super) fn renew(
+    rules: &Rules<'_>,
+    not_modified: &Answered<'_>,
+    (status, stored): (u16, &Fields),
 ) -> Option<Terms> {
+    let now = not_modified.at;
     let stated = |head| {
-        let times = times(head, ignored, now);
+        let times = times(head, rules.ignored, now);
         // Rules come last: after both heads.
-        times.terms(stored_status, &[], now)
+        times.terms(status, &[], now)
     };
-    let from_stored = times(stored, ignored, now);
-    stated(not_modified)
+    let from_stored = times(stored, rules.ignored, now);
+    stated(not_modified.fields)
         .or_else(|| stated(stored))
-        .or_else(|| Times { lifetime: Lifetime::Unstated, ..from_stored }.terms(stored_status, rules, now))
-}
-
-impl Meta {
-    /// Sets the times of an entry.
-    pub fn set_terms(&mut self, terms: &Terms) {
-        self.valid_until = terms.valid_until;
-        self.stale_while_revalidate = terms.stale_while_revalidate;
-        self.stale_if_error = terms.stale_if_error;
-    }
+        .or_else(|| Times { lifetime: Lifetime::Unstated, ..from_stored }.terms(status, rules.valid, now))
 }
 
 /// Returns how long an answer of this status stays fresh by `proxy_cache_valid`, where it does not say itself.
@@ -122,18 +113,27 @@ pub fn valid_for(status: u16, rules: &[ValidRule]) -> Option<Duration> {
     rules.iter().find(applies).map(|rule| rule.time).filter(|time| !time.is_zero())
 }
 
+/// What `X-Accel-Expires` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accel {
+    /// Fresh up to this time.
+    Until(SystemTime),
+    /// Not at all.
+    Zero,
+}
+
 /// Seconds from now, or `@` and seconds since the epoch. Anything else, `off` too, counts as not there.
-fn accel_expires(head: &Fields, now: SystemTime) -> Option<Lifetime> {
+pub fn accel_expires(head: &Fields, now: SystemTime) -> Option<Accel> {
     let value = head.get("x-accel-expires")?;
     match value.strip_prefix(b"@") {
         Some(value) => match digits(value)? {
             // As nginx: a validity of zero is "not stated".
             Duration::ZERO => None,
-            since => UNIX_EPOCH.checked_add(since).map(Lifetime::Until),
+            since => UNIX_EPOCH.checked_add(since).map(Accel::Until),
         },
         None => match digits(value)? {
-            Duration::ZERO => Some(Lifetime::AccelZero),
-            age => now.checked_add(age).map(Lifetime::Until),
+            Duration::ZERO => Some(Accel::Zero),
+            age => now.checked_add(age).map(Accel::Until),
         },
     }
 }
