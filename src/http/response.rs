@@ -12,7 +12,7 @@ use http1::Fields;
 use super::{
     Exchange, Fault,
     fault::Context,
-    filter::{Assembling, Compressing, Decompressing},
+    filter::{ArrivingParts, Assembling, Compressing, Decompressing},
     proxy::{
         ahead::ReadAhead,
         fill::FillReader,
@@ -137,6 +137,8 @@ pub enum Source {
     Ahead(Box<ReadAhead>),
     /// From a fill of the cache, as it grows.
     Fill(Box<FillReader>),
+    /// From a fill of the cache: several parts of it.
+    Parts(Box<ArrivingParts>),
     /// From several answers, one after another (`slice`).
     Slices(Box<Slices>),
     /// From another body, compressed.
@@ -154,6 +156,7 @@ impl Source {
             Self::Upstream(body) => body.is_ready(),
             Self::Ahead(ahead) => ahead.is_ready(),
             Self::Fill(reader) => reader.is_ready(),
+            Self::Parts(parts) => parts.is_ready(),
             Self::Slices(slices) => slices.is_ready(),
             Self::Compressing(body) => body.is_ready(),
             Self::Decompressing(body) => body.is_ready(),
@@ -171,6 +174,7 @@ impl Source {
             Self::Upstream(body) => Ok(body.next().await?.map(Piece::Memory)),
             Self::Ahead(ahead) => ahead.next().await,
             Self::Fill(reader) => reader.next().await,
+            Self::Parts(parts) => parts.next().await,
             Self::Slices(slices) => slices.next(exchange).await,
             // Boxed, since what they read is a source again.
             Self::Compressing(body) => Ok(Box::pin(body.next(exchange)).await?.map(Piece::Memory)),
@@ -187,6 +191,7 @@ impl Source {
             Self::Slices(slices) => slices.narrow(part),
             Self::Upstream(_)
             | Self::Ahead(_)
+            | Self::Parts(_)
             | Self::Compressing(_)
             | Self::Decompressing(_)
             | Self::Assembling(_) => return Some(part.clone()),
@@ -213,7 +218,7 @@ impl Source {
     fn ahead(&mut self) -> Option<&mut ReadAhead> {
         match self {
             Self::Ahead(ahead) => Some(ahead),
-            Self::Upstream(_) | Self::Fill(_) => None,
+            Self::Upstream(_) | Self::Fill(_) | Self::Parts(_) => None,
             Self::Slices(slices) => slices.source_mut()?.ahead(),
             Self::Compressing(body) => body.input_mut().source_mut()?.ahead(),
             Self::Decompressing(body) => body.input_mut().source_mut()?.ahead(),
@@ -224,7 +229,7 @@ impl Source {
     /// Whether it comes from a fill of the cache, which goes on without the client.
     pub fn outlives_client(&self) -> bool {
         match self {
-            Self::Fill(_) => true,
+            Self::Fill(_) | Self::Parts(_) => true,
             Self::Upstream(_) | Self::Ahead(_) => false,
             Self::Slices(slices) => slices.source().is_none_or(Self::outlives_client),
             Self::Compressing(body) => body.input().source().is_some_and(Self::outlives_client),
@@ -239,6 +244,7 @@ impl Source {
             Self::Upstream(body) => body.finish(&mut exchange.upstream),
             Self::Ahead(ahead) => ahead.finish(&mut exchange.upstream),
             Self::Fill(reader) => reader.finish(&mut exchange.upstream),
+            Self::Parts(parts) => parts.finish(exchange),
             Self::Slices(slices) => slices.finish(exchange),
             Self::Compressing(body) => body.finish(exchange),
             Self::Decompressing(body) => {

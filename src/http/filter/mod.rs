@@ -14,6 +14,7 @@ mod trailers;
 
 pub use gunzip::Decompressing;
 pub use gzip::Compressing;
+pub use range::ArrivingParts;
 pub use ssi::{Assembling, Page};
 pub use trailers::write_end;
 

@@ -1,7 +1,10 @@
 //! Range and If-Range: 206 with one part or several, 416, and the offer of Accept-Ranges.
 //!
 //! Which ranges are taken, refused or ignored is nginx's rule, and so is the framing of several
-//! parts. A body that is still arriving is cut to one range; asked for several, it is sent whole.
+//! parts. A body that is still arriving is cut to one range; several can be had of what another request fetches, in the order of
+//! their places. Otherwise it is sent whole.
+
+mod arriving;
 
 use std::{
     ops::Range,
@@ -11,10 +14,12 @@ use std::{
 use bytes::Bytes;
 use http1::{Fields, RequestHead, Version, date};
 
+pub use self::arriving::ArrivingParts;
+use self::arriving::Item;
 use super::{conditional, remove_field, unshare};
 use crate::http::{
     Body, Response,
-    response::{FileSlice, LastModified, Piece, Ranges},
+    response::{FileSlice, LastModified, Piece, Ranges, Source},
 };
 
 /// What a request asks of a body.
@@ -43,13 +48,18 @@ pub(super) fn select(head: &RequestHead, max_ranges: Option<u64>, response: &Res
     }
     match head.fields.get("Range").and_then(strip_unit) {
         Some(set) if if_range_holds(&head.fields, response) => match parse(set, length, most) {
-            Wanted::Parts(parts) if parts.len() > 1 && matches!(response.body, Body::Stream { .. }) => {
-                Wanted::Whole
-            }
+            Wanted::Parts(parts) if !can_be_cut(&response.body, &parts) => Wanted::Whole,
             wanted => wanted,
         },
         _ => Wanted::Whole,
     }
+}
+
+/// Whether the parts can be had. As nginx: a request that fetches gets one of what it fetches.
+fn can_be_cut(body: &Body, parts: &[Range<u64>]) -> bool {
+    let Body::Stream { source, .. } = body else { return true };
+    let in_order = parts.windows(2).all(|pair| pair[0].end <= pair[1].start);
+    parts.len() == 1 || (in_order && matches!(source, Source::Fill(reader) if reader.follows()))
 }
 
 /// Offers ranges of an answer.
@@ -195,7 +205,7 @@ fn several(mut response: Response, parts: &[Range<u64>], length: u64) -> Respons
     if let Some(content_type) = &response.content_type {
         http1::write_field(&mut opening, b"Content-Type", content_type);
     }
-    let mut pieces = Vec::with_capacity(2 * parts.len() + 1);
+    let mut items = Vec::with_capacity(2 * parts.len() + 1);
     let mut total = 0;
     for part in parts {
         let mut head = opening.clone();
@@ -203,18 +213,36 @@ fn several(mut response: Response, parts: &[Range<u64>], length: u64) -> Respons
         http1::write_field(&mut head, b"Content-Range", place.as_bytes());
         head.extend_from_slice(b"\r\n");
         total += head.len() as u64 + (part.end - part.start);
-        pieces.push(Piece::Memory(Bytes::from(head)));
-        pieces.extend(piece(&response.body, part));
+        items.push(Item::Text(Bytes::from(head)));
+        items.push(Item::Part(part.clone()));
     }
     let closing = format!("\r\n--{boundary}--\r\n");
     total += closing.len() as u64;
-    pieces.push(Piece::Memory(Bytes::from(closing)));
+    items.push(Item::Text(Bytes::from(closing)));
     response.content_type = Some(Bytes::from(format!("multipart/byteranges; boundary={boundary}")));
     response.content_length = Some(total);
-    if !matches!(response.body, Body::Empty) {
-        response.body = Body::Pieces(pieces);
-    }
+    response.body = assembled(response.body, items);
     response
+}
+
+/// Puts texts and parts of a body together.
+fn assembled(body: Body, items: Vec<Item>) -> Body {
+    match body {
+        Body::Empty => Body::Empty,
+        Body::Stream { source: Source::Fill(reader), .. } => {
+            let source = Source::Parts(Box::new(ArrivingParts::new(*reader, items)));
+            Body::Stream { source, window: None }
+        }
+        body => Body::Pieces(
+            items
+                .into_iter()
+                .filter_map(|item| match item {
+                    Item::Text(text) => Some(Piece::Memory(text)),
+                    Item::Part(part) => piece(&body, &part),
+                })
+                .collect(),
+        ),
+    }
 }
 
 /// Makes a boundary that no other answer of this process has: twenty digits, as nginx.

@@ -386,6 +386,11 @@ impl FillReader {
         Self { fill, position: 0, until: u64::MAX, slot, by }
     }
 
+    /// Whether another request caused the fill.
+    pub fn follows(&self) -> bool {
+        self.by == ReadBy::Follower
+    }
+
     /// Goes to the beginning of a part, and ends behind it. Not back: that may be forgotten.
     pub fn narrow(&mut self, part: &Range<u64>) {
         debug_assert!(part.start >= self.position, "what was read may be forgotten");
@@ -438,7 +443,16 @@ impl FillReader {
         if self.by != ReadBy::Initiator {
             return;
         }
-        let Some(mut whole) = self.fill.state.lock().facts.take() else { return };
+        let mut state = self.fill.state.lock();
+        let Some(mut whole) = state.facts.take() else {
+            // It goes on without us: what we saw of it is what there is to tell.
+            if let Some(known) = facts.tries.last_mut() {
+                known.response = Some(self.fill.begun.elapsed());
+                known.response_length = state.received;
+            }
+            return;
+        };
+        drop(state);
         if let Some((known, done)) = facts.tries.last_mut().zip(whole.tries.pop()) {
             *known = done;
         }
