@@ -24,6 +24,7 @@ mod parity;
 mod patience;
 mod processes;
 mod proxying;
+mod random_ranges;
 mod ranges;
 mod readme;
 mod real_files;
