@@ -136,7 +136,7 @@ impl LocationTable {
 
     fn regex(&self, path: &[u8]) -> Option<Found<'_>> {
         let found = self.regexes.iter().find_map(|location| match &location.name {
-            LocationName::Regex(regex) => Some((location, regex.try_captures(path).transpose()?)),
+            LocationName::Regex(regex) => Some((location, regex.captures(path).transpose()?)),
             _ => None,
         })?;
         let (location, captures) = match found {

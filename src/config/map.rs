@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     hosts::{HostPattern, HostTable, HostTaken},
-    regex::{Captures, Regex},
+    regex::{Captures, GaveUp, Regex},
     template::Template,
 };
 
@@ -48,15 +48,24 @@ impl MapTable {
     }
 
     /// Finds what a value is turned into.
-    pub fn find<'a>(&'a self, value: &[u8]) -> Mapped<'a> {
+    ///
+    /// # Errors
+    /// An expression gave up. As nginx: those behind it are not asked, and the default holds.
+    pub fn find<'a>(&'a self, value: &[u8]) -> Result<Mapped<'a>, GaveUp> {
         if let Some(found) = self.texts.find(&value.to_ascii_lowercase()) {
-            return Mapped { value: found, captures: None };
+            return Ok(Mapped { value: found, captures: None });
         }
-        let matched = |(regex, template): &'a (Regex, Template)| {
-            let captures = regex.captures(value)?;
-            Some(Mapped { value: template, captures: Some(captures) })
-        };
-        self.regexes.iter().find_map(matched).unwrap_or(Mapped { value: &self.default, captures: None })
+        for (regex, template) in &self.regexes {
+            if let Some(captures) = regex.captures(value)? {
+                return Ok(Mapped { value: template, captures: Some(captures) });
+            }
+        }
+        Ok(Mapped { value: &self.default, captures: None })
+    }
+
+    /// Returns what everything else is turned into.
+    pub fn default_value(&self) -> &Template {
+        &self.default
     }
 }
 
@@ -86,7 +95,7 @@ mod tests {
             ("Ox", "other", None),
         ];
         for (text, value, caught) in cases {
-            let mapped = table.find(text.as_bytes());
+            let mapped = table.find(text.as_bytes()).expect("none gives up");
             assert_eq!(mapped.value, &Template::text(value), "{text}");
             let group = mapped.captures.as_ref().and_then(|captures| captures.group(1));
             assert_eq!(group, caught.map(str::as_bytes), "{text}");

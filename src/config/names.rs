@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use crate::{
     hosts::{HostPattern, HostTable, HostTaken},
-    regex::{Captures, Regex},
+    regex::{Captures, GaveUp, Regex},
     tree::ServerConf,
 };
 
@@ -57,14 +57,19 @@ impl NameTable {
     /// Finds the server of a host, given in lower case and without port.
     ///
     /// As nginx: a name or the longest wildcard, then the first expression.
-    pub fn find(&self, host: &[u8]) -> Option<NameMatch<'_>> {
+    ///
+    /// # Errors
+    /// An expression gave up, so that nobody knows which server it is.
+    pub fn find(&self, host: &[u8]) -> Result<Option<NameMatch<'_>>, GaveUp> {
         if let Some(server) = self.hosts.find(host) {
-            return Some(NameMatch { server, captures: Captures::default() });
+            return Ok(Some(NameMatch { server, captures: Captures::default() }));
         }
         // As nginx: a request without a host matches no expression.
-        self.regexes
-            .iter()
-            .filter(|_| !host.is_empty())
-            .find_map(|(regex, server)| regex.captures(host).map(|captures| NameMatch { server, captures }))
+        for (regex, server) in self.regexes.iter().filter(|_| !host.is_empty()) {
+            if let Some(captures) = regex.captures(host)? {
+                return Ok(Some(NameMatch { server, captures }));
+            }
+        }
+        Ok(None)
     }
 }

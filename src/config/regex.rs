@@ -38,7 +38,6 @@ pub struct InvalidRegex {
     pub offset: usize,
 }
 
-/// Shows where an expression goes wrong, unless it is at its end.
 /// An expression was not matched to its end, in nginx's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("pcre2_match() failed: {code} on \"{subject}\" using \"{expression}\"")]
@@ -48,6 +47,7 @@ pub struct GaveUp {
     expression: Arc<str>,
 }
 
+/// Shows where an expression goes wrong, unless it is at its end.
 fn at(text: &str, offset: usize) -> String {
     text.get(offset..)
         .filter(|rest| !rest.is_empty())
@@ -95,31 +95,31 @@ impl Regex {
         self.names.iter().filter_map(|(name, number)| Some((&**name, captures.group(*number)?)))
     }
 
-    /// Says whether a subject matches. An expression that gives up (its backtracking limit) does not match.
-    pub fn is_match(&self, subject: &[u8]) -> bool {
-        self.inner.is_match(subject).unwrap_or(false)
-    }
-
-    /// Matches a subject and returns what the groups caught. An expression that gives up does not match.
-    pub fn captures(&self, subject: &[u8]) -> Option<Captures> {
-        self.try_captures(subject).ok()?
-    }
-
-    /// Matches a subject and returns what the groups caught, for those who must not take giving up for an answer.
+    /// Says whether a subject matches.
     ///
     /// # Errors
     /// The expression needs more steps for this subject than it is given.
-    pub fn try_captures(&self, subject: &[u8]) -> Result<Option<Captures>, GaveUp> {
+    pub fn is_match(&self, subject: &[u8]) -> Result<bool, GaveUp> {
+        self.inner.is_match(subject).map_err(|error| self.gave_up(&error, subject))
+    }
+
+    /// Matches a subject and returns what the groups caught.
+    ///
+    /// # Errors
+    /// The expression needs more steps for this subject than it is given.
+    pub fn captures(&self, subject: &[u8]) -> Result<Option<Captures>, GaveUp> {
         let mut locations = self.inner.capture_locations();
-        let found = self.inner.captures_read(&mut locations, subject).map_err(|error| GaveUp {
-            code: error.code(),
-            subject: String::from_utf8_lossy(subject).into_owned(),
-            expression: Arc::clone(&self.text),
-        })?;
+        let found = self.inner.captures_read(&mut locations, subject);
+        let found = found.map_err(|error| self.gave_up(&error, subject))?;
         Ok(found.map(|_| {
             let ranges = (0..locations.len()).map(|group| locations.get(group)).collect();
             Captures { subject: subject.to_vec(), ranges, slots: self.slots.clone() }
         }))
+    }
+
+    fn gave_up(&self, error: &pcre2::Error, subject: &[u8]) -> GaveUp {
+        let subject = String::from_utf8_lossy(subject).into_owned();
+        GaveUp { code: error.code(), subject, expression: Arc::clone(&self.text) }
     }
 }
 
@@ -169,7 +169,7 @@ mod tests {
     fn groups_are_found_by_number_and_name() {
         let slot = |name: &str| Slot { number: 7, name: name.into(), unset: crate::variable::Unset::Absent };
         let regex = regex(r"^/(?<lang>[a-z]+)/(\d+)?(?<none>x)?").with_slots(|name| Some(slot(name)));
-        let found = regex.captures(b"/en/42").expect("it matches");
+        let found = regex.captures(b"/en/42").expect("it does not give up").expect("it matches");
         assert_eq!(found.group(0), Some(&b"/en/42"[..]));
         let named: Vec<_> = found.slots().map(|(slot, value)| (&*slot.name, value)).collect();
         assert_eq!(named, [("lang", &b"en"[..]), ("none", b"")]);
@@ -181,21 +181,21 @@ mod tests {
 
     #[test]
     fn matching_is_over_bytes_as_pcre_does_it() {
-        assert!(regex("^.$").is_match(b"\xff"));
-        assert!(regex("^a$").is_match(b"a\n"));
-        assert!(!regex("^A$").is_match(b"a"));
-        assert!(Regex::new("^A$", Case::Insensitive).expect("valid").is_match(b"a"));
+        assert_eq!(regex("^.$").is_match(b"\xff"), Ok(true));
+        assert_eq!(regex("^a$").is_match(b"a\n"), Ok(true));
+        assert_eq!(regex("^A$").is_match(b"a"), Ok(false));
+        assert_eq!(Regex::new("^A$", Case::Insensitive).expect("valid").is_match(b"a"), Ok(true));
     }
 
     #[test]
     fn giving_up_is_told_from_not_matching() {
         let regex = regex("^((a+)+)$");
         let hopeless = [&[b'a'; 40][..], b"!"].concat();
-        let error = regex.try_captures(&hopeless).expect_err("it takes too many steps").to_string();
+        let error = regex.captures(&hopeless).expect_err("it takes too many steps").to_string();
         assert!(error.starts_with("pcre2_match() failed: -47 on \"aaaa"), "{error}");
         assert!(error.ends_with("a!\" using \"^((a+)+)$\""), "{error}");
-        assert!(regex.captures(&hopeless).is_none() && !regex.is_match(&hopeless));
-        assert!(matches!(regex.try_captures(b"b"), Ok(None)));
+        assert!(regex.is_match(&hopeless).is_err());
+        assert!(matches!(regex.captures(b"b"), Ok(None)));
     }
 
     #[test]

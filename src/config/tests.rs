@@ -413,7 +413,7 @@ fn servers_are_found_by_name() {
          server { listen 80; server_name .dot.test; } server { listen 80; server_name ~^(?<who>x+)\\.example$; }",
     );
     let found = |host: &str| {
-        let found = http.listeners[0].names.find(host.as_bytes());
+        let found = http.listeners[0].names.find(host.as_bytes()).expect("none gives up");
         found.map_or_else(|| "none".to_owned(), |found| found.server.first_name.clone())
     };
     let cases = [
@@ -433,7 +433,8 @@ fn servers_are_found_by_name() {
         assert_eq!(found(host), wanted, "{host}");
     }
     assert_eq!(http.listeners[0].default_server.first_name, "*.b.test");
-    let captures = http.listeners[0].names.find(b"xxx.example").expect("it matches").captures;
+    let captures = http.listeners[0].names.find(b"xxx.example").expect("it does not give up");
+    let captures = captures.expect("it matches").captures;
     assert_eq!(captures.group(1), Some(&b"xxx"[..]));
 }
 

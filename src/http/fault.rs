@@ -61,6 +61,8 @@ pub enum Kind {
     BodyTooLarge,
     /// The body's framing is broken.
     InvalidBody,
+    /// Which server a request is for cannot be found out.
+    NoServer,
     /// A file or the system failed us.
     System,
 }
@@ -88,9 +90,9 @@ impl Fault {
         }
     }
 
-    /// An expression that decides where a request goes was not matched to its end.
-    pub fn gave_up(gave_up: &GaveUp) -> Self {
-        Self { detail: Cow::Owned(gave_up.to_string()), ..Self::status_only(500) }
+    /// Makes the fault of an expression that decides what is done and was not matched to its end.
+    pub fn gave_up(gave_up: &GaveUp, during: &'static str) -> Self {
+        Self { detail: Cow::Owned(gave_up.to_string()), during, ..Self::status_only(500) }
     }
 
     /// Makes the fault of a body of `length` bytes, more than `client_max_body_size` allows.
@@ -120,6 +122,12 @@ impl Fault {
 }
 
 impl Fault {
+    /// Says whether the connection ends without an answer: the client is gone, a rule says so (444), or nobody knows whose
+    /// rules hold.
+    pub fn closes_silently(&self) -> bool {
+        matches!(self.status(), 408 | 444 | 499) || self.kind == Kind::NoServer
+    }
+
     /// Returns how bad it is; nothing where a rule decided on the status, which is no failure.
     fn level(&self) -> Option<Level> {
         match (self.side, self.kind) {
@@ -157,11 +165,6 @@ impl fmt::Display for Fault {
         }
         write!(out, " while {}", self.during)
     }
-}
-
-/// Says whether the connection ends without an answer: the client is gone, or a rule says so (444).
-pub fn closes_silently(status: u16) -> bool {
-    matches!(status, 408 | 444 | 499)
 }
 
 /// Logs a failure, where it is one.

@@ -98,7 +98,7 @@ fn judge(exchange: &mut Exchange, response: &mut Response) -> Option<Option<Faul
 fn fail(exchange: &mut Exchange, fault: &Fault) -> ControlFlow<Option<Box<Response>>, Entry> {
     fault::log(exchange, fault);
     let status = fault.status();
-    if fault::closes_silently(status) {
+    if fault.closes_silently() {
         exchange.sent.status = status;
         return ControlFlow::Break(None);
     }
@@ -124,7 +124,7 @@ pub async fn refuse(exchange: &mut Exchange, fault: Fault) -> Option<Box<Respons
     exchange.keepalive = false;
     let status = fault.status();
     fault::log(exchange, &fault);
-    if fault::closes_silently(status) {
+    if fault.closes_silently() {
         exchange.sent.status = status;
         return None;
     }
@@ -209,7 +209,7 @@ fn find_location(exchange: &mut Exchange) -> ControlFlow<Ending> {
         }
         Some(Found::Unknown(gave_up)) => {
             exchange.location = Arc::clone(&server.defaults);
-            return ControlFlow::Break(Ending::Fail(Fault::gave_up(&gave_up)));
+            return ControlFlow::Break(Ending::Fail(Fault::gave_up(&gave_up, "")));
         }
         None => exchange.location = Arc::clone(&server.defaults),
     }

@@ -49,6 +49,8 @@ pub struct Response {
     pub conditions: Conditions,
     /// The body.
     pub body: Body,
+    /// Why it is no answer after all.
+    pub refused: Option<Box<Fault>>,
 }
 
 /// Fields formatted once and sent many times.
@@ -349,6 +351,7 @@ impl Response {
             author: Author::Us,
             conditions: Conditions::Ours,
             body: Body::Empty,
+            refused: None,
         }
     }
 

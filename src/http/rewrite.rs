@@ -127,9 +127,9 @@ fn caught(
         Subject::Path => &exchange.uri,
         Subject::Text(text) => *text,
     };
-    let captures = match regex.try_captures(subject) {
+    let captures = match regex.captures(subject) {
         Ok(captures) => captures,
-        Err(gave_up) => return ControlFlow::Break(Ending::Fail(Fault::gave_up(&gave_up))),
+        Err(gave_up) => return ControlFlow::Break(Ending::Fail(Fault::gave_up(&gave_up, ""))),
     };
     if *conf.rewrite.log {
         let verb = if captures.is_some() { "matches" } else { "does not match" };

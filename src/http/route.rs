@@ -4,16 +4,21 @@
 
 use std::sync::Arc;
 
-use config::{Captures, HttpConf, ServerConf};
+use config::{Captures, GaveUp, HttpConf, ServerConf};
 
 /// Chooses the server block of a listening address by the request's host.
 ///
 /// As nginx: exact name, longest `*.` wildcard, longest `.*` wildcard, first matching regular
 /// expression, and the address's default server where none fits.
-pub fn server<'a>(http: &'a HttpConf, listener: usize, host: &[u8]) -> (&'a Arc<ServerConf>, Captures) {
+///
+/// # Errors
+/// An expression gave up.
+pub fn server<'a>(
+    http: &'a HttpConf,
+    listener: usize,
+    host: &[u8],
+) -> Result<(&'a Arc<ServerConf>, Captures), GaveUp> {
     let listener = &http.listeners[listener];
-    match listener.names.find(host) {
-        Some(found) => (found.server, found.captures),
-        None => (&listener.default_server, Captures::default()),
-    }
+    let found = listener.names.find(host)?;
+    Ok(found.map_or((&listener.default_server, Captures::default()), |found| (found.server, found.captures)))
 }

@@ -1,6 +1,6 @@
 //! What the error log tells of rewriting, and what a redirect inside leaves alone.
 
-use crate::support::{Server, http, servers};
+use crate::support::{Origin, Server, answer, http, servers};
 
 #[test]
 fn rewrite_log_tells_of_each_expression() {
@@ -50,6 +50,42 @@ fn an_expression_that_gives_up_is_an_error() {
         }
         server.wait_for_log(&format!("on \"/{place}/{hopeless}\" using \"^/{place}/((a+)+)$\", client: "));
     }
+}
+
+#[test]
+fn an_expression_that_gives_up_elsewhere_is_told_of_too() {
+    let hopeless = format!("{}!", "a".repeat(40));
+    let origin = Origin::always(answer(302).field("Location", &hopeless).field("Set-Cookie", "a=b"));
+    let server = Server::start(
+        &http(
+            r##"map $arg_a $mapped { ~^((a+)+)$ a; }
+            server { listen 127.0.0.1:%PORT% default_server; return 200 other; }
+            server { listen 127.0.0.1:%PORT%; server_name ~^((a+)+)$; return 200 named; }
+            server {
+                listen 127.0.0.1:%PORT%; server_name localhost;
+                location /map { return 200 "$mapped$mapped"; }
+                location /redirect { proxy_redirect ~^((a+)+)$ /b; proxy_pass http://%ORIGIN%; }
+            }"##,
+        )
+        .origin(&origin),
+    );
+    let ask = |path: &str, host: &str| {
+        let mut client = server.client();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+        client.rest().0
+    };
+    let failed = format!("pcre2_match() failed: -47 on \"{hopeless}\" using \"^((a+)+)$\"");
+    ask(&format!("/map?a={hopeless}"), "localhost");
+    server.wait_for_log(&format!("{failed}, client: 127.0.0.1, server: localhost, request: \"GET /map?a="));
+    assert_eq!(server.read("error.log").matches(&failed).count(), 1);
+    ask("/redirect", "localhost");
+    server.wait_for_log(&format!("{failed} while reading response header from upstream, client: "));
+    let host = format!("{}.b", "a".repeat(40));
+    assert_eq!(ask("/", &host), b"");
+    server.wait_for_log(&format!(
+        "on \"{host}\" using \"^((a+)+)$\" while reading client request headers, client: 127.0.0.1, server: , \
+         request: \"GET / HTTP/1.1\", host: \"{host}\""
+    ));
 }
 
 #[test]

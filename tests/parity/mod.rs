@@ -22,6 +22,7 @@ mod conditions;
 mod configuration;
 mod connections;
 mod cookies;
+mod gives_up;
 mod gzip;
 mod header_lines;
 mod locations;
@@ -94,6 +95,7 @@ const GROUPS: &[fn() -> Group] = &[
     conditions::tests,
     conditions::contents,
     rewrite::variables,
+    gives_up::group,
     gzip::conditions,
     gzip::proxied,
     gzip::undone,

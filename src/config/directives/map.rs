@@ -5,7 +5,7 @@ use crate::{
     hosts::HostPattern,
     map::{MapTable, Mapped},
     parse::Directive,
-    regex::Case,
+    regex::{Case, GaveUp},
     scope::Scope,
     source::Problem,
     template::{Template, VariableSource},
@@ -26,7 +26,10 @@ pub struct MapConf {
 
 impl MapConf {
     /// Finds what the source is turned into, where it is made of these values.
-    pub fn find(&self, values: &dyn VariableSource) -> Mapped<'_> {
+    ///
+    /// # Errors
+    /// An expression gave up.
+    pub fn find(&self, values: &dyn VariableSource) -> Result<Mapped<'_>, GaveUp> {
         let mut text = self.source.expand(values);
         if self.subject == MapSubject::Host && text.last() == Some(&b'.') {
             text.pop();

@@ -79,7 +79,8 @@ pub(super) fn may_compress(
     let agent = request.fields.get("User-Agent");
     let is_disabled = |agent: &[u8]| {
         (conf.disable.msie6 && is_msie6(agent))
-            || conf.disable.agents.iter().any(|expression| expression.is_match(agent))
+            // As nginx: an expression that gives up disables it.
+            || conf.disable.agents.iter().any(|expression| expression.is_match(agent).unwrap_or(true))
     };
     request.fields.get("Accept-Encoding").is_some_and(accept::accepts_gzip)
         && request.version >= least

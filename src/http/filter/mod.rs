@@ -71,10 +71,14 @@ fn taken(response: &mut Response) -> Response {
     std::mem::replace(response, Response::new(response.status))
 }
 
-/// Says with which status a request refuses its answer, where the configuration has a page for that status.
+/// Says why an answer is none, or with which status a request refuses it, where the configuration has a page for that
+/// status.
 ///
 /// Without such a page [`apply`] makes the default one.
 pub fn refusal(exchange: &Exchange, response: &Response) -> Option<Fault> {
+    if let Some(fault) = &response.refused {
+        return Some(Fault::clone(fault));
+    }
     let core = &exchange.location.core;
     if core.error_page.is_empty() || exchange.error_status.is_some() || !exchange.is_main() {
         return None;

@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, io, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Buf;
-use config::ServerConf;
+use config::{GaveUp, ServerConf};
 use http1::{
     Framing, HeadRules, InvalidNames, Method, Progress, RequestError, RequestHead, Underscores, Version,
     uri::{self, MergeSlashes},
@@ -200,7 +200,8 @@ fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
     let host = http1::check_host(&exchange.head).map_err(|error| refused(&error))?;
     exchange.host = host.map(|host| host.name.into_owned()).unwrap_or_default();
     let event_loop = Rc::clone(&exchange.event_loop);
-    let (server, captures) = route::server(event_loop.site.http(), exchange.client.listener, &exchange.host);
+    let found = route::server(event_loop.site.http(), exchange.client.listener, &exchange.host);
+    let (server, captures) = found.map_err(|gave_up| no_server(&gave_up))?;
     if !Arc::ptr_eq(server, &exchange.server) {
         exchange.location = Arc::clone(&server.defaults);
         exchange.server = Arc::clone(server);
@@ -208,6 +209,17 @@ fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
     // As nginx: `$1` is the last match's, which the name's is until a location's comes.
     exchange.caught(captures);
     Ok(())
+}
+
+/// Nobody knows what rules hold for a request.
+fn no_server(gave_up: &GaveUp) -> Fault {
+    Fault {
+        side: Side::Server,
+        kind: Kind::NoServer,
+        during: "reading client request headers",
+        retry: Retry::Never,
+        detail: gave_up.to_string().into(),
+    }
 }
 
 fn parse_uri(exchange: &mut Exchange) -> Result<(), Fault> {

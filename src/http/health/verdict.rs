@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use config::{
-    Captures, Computed, HeaderTest, MatchConf, MatchTest, Slot, Template, Unset, Variable, VariableSource,
-    Wanted,
+    Captures, Computed, HeaderTest, MatchConf, MatchTest, Regex, Slot, Template, Unset, Variable,
+    VariableSource, Wanted,
 };
 use http1::ResponseHead;
 
@@ -62,7 +62,7 @@ pub fn judge(
                 (met(*wanted, ranges.iter().any(|range| range.contains(&head.status))), Mismatch::Status)
             }
             MatchTest::Header(name, test) => (header(head, name, test), Mismatch::Header),
-            MatchTest::Body(wanted, regex) => (met(*wanted, regex.is_match(body)), Mismatch::Body),
+            MatchTest::Body(wanted, regex) => (matches(*wanted, regex, body), Mismatch::Body),
             MatchTest::Require(templates) => {
                 (templates.iter().all(|template| has_value(&values, template)), Mismatch::Variable)
             }
@@ -75,13 +75,21 @@ fn met(wanted: Wanted, is_so: impl Into<Option<bool>>) -> bool {
     is_so.into().unwrap_or_default() == (wanted == Wanted::Is)
 }
 
+/// An expression that gives up tells nothing good.
+fn matches(wanted: Wanted, regex: &Regex, text: &[u8]) -> bool {
+    regex.is_match(text).is_ok_and(|is_so| met(wanted, is_so))
+}
+
 /// A field that is not there has no value: it is never equal to one, and matches nothing.
 fn header(head: &ResponseHead, name: &str, test: &HeaderTest) -> bool {
     let value = head.fields.get(name);
     match test {
         HeaderTest::There(wanted) => met(*wanted, value.is_some()),
         HeaderTest::Equal(wanted, other) => met(*wanted, value.map(|value| value == &other[..])),
-        HeaderTest::Matching(wanted, regex) => met(*wanted, value.map(|value| regex.is_match(value))),
+        HeaderTest::Matching(wanted, regex) => match value {
+            Some(value) => matches(*wanted, regex, value),
+            None => met(*wanted, None),
+        },
     }
 }
 
@@ -104,7 +112,7 @@ impl VariableSource for Answer<'_> {
             Variable::Upstream(variable) => self.facts.write(variable, out),
             Variable::Slot(Slot { unset: Unset::Computed(number), .. }) => {
                 let Some(Computed::Map(map)) = self.computed.get(*number) else { return false };
-                let mapped = map.find(self);
+                let Ok(mapped) = map.find(self) else { return false };
                 if let Some(captures) = mapped.captures {
                     self.captures.replace(Some(captures));
                 }
@@ -128,7 +136,7 @@ impl VariableSource for Answer<'_> {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use config::{Case, HostPattern, Lifetime, MapConf, MapSubject, MapTable, Part, Regex, UpstreamVariable};
+    use config::{Case, HostPattern, Lifetime, MapConf, MapSubject, MapTable, Part, UpstreamVariable};
 
     use super::*;
     use crate::http::exchange::Try;

@@ -14,9 +14,12 @@ use http1::ResponseHead;
 use self::redirect::{pass_location, pass_refresh};
 use super::{cache_fields, via};
 use crate::http::{
-    Exchange, Response,
+    Exchange, Fault, Response,
     response::{Author, Conditions, LastModified, Ranges},
 };
+
+/// What is being done, for the log.
+const READING_HEAD: &str = "reading response header from upstream";
 
 /// Translates an upstream's head, or a stored one, into the client's. The body is the caller's.
 pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
@@ -51,7 +54,10 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
             Role::Location => pass_location(exchange, &mut response, name, value),
             Role::Refresh => pass_refresh(exchange, &mut response, name, value),
             Role::SetCookie if changes_cookies => {
-                response.fields.push(name, &cookie::rewrite_cookie(&location.proxy, value, exchange));
+                match cookie::rewrite_cookie(&location.proxy, value, exchange) {
+                    Ok(value) => response.fields.push(name, &value),
+                    Err(gave_up) => response.refused = Some(Box::new(Fault::gave_up(&gave_up, READING_HEAD))),
+                }
             }
             Role::AcceptRanges if *location.proxy.force_ranges => {}
             Role::AcceptRanges if asked == AskedFor::Cache => response.ranges = Ranges::Single,

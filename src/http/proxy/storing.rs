@@ -416,7 +416,7 @@ impl Stale {
             Kind::Timeout => allows(|use_stale| use_stale.after.timeout),
             Kind::InvalidHeader => allows(|use_stale| use_stale.after.invalid_header),
             Kind::Connection | Kind::NoPeers => allows(|use_stale| use_stale.after.error),
-            Kind::Status(_) | Kind::BodyTooLarge | Kind::InvalidBody | Kind::System => false,
+            Kind::Status(_) | Kind::BodyTooLarge | Kind::InvalidBody | Kind::NoServer | Kind::System => false,
         }
     }
 }

@@ -40,7 +40,13 @@ pub fn write(
 }
 
 fn write_mapped(exchange: &Exchange, around: &dyn VariableSource, map: &MapConf, out: &mut Vec<u8>) {
-    let mapped = map.find(around);
+    let mapped = match map.find(around) {
+        Ok(mapped) => mapped,
+        Err(gave_up) => {
+            report(exchange, Level::Error, format_args!("{gave_up}"));
+            return map.table.default_value().write(out, around);
+        }
+    };
     if let Some(captures) = mapped.captures {
         exchange.caught(captures);
     }

@@ -117,8 +117,8 @@ pub(super) enum Mistake {
     UnknownStub(Vec<u8>),
     /// An expression has no form that is known.
     InvalidExpression(Vec<u8>),
-    /// A regular expression is none.
-    InvalidRegex(String),
+    /// A regular expression is none, or gave up.
+    Regex(String),
     /// A `$` without a name.
     InvalidVariable(Vec<u8>),
     /// A `${` without an end.
@@ -163,7 +163,7 @@ impl fmt::Display for Mistake {
             Self::InvalidExpression(expression) => {
                 write!(out, "invalid expression in \"{}\"", text(expression))
             }
-            Self::InvalidRegex(words) => out.write_str(words),
+            Self::Regex(words) => out.write_str(words),
             Self::InvalidVariable(value) => write!(out, "invalid variable name in \"{}\"", text(value)),
             Self::NoBracket(name) => {
                 write!(out, "the closing bracket in \"{}\" variable is missing", text(name))

@@ -100,8 +100,9 @@ pub(super) fn test(expression: &[u8], lookup: Lookup<'_>) -> Result<Answer, Mist
         [b'/', pattern @ .., b'/'] => {
             let pattern = evaluate(pattern, lookup)?;
             let regex = Regex::new(&String::from_utf8_lossy(&pattern), Case::Sensitive)
-                .map_err(|error| Mistake::InvalidRegex(error.to_string()))?;
-            regex.captures(&left).map(|groups| Caught {
+                .map_err(|error| Mistake::Regex(error.to_string()))?;
+            let groups = regex.captures(&left).map_err(|gave_up| Mistake::Regex(gave_up.to_string()))?;
+            groups.map(|groups| Caught {
                 named: regex.named(&groups).map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
                 groups,
             })

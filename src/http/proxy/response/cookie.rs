@@ -5,10 +5,11 @@
 use std::borrow::Cow;
 
 use config::{
-    CookieFlags, CookieFlagsRule, CookieName, Flags as _, ProxyConf, Template, ValueRule, VariableSource,
+    CookieFlags, CookieFlagsRule, CookieName, Flags as _, GaveUp, ProxyConf, Template, ValueRule,
+    VariableSource,
 };
 
-use super::rewrite::{Matched, Rewritten, rewrite, with_text};
+use super::rewrite::{Matched, Rewritten, Surroundings, rewrite, with_text};
 
 /// Says whether anything is to be done to cookies.
 pub(super) fn has_rules(proxy: &ProxyConf) -> bool {
@@ -16,26 +17,29 @@ pub(super) fn has_rules(proxy: &ProxyConf) -> bool {
 }
 
 /// Applies the rules to the value of a Set-Cookie.
+///
+/// # Errors
+/// An expression gave up, so that nobody knows which flags it needs.
 pub(super) fn rewrite_cookie<'a>(
     proxy: &ProxyConf,
     line: &'a [u8],
-    source: &impl VariableSource,
-) -> Cow<'a, [u8]> {
+    source: &impl Surroundings,
+) -> Result<Cow<'a, [u8]>, GaveUp> {
     let mut pieces = line.split(|byte| *byte == b';').map(Attribute::parse);
     // As nginx: without a value it is no cookie.
-    let Some(cookie) = pieces.next().filter(|cookie| cookie.value.is_some()) else { return line.into() };
+    let Some(cookie) = pieces.next().filter(|cookie| cookie.value.is_some()) else { return Ok(line.into()) };
     let mut attributes: Vec<_> = pieces.collect();
     let mut changed = false;
     for attribute in &mut attributes {
         changed |= attribute.rewrite("Domain", &proxy.cookie_domain, source);
         changed |= attribute.rewrite("Path", &proxy.cookie_path, source);
     }
-    if let Some(flags) = flags(&proxy.cookie_flags, cookie.name, source) {
+    if let Some(flags) = flags(&proxy.cookie_flags, cookie.name, source)? {
         set_flags(&mut attributes, flags);
         changed = true;
     }
     if !changed {
-        return line.into();
+        return Ok(line.into());
     }
     let mut out = Vec::with_capacity(line.len());
     cookie.write(&mut out);
@@ -43,7 +47,7 @@ pub(super) fn rewrite_cookie<'a>(
         out.extend_from_slice(b"; ");
         attribute.write(&mut out);
     }
-    out.into()
+    Ok(out.into())
 }
 
 /// A piece between semicolons: the cookie itself, or one of its attributes.
@@ -76,7 +80,7 @@ impl<'a> Attribute<'a> {
     }
 
     /// Applies rules to the value where it is the attribute of that name; says whether one fitted.
-    fn rewrite(&mut self, name: &str, rules: &[ValueRule], source: &impl VariableSource) -> bool {
+    fn rewrite(&mut self, name: &str, rules: &[ValueRule], source: &impl Surroundings) -> bool {
         let is_named = !rules.is_empty() && self.is(name);
         let Some(value) = self.value.as_mut().filter(|_| is_named) else { return false };
         match rewrite(rules, value, source) {
@@ -105,14 +109,26 @@ fn trim(text: &[u8]) -> &[u8] {
 }
 
 /// Returns what the first rule for a cookie asks for.
-fn flags(rules: &[CookieFlagsRule], name: &[u8], source: &impl VariableSource) -> Option<CookieFlags> {
-    rules.iter().find_map(|rule| match &rule.cookie {
-        CookieName::Text(text) => {
-            let is_named = with_text(text, source, |text| text.eq_ignore_ascii_case(name));
-            is_named.then(|| read_flags(&rule.flags, source))
+fn flags(
+    rules: &[CookieFlagsRule],
+    name: &[u8],
+    source: &impl VariableSource,
+) -> Result<Option<CookieFlags>, GaveUp> {
+    for rule in rules {
+        match &rule.cookie {
+            CookieName::Text(text) => {
+                if with_text(text, source, |text| text.eq_ignore_ascii_case(name)) {
+                    return Ok(Some(read_flags(&rule.flags, source)));
+                }
+            }
+            CookieName::Regex(regex) => {
+                if let Some(matched) = Matched::of(regex, name, source)? {
+                    return Ok(Some(read_flags(&rule.flags, &matched)));
+                }
+            }
         }
-        CookieName::Regex(regex) => Some(read_flags(&rule.flags, &Matched::of(regex, name, source)?)),
-    })
+    }
+    Ok(None)
 }
 
 /// As nginx: what variables make of a flag that is none changes nothing.

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use config::{Content, LocationConf, ValueRule, VariableSource};
+use config::{Content, LocationConf, ValueRule};
 
-use super::rewrite::{Rewritten, rewrite};
+use super::rewrite::{Rewritten, Surroundings, rewrite};
 use crate::http::{Exchange, Response};
 
 /// Passes a Location on.
@@ -35,7 +35,7 @@ fn rules(location: &LocationConf) -> &[ValueRule] {
 }
 
 /// Applies the first rule that fits the URL in a Refresh (`5; url=http://…`).
-fn rewrite_refresh<'a>(rules: &[ValueRule], value: &'a [u8], source: &impl VariableSource) -> Cow<'a, [u8]> {
+fn rewrite_refresh<'a>(rules: &[ValueRule], value: &'a [u8], source: &impl Surroundings) -> Cow<'a, [u8]> {
     const MARK: &[u8] = b"url=";
     let mark = value.windows(MARK.len()).position(|window| window.eq_ignore_ascii_case(MARK));
     let Some(start) = mark.map(|mark| mark + MARK.len()) else { return value.into() };

@@ -1,6 +1,23 @@
 //! A value of an upstream's answer as the client is to see it: the first rule that fits rewrites it.
 
-use config::{Captures, Regex, Template, ValuePattern, ValueRule, Variable, VariableSource};
+use config::{Captures, GaveUp, Regex, Template, ValuePattern, ValueRule, Variable, VariableSource};
+
+use crate::{
+    error_log::Level,
+    http::{Exchange, fault::report},
+};
+
+/// What a rule asks of the request that it is applied for.
+pub(super) trait Surroundings: VariableSource {
+    /// Hears that an expression gave up: its rule is passed over.
+    fn gave_up(&self, gave_up: &GaveUp);
+}
+
+impl Surroundings for Exchange {
+    fn gave_up(&self, gave_up: &GaveUp) {
+        report(self, Level::Error, format_args!("{gave_up} while reading response header from upstream"));
+    }
+}
 
 /// What became of a value.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,11 +29,11 @@ pub(super) enum Rewritten {
 }
 
 /// Applies the first rule that fits.
-pub(super) fn rewrite(rules: &[ValueRule], value: &[u8], source: &impl VariableSource) -> Rewritten {
+pub(super) fn rewrite(rules: &[ValueRule], value: &[u8], source: &impl Surroundings) -> Rewritten {
     rules.iter().find_map(|rule| apply(rule, value, source)).map_or(Rewritten::Unchanged, Rewritten::Changed)
 }
 
-fn apply(rule: &ValueRule, value: &[u8], source: &impl VariableSource) -> Option<Vec<u8>> {
+fn apply(rule: &ValueRule, value: &[u8], source: &impl Surroundings) -> Option<Vec<u8>> {
     match &rule.from {
         ValuePattern::Prefix(from) => {
             let rest = with_text(from, source, |from| value.strip_prefix(from))?;
@@ -34,7 +51,13 @@ fn apply(rule: &ValueRule, value: &[u8], source: &impl VariableSource) -> Option
             Some(changed)
         }
         // As nginx: the whole value is replaced, not only what matched.
-        ValuePattern::Regex(regex) => Some(rule.to.expand(&Matched::of(regex, value, source)?)),
+        ValuePattern::Regex(regex) => match Matched::of(regex, value, source) {
+            Ok(matched) => Some(rule.to.expand(&matched?)),
+            Err(gave_up) => {
+                source.gave_up(&gave_up);
+                None
+            }
+        },
     }
 }
 
@@ -58,8 +81,11 @@ pub(super) struct Matched<'a, S> {
 
 impl<'a, S> Matched<'a, S> {
     /// Matches a value; nothing where it does not match.
-    pub(super) fn of(regex: &Regex, value: &[u8], source: &'a S) -> Option<Self> {
-        regex.captures(value).map(|captures| Self { captures, source })
+    ///
+    /// # Errors
+    /// The expression gave up.
+    pub(super) fn of(regex: &Regex, value: &[u8], source: &'a S) -> Result<Option<Self>, GaveUp> {
+        Ok(regex.captures(value)?.map(|captures| Self { captures, source }))
     }
 }
 
@@ -102,6 +128,10 @@ mod tests {
         fn write_capture(&self, _: usize, _: &mut Vec<u8>) -> bool {
             false
         }
+    }
+
+    impl Surroundings for Front {
+        fn gave_up(&self, _: &GaveUp) {}
     }
 
     fn slot(name: &str) -> Option<Slot> {
@@ -160,6 +190,12 @@ mod tests {
                 Some("/x!front"),
             ),
             ("all is replaced", vec![regex("up", "/")], "http://up/x", Some("/")),
+            (
+                "an expression that gives up",
+                vec![regex("^((a+)+)$", "/first"), regex("^a", "/second")],
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!",
+                Some("/second"),
+            ),
             ("a domain", vec![domain("Up.example", "front")], "uP.Example", Some("front")),
             ("a domain behind a dot", vec![domain("up", "$host")], ".UP", Some(".front")),
             ("part of a domain", vec![domain("up", "front")], "x.up", None),

@@ -320,7 +320,12 @@ fn cause(fault: &Fault) -> Option<Cause> {
         Kind::Timeout => Some(Cause::Timeout),
         Kind::InvalidHeader => Some(Cause::InvalidHeader),
         Kind::Connection => Some(Cause::Error),
-        Kind::Status(_) | Kind::NoPeers | Kind::BodyTooLarge | Kind::InvalidBody | Kind::System => None,
+        Kind::Status(_)
+        | Kind::NoPeers
+        | Kind::BodyTooLarge
+        | Kind::InvalidBody
+        | Kind::NoServer
+        | Kind::System => None,
     }
 }
 
