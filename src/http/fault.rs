@@ -1,22 +1,25 @@
 //! What can go wrong with a request, and the only place that turns it into a status and a line in the log.
 //!
 //! What the client sees of it is made beside: [`page`] has the default bodies, [`error_page`](mod@error_page) the
-//! ones that the configuration names, [`redirect`] the answers of `return` and of paths that want a slash.
+//! ones that the configuration names, [`redirect`] the answers of `return` and of paths that want a slash; [`whom`] names the request in lines
+//! of the log.
 
-use std::{borrow::Cow, fmt, io, sync::Arc};
+use std::{borrow::Cow, fmt, io};
 
-use config::{GaveUp, LocationConf};
+use config::GaveUp;
 
 use super::Exchange;
-use crate::error_log::{self, Level, system_words};
+use crate::error_log::{Level, system_words};
 
 mod error_page;
 mod page;
 mod redirect;
+mod whom;
 
 pub use error_page::{PageAction, error_page, has_error_page, named_location, split_args};
 pub use page::{plain, write_server};
 pub use redirect::{absolute, add_slash, locate, returned, send_to};
+pub use whom::{Asker, Context, Whom};
 
 /// A failure while serving.
 #[derive(Debug, Clone)]
@@ -205,63 +208,7 @@ pub fn log_send_failure(exchange: &Exchange, error: &io::Error) {
 
 /// Writes a line about a request to the error log: what happened, then whom it concerned, as nginx.
 pub fn report(exchange: &Exchange, level: Level, what: fmt::Arguments<'_>) {
-    let targets = &exchange.location.log.error_log;
-    let targets = (!targets.is_empty()).then_some(&targets[..]);
-    error_log::write_for(
-        targets,
-        level,
-        Some(exchange.client.serial),
-        format_args!("{what}{}", Whom(exchange)),
-    );
-}
-
-/// Whom lines in the log are about, for those that are written when the exchange is not at hand.
-pub struct Context {
-    location: Arc<LocationConf>,
-    connection: u64,
-    whom: String,
-}
-
-impl Context {
-    /// Notes what [`report`] says of an exchange.
-    pub fn of(exchange: &Exchange) -> Self {
-        let whom = Whom(exchange).to_string();
-        Self { location: Arc::clone(&exchange.location), connection: exchange.client.serial, whom }
-    }
-
-    /// Writes a line as [`report`] does.
-    pub fn report(&self, level: Level, what: fmt::Arguments<'_>) {
-        let targets = &self.location.log.error_log;
-        let targets = (!targets.is_empty()).then_some(&targets[..]);
-        error_log::write_for(targets, level, Some(self.connection), format_args!("{what}{}", self.whom));
-    }
-}
-
-/// Whom a line in the log is about.
-struct Whom<'a>(&'a Exchange);
-
-impl fmt::Display for Whom<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exchange = self.0;
-        write!(out, ", client: {}, server: {}", exchange.client.remote.text, exchange.server.first_name)?;
-        let line = exchange.head.request_line();
-        if !line.is_empty() {
-            write!(out, ", request: \"{}\"", String::from_utf8_lossy(line))?;
-        }
-        if !exchange.is_main() {
-            write!(out, ", subrequest: \"{}\"", String::from_utf8_lossy(&exchange.uri))?;
-        }
-        if let Some(last) = exchange.upstream.tries.last() {
-            let target = String::from_utf8_lossy(&exchange.upstream.target);
-            write!(out, ", upstream: \"http://{}{target}\"", last.address)?;
-        }
-        for (name, field) in [("host", "Host"), ("referrer", "Referer")] {
-            if let Some(value) = exchange.head.fields.get(field) {
-                write!(out, ", {name}: \"{}\"", String::from_utf8_lossy(value))?;
-            }
-        }
-        Ok(())
-    }
+    Whom::of(exchange).report(&exchange.location, level, what);
 }
 
 #[cfg(test)]

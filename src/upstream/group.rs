@@ -21,10 +21,7 @@ use super::{
     queue::Queue,
     sessions::Sessions,
 };
-use crate::{
-    clock::Moment,
-    error_log::{self, Level},
-};
+use crate::clock::Moment;
 
 /// An upstream group at run time.
 #[derive(Debug)]
@@ -207,16 +204,11 @@ impl Pick {
         &self.peer
     }
 
-    /// Counts an unsuccessful attempt.
-    pub fn failed(&self, now: Moment) {
-        let Choice::Balanced(balancer) = &self.group.choice else { return };
-        let standing = balancer.lock().failed(&self.peer, since_start(now));
-        if standing == Standing::Disabled {
-            let (peer, group) = (&self.peer.name, &self.group.conf.name);
-            error_log::write(
-                Level::Warn,
-                format_args!("upstream server temporarily disabled, upstream: \"{peer}\" of \"{group}\""),
-            );
+    /// Counts an unsuccessful attempt, and says what that makes of the peer.
+    pub fn failed(&self, now: Moment) -> Standing {
+        match &self.group.choice {
+            Choice::Only(_) => Standing::InUse,
+            Choice::Balanced(balancer) => balancer.lock().failed(&self.peer, since_start(now)),
         }
     }
 
@@ -315,7 +307,7 @@ mod tests {
         let group = group(&["127.0.0.1:80", "127.0.0.1:81"], 0);
         let under_way = group.pick(&mut Search::default(), clock::moment()).expect("a peer");
         group.replace(0, &[Place::new(PeerAddress::Inet("127.0.0.1:82".parse().expect("an address")))]);
-        under_way.failed(clock::moment());
+        assert_eq!(under_way.failed(clock::moment()), Standing::InUse);
         drop(under_way);
         let names: Vec<_> = group.peers().iter().map(|peer| peer.name.to_string()).collect();
         assert_eq!(names, ["127.0.0.1:82"]);

@@ -17,7 +17,7 @@ pub mod retry;
 mod sessions;
 
 pub use self::{
-    balance::{Affinity, Search},
+    balance::{Affinity, Search, Standing},
     connect::{Connection, Dial, LocalAddress, OpenError, TcpKeepalive},
     group::{Found, Group, Pick},
     peer::{Health, Peer, PeerId, Place, Rank},

@@ -13,6 +13,7 @@ mod coalescing;
 mod command_line;
 mod crashes;
 mod docs;
+mod error_lines;
 mod examples;
 mod filters;
 mod health_checks;

@@ -27,7 +27,13 @@ use super::{
 };
 use crate::{
     clock::{self, Moment},
-    http::{Exchange, Fault, cache_facts::Held, fault, phases::Ending, rate, request_body},
+    http::{
+        Exchange, Fault,
+        cache_facts::Held,
+        fault::{self, Asker},
+        phases::Ending,
+        rate, request_body,
+    },
     upstream::Group,
 };
 
@@ -343,6 +349,7 @@ impl Dealing<'_> {
             read_rate: rate::from_upstream(exchange),
             method: exchange.method,
             request_fields: exchange.head.fields.clone(),
+            asker: Asker::of(exchange),
             epoch: self.zone.store.epoch(),
             asked_at: clock::now(),
         })

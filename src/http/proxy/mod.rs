@@ -43,7 +43,7 @@ use self::{
 use super::{
     Exchange, Fault,
     cache_facts::CacheFacts,
-    fault::{self, Kind, Retry, Side},
+    fault::{self, Kind, Retry, Side, Whom},
     phases::Ending,
     rate,
     request_body::{self, BodyLimits},
@@ -139,8 +139,17 @@ async fn ask(
     let body = streams.then(|| ClientBody { client: &client, body: &mut exchange.body });
     // As nginx: an answer that is to be kept is worth fetching without its client.
     let watches = !streams && !*location.proxy.ignore_client_abort && !store_file::is_wanted(&location);
+    let whom = Whom {
+        connection: client.serial,
+        client: &client.remote.text,
+        server: &exchange.server,
+        request_line: exchange.head.request_line(),
+        subrequest: exchange.part.is_some().then_some(&exchange.uri),
+        fields: &exchange.head.fields,
+        upstream: None,
+    };
     let facts = &mut exchange.upstream;
-    let fetch = pin!(transport::fetch(&event_loop, &location, group, &mut outgoing, body, facts));
+    let fetch = pin!(transport::fetch(&event_loop, &location, group, &mut outgoing, body, whom, facts));
     tokio::select! {
         biased;
         incoming = arriving.meanwhile(&client, fetch) => incoming?,

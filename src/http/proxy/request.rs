@@ -4,13 +4,13 @@
 
 mod uri;
 
-use std::{borrow::Cow, io::Write, net::IpAddr, path::Path, sync::Arc};
+use std::{borrow::Cow, io::Write, path::Path};
 
 use bytes::Bytes;
 use cache::Meta;
 use config::{
-    BindFrom, HttpVersion, LocationConf, PeerAddress, ProxyPass, ProxyTarget, ServerConf, SetHeader,
-    Template, parse_local_address,
+    BindFrom, HttpVersion, LocationConf, PeerAddress, ProxyPass, ProxyTarget, SetHeader, Template,
+    parse_local_address,
 };
 use http1::{Chunk, ChunkLimits, ChunkedDecoder, Method, ResponseHead, Version};
 
@@ -43,8 +43,6 @@ pub struct Outgoing {
     pub upgrade: Upgrade,
     /// Which peer it would like.
     pub affinity: Affinity,
-    /// Whose request it is.
-    pub asker: Asker,
     /// Where a 103 goes; nowhere where nobody wants it.
     pub hints: Option<Hints>,
 }
@@ -78,19 +76,6 @@ pub enum Upgrade {
     Asked,
     /// It did not: a 101 is no answer.
     NotAsked,
-}
-
-/// Whose request is passed on, for the log.
-#[derive(Debug)]
-pub struct Asker {
-    /// Number of the client's connection.
-    pub connection: u64,
-    /// Its address; none for a UNIX-domain socket.
-    pub client: Option<IpAddr>,
-    /// The server block.
-    pub server: Arc<ServerConf>,
-    /// The client's request line.
-    pub request_line: Vec<u8>,
 }
 
 /// What a request is sent for.
@@ -186,7 +171,6 @@ pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Res
         local: local_address(exchange),
         upgrade: upgrade(exchange),
         affinity: Affinity::default(),
-        asker: asker(exchange),
         hints: None,
     })
 }
@@ -326,15 +310,6 @@ fn local_address(exchange: &Exchange) -> Option<LocalAddress> {
 
 fn upgrade(exchange: &Exchange) -> Upgrade {
     if exchange.head.fields.contains("Upgrade") { Upgrade::Asked } else { Upgrade::NotAsked }
-}
-
-fn asker(exchange: &Exchange) -> Asker {
-    Asker {
-        connection: exchange.client.serial,
-        client: exchange.client.remote.ip(),
-        server: Arc::clone(&exchange.server),
-        request_line: exchange.head.request_line().to_vec(),
-    }
 }
 
 fn proxy_host<'a>(exchange: &'a Exchange, pass: &'a ProxyPass) -> &'a str {

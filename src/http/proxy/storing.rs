@@ -34,7 +34,7 @@ use crate::{
         Fault,
         cache_facts::CacheFacts,
         exchange::UpstreamFacts,
-        fault::{Kind, Retry, Side},
+        fault::{Asker, Kind, Retry, Side},
         rate::Rate,
         site::EventLoop,
     },
@@ -67,6 +67,8 @@ pub struct Order {
     pub method: Method,
     /// Fields of the request, for Vary.
     pub request_fields: Fields,
+    /// Who asked, for the log.
+    pub asker: Asker,
     /// The number of the last purge before the upstream is asked.
     pub epoch: u64,
     /// When the upstream is asked.
@@ -220,9 +222,9 @@ async fn carry_out(
     sender: oneshot::Sender<Answer>,
 ) {
     let mut facts = UpstreamFacts::default();
-    let outgoing = &mut order.outgoing;
+    let (outgoing, whom) = (&mut order.outgoing, order.asker.whom(&order.request_fields));
     let fetched =
-        transport::fetch(&event_loop, &order.location, &order.group, outgoing, None, &mut facts).await;
+        transport::fetch(&event_loop, &order.location, &order.group, outgoing, None, whom, &mut facts).await;
     let decision = match fetched {
         Ok(incoming) => decide(&mut order, incoming, &mut facts.cache),
         Err(fault) => match order.stale.take().filter(|stale| stale.covers_fault(&order.location, &fault)) {

@@ -46,7 +46,7 @@ pub(super) struct Lost {
 }
 
 /// What is being done, for the log.
-const READING_HEAD: &str = "reading response header from upstream";
+pub(super) const READING_HEAD: &str = "reading response header from upstream";
 /// Bytes that the first read of an answer asks for: head and a small body together.
 const FIRST_READ_BYTES: usize = 16 << 10;
 /// Interim answers (1xx) before the real one.
@@ -78,9 +78,6 @@ pub(super) async fn ask(
         }
         Lost { fault, progress }
     })?;
-    if head.version == Version::V0_9 {
-        log::note(location, outgoing, &record.address, format_args!("{}", ResponseError::NoStatusLine));
-    }
     record.header = Some(begun.elapsed());
     let reuse = match sent {
         send::Sent::Whole if head.persists() => Reuse::Kept,

@@ -1,17 +1,12 @@
-//! What a failed try is called, and the log lines of failures that are not the end of a request.
-//!
-//! The words are nginx's, so that operators can search for them.
+//! What a failed try is called. The words are nginx's, so that operators can search for them.
 
-use std::{borrow::Cow, fmt, io};
-
-use config::LocationConf;
+use std::{borrow::Cow, io};
 
 use crate::{
-    error_log::{self, Level, system_words},
+    error_log::system_words,
     http::{
         Fault,
         fault::{Kind, Retry, Side},
-        proxy::request::Outgoing,
     },
     upstream::OpenError,
 };
@@ -54,29 +49,6 @@ pub(super) fn fault(kind: Kind, during: &'static str, detail: impl Into<Cow<'sta
 pub(super) fn invalid(during: &'static str, words: &str) -> Fault {
     let detail = words.strip_suffix(during).and_then(|start| start.strip_suffix(" while ")).unwrap_or(words);
     fault(Kind::InvalidHeader, during, detail.to_owned())
-}
-
-/// Logs a failure after which another try is made.
-pub(super) fn failed_try(location: &LocationConf, outgoing: &Outgoing, peer: &str, fault: &Fault) {
-    note(location, outgoing, peer, format_args!("{fault}"));
-}
-
-/// Logs an error, and whom it concerned.
-pub(super) fn note(location: &LocationConf, outgoing: &Outgoing, peer: &str, message: fmt::Arguments<'_>) {
-    let asker = &outgoing.asker;
-    let targets = &location.log.error_log;
-    let client = asker.client.map_or_else(|| "unix:".to_owned(), |client| client.to_string());
-    error_log::write_for(
-        (!targets.is_empty()).then_some(&targets[..]),
-        Level::Error,
-        Some(asker.connection),
-        format_args!(
-            "{message}, client: {client}, server: {}, request: \"{}\", upstream: \"http://{peer}{}\"",
-            asker.server.first_name,
-            asker.request_line.escape_ascii(),
-            outgoing.target().escape_ascii(),
-        ),
-    );
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ mod send;
 pub(super) mod target;
 mod tunnel;
 
-use std::{borrow::Cow, mem, rc::Rc, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, mem, rc::Rc, sync::Arc, time::Duration};
 
-use ::http1::ResponseHead;
+use ::http1::{ResponseError, ResponseHead, Version};
 use bytes::Bytes;
 use config::{LocationConf, Measure};
 
@@ -28,16 +28,17 @@ pub use self::{
 use super::request::Outgoing;
 use crate::{
     clock::{self, Moment},
+    error_log::Level,
     http::{
         Fault,
         client::Client,
         exchange::{Try, UpstreamFacts},
-        fault::{Kind, Retry, Side},
+        fault::{Kind, Retry, Side, Whom},
         request_body::RequestBody,
         site::EventLoop,
     },
     upstream::{
-        Connection, Dial, Found, Group, Pick, Search, TcpKeepalive,
+        Connection, Dial, Found, Group, Pick, Search, Standing, TcpKeepalive,
         retry::{self, Cause, Failure, Progress, Verdict},
     },
 };
@@ -76,10 +77,11 @@ pub async fn fetch(
     group: &Arc<Group>,
     outgoing: &mut Outgoing,
     mut client_body: Option<ClientBody<'_>>,
+    whom: Whom<'_>,
     facts: &mut UpstreamFacts,
 ) -> Result<Incoming, Fault> {
     facts.target = outgoing.target().to_vec();
-    let mut round = Round::new(event_loop, location, group, outgoing);
+    let mut round = Round::new(event_loop, location, group, outgoing, whom);
     let mut pick = round.pick(facts).await?;
     let mut connections = Connections::IdleFirst;
     loop {
@@ -153,6 +155,7 @@ struct Round<'a> {
     location: &'a LocationConf,
     group: &'a Arc<Group>,
     outgoing: &'a Outgoing,
+    whom: Whom<'a>,
     begun: Moment,
     search: Search,
     /// How long the peer of the next try was waited for.
@@ -166,6 +169,7 @@ impl<'a> Round<'a> {
         location: &'a LocationConf,
         group: &'a Arc<Group>,
         outgoing: &'a Outgoing,
+        whom: Whom<'a>,
     ) -> Self {
         let most = usize::try_from(*location.proxy.next_upstream_tries).unwrap_or(usize::MAX);
         let tries_left = if most == 0 { group.tries() } else { group.tries().min(most) };
@@ -175,6 +179,7 @@ impl<'a> Round<'a> {
             location,
             group,
             outgoing,
+            whom,
             begun,
             search: Search::new(outgoing.affinity.clone()),
             queued: None,
@@ -238,6 +243,9 @@ impl<'a> Round<'a> {
     ) -> Result<Reply, Refused> {
         let lost = match tried {
             Ok(reply) => {
+                if reply.head.version == Version::V0_9 {
+                    self.note(pick, Level::Error, format_args!("{}", ResponseError::NoStatusLine));
+                }
                 let status = reply.head.status;
                 record.status = Some(status);
                 return match self.verdict(Cause::Status(status), Progress::Sent) {
@@ -246,7 +254,9 @@ impl<'a> Round<'a> {
                         pick.took(Measure::Header, begun.elapsed());
                         Ok(reply)
                     }
-                    Verdict::NextPeer => Err(self.pass_over(pick, Cause::Status(status))),
+                    Verdict::NextPeer => {
+                        Err(self.pass_over(pick, Cause::Status(status), http1::READING_HEAD))
+                    }
                 };
             }
             Err(lost) => lost,
@@ -257,27 +267,39 @@ impl<'a> Round<'a> {
         let rules = &self.location.proxy.next_upstream;
         let died_idle = lost.fault.retry == Retry::FreshConnection;
         if died_idle && retry::may_repeat(rules, lost.progress, self.outgoing.repeat()) {
-            log::failed_try(self.location, self.outgoing, &pick.peer().name, &lost.fault);
+            self.note(pick, Level::Error, format_args!("{}", lost.fault));
             return Err(Refused::AskAgain);
         }
         Err(match self.verdict(cause, lost.progress) {
             Verdict::NextPeer => {
-                log::failed_try(self.location, self.outgoing, &pick.peer().name, &lost.fault);
-                self.pass_over(pick, cause)
+                self.note(pick, Level::Error, format_args!("{}", lost.fault));
+                self.pass_over(pick, cause, lost.fault.during)
             }
             Verdict::GiveUp => {
-                pick.failed(clock::moment());
+                self.count_failure(pick, lost.fault.during);
                 Refused::Finally(lost.fault)
             }
         })
     }
 
-    fn pass_over(&mut self, pick: &Pick, cause: Cause) -> Refused {
+    fn pass_over(&mut self, pick: &Pick, cause: Cause, during: &str) -> Refused {
         self.tries_left -= 1;
         if retry::counts(cause) {
-            pick.failed(clock::moment());
+            self.count_failure(pick, during);
         }
         Refused::AskAnother
+    }
+
+    fn count_failure(&self, pick: &Pick, during: &str) {
+        if pick.failed(clock::moment()) == Standing::Disabled {
+            self.note(pick, Level::Warn, format_args!("upstream server temporarily disabled while {during}"));
+        }
+    }
+
+    /// Writes a line about a try.
+    fn note(&self, pick: &Pick, level: Level, what: fmt::Arguments<'_>) {
+        let upstream = Some((&*pick.peer().name, self.outgoing.target()));
+        Whom { upstream, ..self.whom }.report(self.location, level, what);
     }
 
     /// Asks the rules about a failure.

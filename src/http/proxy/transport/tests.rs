@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use ::http1::Method;
+use ::http1::{Fields, Method};
 use config::{
     Failures, Keepalive, KeptFor, NextUpstream, PeerAddress, ProxyConf, Setting, UpstreamConf, UpstreamServer,
 };
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::*;
 use crate::{
-    http::proxy::request::{Asker, OutgoingBody, Upgrade, fixture},
+    http::proxy::request::{OutgoingBody, Upgrade, fixture},
     net::Stream,
     upstream::Affinity,
 };
@@ -109,7 +109,6 @@ impl Bench {
             OutgoingBody::Memory(bytes) => format!("Content-Length: {}\r\n", bytes.len()),
             OutgoingBody::Empty | OutgoingBody::File(_) | OutgoingBody::Client(_) => String::new(),
         };
-        let server = Arc::clone(&self.event_loop.site.http().listeners[0].default_server);
         Outgoing {
             head: format!("{method} /x HTTP/1.1\r\n{length}\r\n").into_bytes(),
             method: Method::from_text(method.as_bytes()),
@@ -118,12 +117,21 @@ impl Bench {
             local: None,
             hints: None,
             affinity: Affinity::default(),
-            asker: Asker { connection: 1, client: None, server, request_line: Vec::new() },
         }
     }
 
     async fn send(&mut self, mut outgoing: Outgoing) -> Result<Incoming, Fault> {
-        fetch(&self.event_loop, &self.location, &self.group, &mut outgoing, None, &mut self.facts).await
+        let whom = Whom {
+            connection: 1,
+            client: "127.0.0.1",
+            server: &self.event_loop.site.http().listeners[0].default_server,
+            request_line: b"GET / HTTP/1.1",
+            subrequest: None,
+            fields: &Fields::new(),
+            upstream: None,
+        };
+        let (group, facts) = (&self.group, &mut self.facts);
+        fetch(&self.event_loop, &self.location, group, &mut outgoing, None, whom, facts).await
     }
 
     /// Sends a request without a body and reads the answer to its end.
