@@ -427,6 +427,7 @@ fn layer(module: &str) -> Option<u8> {
     Some(match module {
         "main" | "lib" => 9,
         "process" => 6,
+        "tools" => 5,
         "admin" => 5,
         "http" | "stream" => 4,
         "upstream" => 3,

@@ -33,19 +33,47 @@ impl Display for OfflineError {
     }
 }
 
-/// Reads the configuration that `-c FILE [-p PREFIX]` names, and returns its caches. No name of a host is looked up.
+/// A configuration on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfFile {
+    /// Its name, relative to the prefix.
+    pub file: PathBuf,
+    /// Where relative paths begin.
+    pub prefix: PathBuf,
+}
+
+impl ConfFile {
+    /// The configuration of a prefix that is given without one. As nginx.
+    pub const DEFAULT: &str = "conf/nginx.conf";
+
+    /// Takes what `-c` and `-p` say, if anything.
+    pub fn at(file: Option<PathBuf>, prefix: Option<PathBuf>) -> Self {
+        Self {
+            file: file.unwrap_or_else(|| Self::DEFAULT.into()),
+            prefix: prefix.unwrap_or_else(|| PathBuf::from(".")),
+        }
+    }
+}
+
+/// Reads the configuration that `-c FILE [-p PREFIX]` names, and returns its caches.
 pub fn caches(arguments: impl Iterator<Item = OsString>) -> Result<Vec<Arc<CachePath>>, OfflineError> {
-    let (mut file, mut prefix) = (None, PathBuf::from("."));
+    let (mut file, mut prefix) = (None, None);
     let mut words = arguments;
     while let Some(word) = words.next() {
         match (word.to_str(), words.next()) {
             (Some("-c"), Some(value)) => file = Some(PathBuf::from(value)),
-            (Some("-p"), Some(value)) => prefix = PathBuf::from(value),
+            (Some("-p"), Some(value)) => prefix = Some(PathBuf::from(value)),
             _ => return Err(OfflineError::Usage),
         }
     }
-    let main = MainText::File(file.ok_or(OfflineError::Usage)?);
-    let source = Source { prefix, main, globals: None, error_log: None };
+    let file = file.ok_or(OfflineError::Usage)?;
+    caches_of(&ConfFile::at(Some(file), prefix))
+}
+
+/// Reads a configuration, and returns its caches. No name of a host is looked up.
+pub fn caches_of(conf: &ConfFile) -> Result<Vec<Arc<CachePath>>, OfflineError> {
+    let main = MainText::File(conf.file.clone());
+    let source = Source { prefix: conf.prefix.clone(), main, globals: None, error_log: None };
     let loaded = load(&source, &Nowhere).map_err(OfflineError::Invalid)?;
     Ok(loaded.config.http.map_or_else(Vec::new, |http| http.zones))
 }

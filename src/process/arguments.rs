@@ -11,6 +11,11 @@ use std::{
 
 use config::did_you_mean;
 
+use crate::tools::{
+    self,
+    arguments::{CacheArguments, PrewarmArguments},
+};
+
 /// What the program is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -26,6 +31,10 @@ pub enum Command {
     Signal(Place, Request),
     /// Serve one's own origin without a file (`larder proxy`).
     Proxy(ProxyArguments),
+    /// Look into caches, or put them right (`larder cache`).
+    Cache(CacheArguments),
+    /// Fill a cache before anybody asks (`larder prewarm`).
+    Prewarm(PrewarmArguments),
 }
 
 /// How much of a version is told.
@@ -110,7 +119,7 @@ const PROXY_LONG: [&str; 6] = ["--to", "--listen", "--cache", "--max-size", "--p
 /// What may follow `-s`.
 const REQUESTS: [&str; 4] = ["-s stop", "-s quit", "-s reload", "-s reopen"];
 /// The words that may come first.
-const SUBCOMMANDS: [&str; 1] = ["proxy"];
+const SUBCOMMANDS: [&str; 3] = ["proxy", "cache", "prewarm"];
 
 /// Reads the arguments, the program's name left out.
 ///
@@ -123,9 +132,16 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, String> {
             rest.next();
             parse_proxy(rest)
         }
+        Some("cache" | "prewarm") if asks_for_help(rest.0) => Ok(Command::Help),
+        Some("cache") => tools::arguments::cache(&rest.0[1..]).map(Command::Cache),
+        Some("prewarm") => tools::arguments::prewarm(&rest.0[1..]).map(Command::Prewarm),
         Some(word) if !word.starts_with('-') => Err(complain("unknown command", word, &SUBCOMMANDS)),
         _ => parse_flags(rest),
     }
+}
+
+fn asks_for_help(arguments: &[OsString]) -> bool {
+    arguments.iter().any(|argument| argument == "--help" || argument == "-h")
 }
 
 struct Rest<'a>(&'a [OsString]);

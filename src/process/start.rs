@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
 };
 
-use config::{Loaded, LogLevel, LogSink, LogTarget, MainText, Source};
+use config::{Loaded, LogLevel, LogSink, LogTarget, MainText, Source, offline::ConfFile};
 use nix::sys::signal::{Signal, kill};
 
 use super::{
@@ -25,10 +25,10 @@ use super::{
     title::Title,
     upgrade, words,
 };
-use crate::error_log::{self, Level, system_words};
-
-/// The configuration of a prefix that is given without one. As nginx.
-const CONF: &str = "conf/nginx.conf";
+use crate::{
+    error_log::{self, Level, system_words},
+    tools,
+};
 
 /// Does what the command line asks; returns the status to exit with.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -39,6 +39,8 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
         Ok(Command::Help) => print(&words::help()),
+        Ok(Command::Cache(wish)) => tools::work_on_caches(&wish),
+        Ok(Command::Prewarm(wish)) => tools::prewarm(&wish),
         Ok(Command::Version(detail)) => {
             // As nginx: on standard error.
             eprint!("{}", words::version(detail));
@@ -93,7 +95,7 @@ impl Plan {
 fn begin(place: &Place) -> Result<Plan, Refused> {
     let conf = match (&place.conf, &place.prefix) {
         (Some(conf), _) => conf.clone(),
-        (None, Some(_)) => PathBuf::from(CONF),
+        (None, Some(_)) => PathBuf::from(ConfFile::DEFAULT),
         (None, None) => {
             let quick = Quick::demonstration(place.listen).map_err(|complaint| refuse(&complaint))?;
             return Plan::quick(quick, place);

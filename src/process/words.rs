@@ -1,13 +1,15 @@
 //! What the program says about itself.
 
 use super::arguments::Detail;
+use crate::tools::arguments::DEEDS;
 
 /// The version of nginx whose language is accepted.
 const NGINX_VERSION: &str = "1.31.5";
 
 /// What is built in, in the words of nginx's configure, since tools look for them: modules that nginx has by default
 /// and Larder has not yet are named as left out.
-const BUILT: [&str; 28] = [
+const BUILT: [&str; 19] = [
+    "--with-http_gunzip_module",
     "--with-pcre",
     "--with-pcre-jit",
     "--without-http_access_module",
@@ -17,23 +19,13 @@ const BUILT: [&str; 28] = [
     "--without-http_charset_module",
     "--without-http_empty_gif_module",
     "--without-http_fastcgi_module",
-    "--without-http_geo_module",
     "--without-http_grpc_module",
-    "--without-http_gzip_module",
     "--without-http_limit_conn_module",
     "--without-http_limit_req_module",
-    "--without-http_map_module",
     "--without-http_memcached_module",
     "--without-http_mirror_module",
     "--without-http_referer_module",
-    "--without-http_rewrite_module",
     "--without-http_scgi_module",
-    "--without-http_split_clients_module",
-    "--without-http_ssi_module",
-    "--without-http_upstream_hash_module",
-    "--without-http_upstream_ip_hash_module",
-    "--without-http_upstream_least_conn_module",
-    "--without-http_upstream_random_module",
     "--without-http_userid_module",
     "--without-http_uwsgi_module",
 ];
@@ -61,6 +53,8 @@ Usage:
   larder [--listen ADDRESS:PORT]        a demonstration: a slow website and a cache before it
   larder proxy --to URL [OPTIONS]       a cache before your own origin, without a file
   larder -c FILE [OPTIONS]              what an nginx configuration file says
+  larder cache COMMAND -c FILE          what caches hold: {}
+  larder prewarm --to ADDRESS:PORT LIST fetch pages through a running server, so that they are stored
 
 Options, as nginx's:
   -c FILE        configuration file; relative to the prefix
@@ -81,8 +75,25 @@ Options of proxy:
   --cache DIRECTORY      where to keep pages (default: larder/proxy/cache)
   --max-size SIZE        how much to keep at most (default: 10g)
   --print-config         print the configuration file that this amounts to, and exit
+
+Commands of cache (PATTERN: a part of a key, or with * in it a pattern for all of it):
+  ls, find PATTERN         list what is stored; --limit N
+  show PATTERN             all that is known of it, its head included
+  stats                    how much there is
+  verify                   compare files with what they state and with the index; --repair puts right what is wrong
+  export FILE [PATTERN]    write it into a tar archive (- for standard output)
+  import FILE              take it from one
+  --zone NAME              one cache only
+  --json                   one JSON object a line
+
+Options of prewarm (LIST: a file of URLs or paths, - for standard input, or the URL of a sitemap):
+  --to ADDRESS:PORT        where the running server listens
+  --host NAME              Host for lines without one
+  --concurrency N          pages fetched at a time (default: 4)
+  --rate N                 most pages begun a second
 ",
-        env!("CARGO_PKG_VERSION")
+        env!("CARGO_PKG_VERSION"),
+        DEEDS.join(", "),
     )
 }
 
@@ -96,7 +107,7 @@ mod tests {
         let full = version(Detail::Full);
         assert!(full.contains("\nnginx version: nginx/1.31.5 "));
         assert!(full.contains("\nbuilt without TLS yet\n"));
-        assert!(full.contains("\nconfigure arguments: --with-pcre "));
+        assert!(full.contains("\nconfigure arguments: --with-http_gunzip_module --with-pcre "));
         assert!(full.lines().count() == 4);
     }
 }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::key::Digest;
 use crate::room::on_disk;
-use crate::store::{Zone, seconds};
+use crate::store::{ReadError, Zone, seconds};
 use crate::temp;
 use crate::writer::{Change, Durability};
 
@@ -56,6 +56,17 @@ impl Zone {
         self.pending.queued(digest);
         let size_bytes = on_disk(file_bytes);
         self.queue(Change::Adopt { digest: *digest, size_bytes, now: seconds(now) });
+    }
+
+    /// Gives a new file under a digest its row, whatever had the name before, and tells every process to look again.
+    pub fn replaced(&self, digest: &Digest, file_bytes: u64, now: SystemTime) {
+        self.shared.advance(digest);
+        self.adopt(digest, file_bytes, now);
+    }
+
+    /// The first digest in the index, or the one after `last`, in their own order.
+    pub fn next_listed(&self, last: Option<&Digest>) -> Result<Option<Digest>, ReadError> {
+        self.index.next(last).map_err(ReadError::Index)
     }
 
     /// Removes temporary files outside the cache whose process has ended, and frees its places in the index. Says how many

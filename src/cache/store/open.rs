@@ -40,6 +40,8 @@ pub enum Role {
     Loader,
     /// Frees the space of what was purged.
     Purger,
+    /// Looks into it, or puts it right, for somebody at a terminal.
+    Tool,
 }
 
 impl Role {
@@ -49,6 +51,7 @@ impl Role {
             Self::Manager => "manager index",
             Self::Loader => "loader index",
             Self::Purger => "purger index",
+            Self::Tool => "tool index",
         }
     }
 }

@@ -85,7 +85,7 @@ impl Zone {
     /// Reads the file of one digest of a key. One that is not there, is short or belongs to another key is a miss.
     pub fn read(&self, key: &Key, digest: &Digest) -> Result<Option<StoredEntry>, ReadError> {
         let generation = self.generation(digest);
-        let listed = self.is_listed(digest)?;
+        let listed = self.lists(digest)?;
         // As nginx: until the loader has seen all files, one without a row may exist.
         if !listed && !self.is_cold() {
             return Ok(None);
@@ -147,7 +147,8 @@ impl Zone {
         if sum.finalize() == stated { Ok(entry) } else { Err(format::FormatError::Sum.into()) }
     }
 
-    fn is_listed(&self, digest: &Digest) -> Result<bool, ReadError> {
+    /// Whether the index has a file under this digest, or will have it in a moment.
+    pub fn lists(&self, digest: &Digest) -> Result<bool, ReadError> {
         let row = self.index.row(digest).map_err(ReadError::Index)?;
         Ok(row.is_some_and(|row| row.has_file()) || self.pending.contains(digest))
     }

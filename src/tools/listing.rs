@@ -1,0 +1,215 @@
+//! `larder cache ls`, `find`, `show` and `stats`: what is stored.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    ops::ControlFlow,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use cache::{Meta, Role, Zone, hex};
+use config::CachePath;
+use serde_json::{Value, json};
+
+use super::{
+    Failure, Verdict,
+    files::{CachedFile, Found, walk},
+    pattern::Pattern,
+    report::{Output, Progress, bytes, epoch, say, span, tell},
+};
+use crate::clock;
+
+/// Lists the answers whose keys fit, at most so many.
+pub fn list(
+    caches: &[Arc<CachePath>],
+    pattern: Option<&Pattern>,
+    most: Option<usize>,
+    output: Output,
+) -> Result<Verdict, Failure> {
+    let mut left = most.unwrap_or(usize::MAX);
+    let mut verdict = if pattern.is_some() { Verdict::Bad } else { Verdict::Good };
+    let now = clock::now();
+    each_answer(caches, pattern, &mut |conf, file| {
+        if left == 0 {
+            return Ok(ControlFlow::Break(()));
+        }
+        left -= 1;
+        verdict = Verdict::Good;
+        tell(output, || line(&file, now), || facts(conf, &file))?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(verdict)
+}
+
+/// Shows all that is known of the answers whose keys fit, their heads included.
+pub fn show(caches: &[Arc<CachePath>], pattern: &Pattern, output: Output) -> Result<Verdict, Failure> {
+    let mut verdict = Verdict::Bad;
+    let now = clock::now();
+    each_answer(caches, Some(pattern), &mut |conf, file| {
+        verdict = Verdict::Good;
+        let json = || {
+            let mut facts = facts(conf, &file);
+            facts["head"] = String::from_utf8_lossy(&file.head).into();
+            facts
+        };
+        tell(output, || portrait(conf, &file, now), json)?;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if verdict == Verdict::Bad && output == Output::Text {
+        say("nothing is stored under such a key")?;
+    }
+    Ok(verdict)
+}
+
+/// Counts what is stored.
+pub fn stats(caches: &[Arc<CachePath>], output: Output) -> Result<Verdict, Failure> {
+    for conf in caches {
+        let mut counts = Counts::default();
+        let now = clock::now();
+        let mut progress = Progress::new("files");
+        let flow = walk(conf, &mut |found| {
+            progress.step();
+            counts.add(found, now);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        debug_assert!(flow.is_continue(), "nothing breaks it off");
+        drop(progress);
+        let indexed = Zone::open(conf, Role::Tool).map(|zone| zone.stats().entries).ok();
+        tell(output, || counts.text(conf, indexed), || counts.json(conf, indexed))?;
+    }
+    Ok(Verdict::Good)
+}
+
+/// Goes through the answers whose keys fit; damaged files are passed over.
+pub(super) fn each_answer(
+    caches: &[Arc<CachePath>],
+    pattern: Option<&Pattern>,
+    each: &mut impl FnMut(&CachePath, CachedFile) -> io::Result<ControlFlow<()>>,
+) -> io::Result<()> {
+    let mut progress = Progress::new("files");
+    for conf in caches {
+        let flow = walk(conf, &mut |found| {
+            progress.step();
+            match found {
+                Found::Answer(file) if pattern.is_none_or(|pattern| pattern.fits(&file.key.text)) => {
+                    each(conf, *file)
+                }
+                Found::Answer(_) | Found::Damaged { .. } => Ok(ControlFlow::Continue(())),
+            }
+        })?;
+        if flow.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn line(file: &CachedFile, now: SystemTime) -> String {
+    let status = file.status().map_or_else(|| "?".to_owned(), |status| status.to_string());
+    let key = String::from_utf8_lossy(&file.key.text).into_owned();
+    format!("{status:>3}  {:>10}  {:<22}  {key}", bytes(file.body_len()), freshness(&file.meta, now))
+}
+
+fn freshness(meta: &Meta, now: SystemTime) -> String {
+    match meta.valid_until.duration_since(now) {
+        Ok(left) => format!("fresh for {}", span(left)),
+        Err(past) => format!("stale for {}", span(past.duration())),
+    }
+}
+
+fn age(meta: &Meta, now: SystemTime) -> Duration {
+    now.duration_since(meta.date).unwrap_or_default()
+}
+
+fn portrait(conf: &CachePath, file: &CachedFile, now: SystemTime) -> String {
+    let meta = &file.meta;
+    let mut lines = vec![
+        format!("key       {}", String::from_utf8_lossy(&file.key.text)),
+        format!("cache     {}", conf.name),
+        format!("file      {}", file.path.display()),
+        format!("body      {} ({} bytes)", bytes(file.body_len()), file.body_len()),
+        format!("stored    {} ago", span(age(meta, now))),
+        format!("validity  {}", freshness(meta, now)),
+    ];
+    for (name, text) in [("etag", &meta.etag), ("vary", &meta.vary)] {
+        if !text.is_empty() {
+            lines.push(format!("{name:<8}  {}", String::from_utf8_lossy(text)));
+        }
+    }
+    let head = String::from_utf8_lossy(&file.head);
+    lines.extend(head.trim_end().lines().map(|line| format!("  {line}")));
+    lines.join("\n") + "\n"
+}
+
+fn facts(conf: &CachePath, file: &CachedFile) -> Value {
+    json!({
+        "zone": conf.name,
+        "key": String::from_utf8_lossy(&file.key.text),
+        "file": file.path.display().to_string(),
+        "digest": hex(&file.digest),
+        "status": file.status(),
+        "body_bytes": file.body_len(),
+        "stored": epoch(file.meta.date),
+        "valid_until": epoch(file.meta.valid_until),
+        "etag": String::from_utf8_lossy(&file.meta.etag),
+        "vary": String::from_utf8_lossy(&file.meta.vary),
+    })
+}
+
+/// What a cache holds.
+#[derive(Debug, Default)]
+struct Counts {
+    answers: u64,
+    fresh: u64,
+    damaged: u64,
+    file_bytes: u64,
+    statuses: BTreeMap<u16, u64>,
+}
+
+impl Counts {
+    fn add(&mut self, found: Found, now: SystemTime) {
+        let Found::Answer(file) = found else {
+            self.damaged += 1;
+            return;
+        };
+        self.answers += 1;
+        self.fresh += u64::from(file.meta.valid_until > now);
+        self.file_bytes += file.size;
+        if let Some(status) = file.status() {
+            *self.statuses.entry(status).or_default() += 1;
+        }
+    }
+
+    fn text(&self, conf: &CachePath, indexed: Option<u64>) -> String {
+        let Self { answers, fresh, damaged, file_bytes, statuses } = self;
+        let limit = conf.max_size.map_or_else(String::new, |limit| format!(" of {}", bytes(limit)));
+        let mut lines = vec![
+            format!("cache     {} ({})", conf.name, conf.path.display()),
+            format!("answers   {answers}, {fresh} of them fresh"),
+            format!("files     {}{limit}", bytes(*file_bytes)),
+        ];
+        lines.extend(indexed.map(|indexed| format!("index     {indexed} keys")));
+        if *damaged > 0 {
+            lines.push(format!("damaged   {damaged}: see \"larder cache verify\""));
+        }
+        lines.extend(statuses.iter().map(|(status, count)| format!("status {status}  {count}")));
+        lines.join("\n") + "\n"
+    }
+
+    fn json(&self, conf: &CachePath, indexed: Option<u64>) -> Value {
+        let statuses: serde_json::Map<_, _> =
+            self.statuses.iter().map(|(status, count)| (status.to_string(), (*count).into())).collect();
+        json!({
+            "zone": conf.name,
+            "path": conf.path.display().to_string(),
+            "answers": self.answers,
+            "fresh": self.fresh,
+            "damaged": self.damaged,
+            "file_bytes": self.file_bytes,
+            "max_size": conf.max_size,
+            "index_keys": indexed,
+            "statuses": statuses,
+        })
+    }
+}

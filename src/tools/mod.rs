@@ -1,0 +1,84 @@
+//! What a person does by hand: `larder cache …` looks into caches and puts them right, `larder prewarm` fills one.
+//!
+//! A server may be running meanwhile, on the same files. Results go to standard output, one line each, as text or as
+//! JSON; how far a long walk has come goes to a terminal, where there is one.
+
+mod archive;
+pub mod arguments;
+mod damage;
+mod files;
+mod listing;
+mod pattern;
+mod prewarm;
+mod report;
+mod sitemap;
+
+use std::{error::Error, process::ExitCode, sync::Arc};
+
+use config::CachePath;
+
+use self::arguments::{CacheArguments, Deed, PrewarmArguments};
+
+/// What went wrong, for the terminal.
+type Failure = Box<dyn Error>;
+
+/// Whether all is as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    /// Something was not found, or is damaged.
+    Bad,
+}
+
+/// Carries out `larder cache …`.
+pub fn work_on_caches(arguments: &CacheArguments) -> ExitCode {
+    finish(caches(arguments).and_then(|caches| work(arguments, &caches)))
+}
+
+/// Carries out `larder prewarm …`.
+pub fn prewarm(arguments: &PrewarmArguments) -> ExitCode {
+    finish(prewarm::run(arguments))
+}
+
+fn finish(done: Result<Verdict, Failure>) -> ExitCode {
+    match done {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Bad) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("larder: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns the caches that are meant: all of the configuration, or the one that is named.
+fn caches(arguments: &CacheArguments) -> Result<Vec<Arc<CachePath>>, Failure> {
+    let mut caches = config::offline::caches_of(&arguments.conf)?;
+    if let Some(name) = &arguments.zone {
+        let known: Vec<_> = caches.iter().map(|cache| cache.name.clone()).collect();
+        caches.retain(|cache| cache.name == *name);
+        if caches.is_empty() {
+            return Err(format!(
+                "no cache is called \"{name}\"; the configuration has: {}",
+                known.join(", ")
+            )
+            .into());
+        }
+    }
+    if caches.is_empty() {
+        return Err("the configuration has no proxy_cache_path".into());
+    }
+    Ok(caches)
+}
+
+fn work(arguments: &CacheArguments, caches: &[Arc<CachePath>]) -> Result<Verdict, Failure> {
+    let output = arguments.output;
+    match &arguments.deed {
+        Deed::List { pattern, most } => listing::list(caches, pattern.as_ref(), *most, output),
+        Deed::Show { pattern } => listing::show(caches, pattern, output),
+        Deed::Stats => listing::stats(caches, output),
+        Deed::Verify { repair } => damage::verify(caches, *repair, output),
+        Deed::Export { to, pattern } => archive::export(caches, to, pattern.as_ref()),
+        Deed::Import { from } => archive::import(caches, from),
+    }
+}
