@@ -2,9 +2,10 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
+use cache::Mode;
 use config::{did_you_mean, offline::ConfFile};
 
-use super::{damage::Repair, pattern::Pattern, report::Output};
+use super::{damage::Repair, pattern::Pattern, removal::Named, report::Output};
 
 /// `larder cache …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +34,13 @@ pub enum Deed {
     Show {
         /// Keys that are meant.
         pattern: Pattern,
+    },
+    /// `purge KEY|--tag TAG|--all [--soft]`.
+    Purge {
+        /// What is meant.
+        named: Named,
+        /// What becomes of it.
+        mode: Mode,
     },
     /// `stats`.
     Stats,
@@ -71,8 +79,9 @@ pub struct PrewarmArguments {
 }
 
 /// What may follow `larder cache`.
-pub const DEEDS: [&str; 7] = ["ls", "find", "show", "stats", "verify", "export", "import"];
-const CACHE_OPTIONS: [&str; 6] = ["-c", "-p", "--zone", "--json", "--limit", "--repair"];
+pub const DEEDS: [&str; 8] = ["ls", "find", "show", "purge", "stats", "verify", "export", "import"];
+const CACHE_OPTIONS: [&str; 9] =
+    ["-c", "-p", "--zone", "--json", "--limit", "--tag", "--all", "--soft", "--repair"];
 const PREWARM_OPTIONS: [&str; 4] = ["--to", "--rate", "--concurrency", "--host"];
 /// Requests under way at a time where no other number is given: enough to keep an origin busy, not to drown it.
 const CONCURRENCY: usize = 4;
@@ -87,6 +96,8 @@ struct Sorted {
     output: Output,
     most: Option<usize>,
     repair: Repair,
+    named: Option<Named>,
+    mode: Option<Mode>,
 }
 
 /// Reads what follows `larder cache`.
@@ -103,6 +114,9 @@ pub fn cache(words: &[OsString]) -> Result<CacheArguments, String> {
             "-p" => sorted.prefix = Some(value("-p")?.into()),
             "--zone" => sorted.zone = Some(value("--zone")?),
             "--limit" => sorted.most = Some(number("--limit", &value("--limit")?)?),
+            "--tag" => sorted.named = Some(Named::Tag(value("--tag")?)),
+            "--all" => sorted.named = Some(Named::All),
+            "--soft" => sorted.mode = Some(Mode::Soft),
             "--json" => sorted.output = Output::Json,
             "--repair" => sorted.repair = Repair::Yes,
             option if option.starts_with('-') && option != "-" => {
@@ -111,7 +125,7 @@ pub fn cache(words: &[OsString]) -> Result<CacheArguments, String> {
             _ => sorted.words.push(word),
         }
     }
-    let Sorted { words, conf, prefix, zone, output, most, repair } = sorted;
+    let Sorted { words, conf, prefix, zone, output, most, repair, named, mode } = sorted;
     let mut words = words.into_iter();
     let name = words.next().ok_or_else(|| format!("larder cache what? {}", DEEDS.join(", ")))?;
     let mut word =
@@ -122,6 +136,13 @@ pub fn cache(words: &[OsString]) -> Result<CacheArguments, String> {
             Deed::List { pattern: Some(Pattern::new(word("a part of a key, or a pattern with *")?)), most }
         }
         "show" => Deed::Show { pattern: Pattern::new(word("a URL or a part of a key")?) },
+        "purge" => {
+            let named = match named {
+                Some(named) => named,
+                None => Named::Key(word("a whole key, the beginning of keys and *, --tag TAG or --all")?),
+            };
+            Deed::Purge { named, mode: mode.unwrap_or(Mode::Hard) }
+        }
         "stats" => Deed::Stats,
         "verify" => Deed::Verify { repair },
         "export" => {
@@ -207,6 +228,15 @@ mod tests {
             ("-c f ls --limit 3", Deed::List { pattern: None, most: Some(3) }),
             ("find /a -c f", Deed::List { pattern: Some(pattern("/a")), most: None }),
             ("show http://h/a -c f", Deed::Show { pattern: pattern("http://h/a") }),
+            (
+                "purge http://h/a* -c f",
+                Deed::Purge { named: Named::Key("http://h/a*".to_owned()), mode: Mode::Hard },
+            ),
+            (
+                "purge --tag t --soft -c f",
+                Deed::Purge { named: Named::Tag("t".to_owned()), mode: Mode::Soft },
+            ),
+            ("purge --all -c f", Deed::Purge { named: Named::All, mode: Mode::Hard }),
             ("stats -c f --json", Deed::Stats),
             ("verify -c f --repair", Deed::Verify { repair: Repair::Yes }),
             ("export - -c f", Deed::Export { to: "-".into(), pattern: None }),
@@ -220,9 +250,10 @@ mod tests {
     #[test]
     fn mistakes_are_told() {
         for (line, wanted) in [
-            ("", "larder cache what? ls, find, show, stats, verify, export, import"),
+            ("", "larder cache what? ls, find, show, purge, stats, verify, export, import"),
             ("sho x -c f", "unknown command \"sho\"; did you mean \"show\"?"),
             ("show -c f", "\"larder cache show\" requires a URL or a part of a key"),
+            ("purge x --all -c f", "\"larder cache purge\" has no use for \"x\""),
             ("ls x -c f", "\"larder cache ls\" has no use for \"x\""),
             ("ls", "which configuration? larder cache … -c FILE, or -p DIRECTORY"),
             ("ls -c", "option \"-c\" requires a value"),

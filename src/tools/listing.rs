@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cache::{Meta, Role, Zone, hex};
+use cache::{Meta, Role, Zone, hex, purge};
 use config::CachePath;
 use serde_json::{Value, json};
 
@@ -137,9 +137,17 @@ fn portrait(conf: &CachePath, file: &CachedFile, now: SystemTime) -> String {
             lines.push(format!("{name:<8}  {}", String::from_utf8_lossy(text)));
         }
     }
+    let tags = tags(meta);
+    if !tags.is_empty() {
+        lines.push(format!("tags      {}", tags.join(" ")));
+    }
     let head = String::from_utf8_lossy(&file.head);
     lines.extend(head.trim_end().lines().map(|line| format!("  {line}")));
     lines.join("\n") + "\n"
+}
+
+fn tags(meta: &Meta) -> Vec<String> {
+    purge::tags::split(&meta.tags).map(|tag| String::from_utf8_lossy(tag).into_owned()).collect()
 }
 
 fn facts(conf: &CachePath, file: &CachedFile) -> Value {
@@ -154,6 +162,7 @@ fn facts(conf: &CachePath, file: &CachedFile) -> Value {
         "valid_until": epoch(file.meta.valid_until),
         "etag": String::from_utf8_lossy(&file.meta.etag),
         "vary": String::from_utf8_lossy(&file.meta.vary),
+        "tags": tags(&file.meta),
     })
 }
 

@@ -10,6 +10,7 @@ mod files;
 mod listing;
 mod pattern;
 mod prewarm;
+mod removal;
 mod report;
 mod sitemap;
 
@@ -76,6 +77,7 @@ fn work(arguments: &CacheArguments, caches: &[Arc<CachePath>]) -> Result<Verdict
     match &arguments.deed {
         Deed::List { pattern, most } => listing::list(caches, pattern.as_ref(), *most, output),
         Deed::Show { pattern } => listing::show(caches, pattern, output),
+        Deed::Purge { named, mode } => removal::purge(caches, named, *mode, output),
         Deed::Stats => listing::stats(caches, output),
         Deed::Verify { repair } => damage::verify(caches, *repair, output),
         Deed::Export { to, pattern } => archive::export(caches, to, pattern.as_ref()),

@@ -8,6 +8,7 @@ mod answering;
 mod balancing;
 mod big_bodies;
 mod buffers;
+mod by_hand;
 mod caching;
 mod coalescing;
 mod command_line;
