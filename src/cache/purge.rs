@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::format::Meta;
 use crate::key::{Digest, Key};
-use crate::purge::record::Record;
+use crate::purge::record::{LONGEST_NAME, Record};
 
 /// What a purge names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +27,16 @@ pub enum Purge {
     Tag(Vec<u8>),
     /// Everything.
     All,
+}
+
+impl Purge {
+    /// Whether there could be an entry of that name at all.
+    pub(crate) fn can_be_stored(&self) -> bool {
+        match self {
+            Self::Key(_) | Self::All => true,
+            Self::Prefix(name) | Self::Tag(name) => name.len() <= LONGEST_NAME,
+        }
+    }
 }
 
 /// What becomes of what a purge names.

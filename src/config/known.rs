@@ -53,7 +53,7 @@ const LATER: &[&str] = &[
     // Upstreams.
     "ntlm upstream_conf sticky_cookie_insert state health_check_timeout",
     // Proxying.
-    "proxy_allow_upstream proxy_cache_purge proxy_download_rate proxy_upload_rate proxy_half_close
+    "proxy_allow_upstream proxy_download_rate proxy_upload_rate proxy_half_close
      proxy_protocol proxy_protocol_timeout proxy_requests proxy_responses proxy_session_drop
      proxy_ssl proxy_ssl_alpn proxy_timeout proxy_pass_error_message
      proxy_smtp_auth",

@@ -162,7 +162,10 @@ fn errors_of_blocks_and_servers_read_as_nginxs() {
         (main("stream {}"), "\"stream\" directive is not supported yet"),
         (main("include /nowhere;"), "open() \"/nowhere\" failed (2: No such file or directory)"),
         (http("auth_basic off;"), "\"auth_basic\" directive is not supported yet"),
-        (http("proxy_cache_purge $arg_x;"), "\"proxy_cache_purge\" directive is not supported yet"),
+        (http("proxy_cache_tags a off;"), "invalid field name \"off\""),
+        (http("proxy_cache_tags Surrogate-Key, xkey;"), "invalid field name \"Surrogate-Key,\""),
+        (http("proxy_cache_tags;"), "invalid number of arguments in \"proxy_cache_tags\" directive"),
+        (http("proxy_cache_purge;"), "invalid number of arguments in \"proxy_cache_purge\" directive"),
         (
             http("server { listen 80 ssl; }"),
             "the \"ssl\" parameter of the \"listen\" directive is not supported yet",

@@ -26,6 +26,7 @@ mod parity;
 mod patience;
 mod processes;
 mod proxying;
+mod purging;
 mod random_ranges;
 mod ranges;
 mod readme;

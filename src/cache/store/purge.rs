@@ -79,8 +79,12 @@ impl Zone {
         durability: Durability,
         now: SystemTime,
     ) -> Result<Purged, PurgeError> {
+        let what: Vec<Purge> = what.iter().filter(|purge| purge.can_be_stored()).cloned().collect();
+        if what.is_empty() {
+            return Ok(Purged { number: self.epoch(), entries: Some(0) });
+        }
         let found: Vec<Found> = what.iter().map(|purge| self.count(purge)).collect();
-        let order = Order { what, how, durability, now };
+        let order = Order { what: &what, how, durability, now };
         let published = || self.shared.purged();
         let number = self.purges.record(&order, published, |number| self.shared.publish_purge(number))?;
         if how == Mode::Hard {

@@ -128,6 +128,10 @@ settings! {
         bypass: Vec<Template> = Vec::new(), "proxy_cache_bypass" in HSL, joined(TEXTS);
         /// Does not store where a text is neither empty nor `0`.
         no_cache: Vec<Template> = Vec::new(), "proxy_no_cache" in HSL, joined(TEXTS);
+        /// Purges instead of answering where a text is neither empty nor `0`.
+        purge: Vec<Template> = Vec::new(), "proxy_cache_purge" in HSL, joined(TEXTS);
+        /// Fields of an answer that name what else it can be purged by.
+        tags: Vec<Vec<u8>> = Vec::new(), "proxy_cache_tags" in HSL, once(TAG_FIELDS), "off";
         /// Cases in which a stale answer will do.
         use_stale: UseStale = UseStale { off: true, ..UseStale::default() },
             "proxy_cache_use_stale" in HSL, joined(USE_STALE), "off";
@@ -237,6 +241,26 @@ const TARGETED_FIELDS: Reader<Vec<String>> = Reader::many("field ... | off", |di
         }
     };
     (0..directive.args.len()).map(field).collect()
+});
+
+const TAG_FIELDS: Reader<Vec<Vec<u8>>> = Reader::many("field ... | off", |directive, _| {
+    if directive.args.len() == 1 && directive.bytes(0) == b"off" {
+        return Ok(Vec::new());
+    }
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let names = (0..directive.args.len()).map(|number| match directive.bytes(number) {
+        name if !name.is_empty() && name.iter().all(is_name) && !name.eq_ignore_ascii_case(b"off") => {
+            Ok(name.to_vec())
+        }
+        _ => {
+            let problem =
+                directive.fail(number, format!("invalid field name \"{}\"", directive.text(number)));
+            Err(problem.with_help(
+                "Surrogate-Key, Cache-Tag, xkey, Cache-Groups or any other field; \"off\" alone for none",
+            ))
+        }
+    });
+    names.collect()
 });
 
 const METHODS: Reader<MethodSet> = Reader::many("GET | HEAD | POST ...", |directive, _| {

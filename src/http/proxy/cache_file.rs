@@ -121,7 +121,7 @@ impl CacheFile {
                 None
             }
         };
-        let Self { digest, meta, incomplete, permit, room, temp, written, .. } = self;
+        let Self { key, digest, meta, incomplete, permit, room, temp, written, .. } = self;
         let (temp, room) = (temp.expect("it was written"), room.expect("it was reserved"));
         let starts = (meta.header_start, meta.body_start);
         let body_start = u64::from(meta.body_start);
@@ -139,7 +139,7 @@ impl CacheFile {
         };
         let body = body.map_or_else(in_file, StoredBody::Memory);
         let entry = Entry::committed(&incomplete.entry, meta, body, &committed);
-        zone.replace(digest, Arc::new(entry));
+        zone.replace(&key, digest, Arc::new(entry));
         Ok(())
     }
 
@@ -189,13 +189,17 @@ impl Sink for CacheFile {
         // A chunk may be a small part of a large read buffer: what is kept gets memory of its own.
         let body = StoredBody::Memory(Bytes::from(chunks.concat()));
         let entry = Arc::new(Entry::shown(&self.incomplete.entry, self.meta.clone(), body));
-        self.zone.replace(self.digest, Arc::clone(&entry));
+        self.zone.replace(&self.key, self.digest, Arc::clone(&entry));
         self.permit.give_up_lease();
         Some(Shown { entry, zone: Arc::clone(&self.zone), digest: self.digest })
     }
 
     fn commit(self: Box<Self>, chunks: &[Bytes], shown: Option<&Arc<Entry>>) -> Result<(), GaveUp> {
-        self.store(chunks, shown).map_err(|error| not_stored(&error))
+        match self.store(chunks, shown) {
+            // As was wished: there is nothing to log.
+            Err(NotStored::Store(StoreError::Purged)) => Err(GaveUp),
+            done => done.map_err(|error| not_stored(&error)),
+        }
     }
 }
 

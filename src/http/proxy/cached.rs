@@ -18,7 +18,7 @@ use self::waiting::{Waited, follow};
 use super::{
     affinity, any_true, deliver,
     fill::Ticket,
-    hints, intercept, limit_rate, pass_on, range_offset,
+    hints, intercept, limit_rate, pass_on, purge, range_offset,
     remembered::Lesson,
     request::{self, Purpose},
     stored,
@@ -159,7 +159,7 @@ impl Dealing<'_> {
             return Step::End(self.uncached(exchange, CacheStatus::Expired).await);
         }
         let stale = Stale { entry: Arc::clone(&entry), on_error };
-        match self.zone.turn(&self.digest, *conf.cache.lock_age) {
+        match self.zone.turn(&self.key, &self.digest, *conf.cache.lock_age) {
             // Another may have updated it between our look and our turn.
             Turn::Mine(_) if self.zone.has_another(&self.digest, &entry) => Step::LookAgain,
             Turn::Mine(ticket) if may_serve && updates_behind => {
@@ -209,7 +209,7 @@ impl Dealing<'_> {
             return Step::End(self.uncached(exchange, CacheStatus::Miss).await);
         }
         let conf = Arc::clone(&exchange.location);
-        match self.zone.turn(&self.digest, *conf.cache.lock_age) {
+        match self.zone.turn(&self.key, &self.digest, *conf.cache.lock_age) {
             // Another may have filled it between our look and our turn.
             Turn::Mine(_)
                 if !std::mem::replace(&mut self.looked_twice, true) && self.zone.knows(&self.digest) =>
@@ -239,7 +239,7 @@ impl Dealing<'_> {
     /// Asks the upstream although there may be an entry, and stores the answer over it.
     async fn bypass(&mut self, exchange: &mut Exchange) -> Ending {
         self.forward = Forward::Bypass;
-        let ticket = self.zone.turn_anyway(&self.digest, *exchange.location.cache.lock_age);
+        let ticket = self.zone.turn_anyway(&self.key, &self.digest, *exchange.location.cache.lock_age);
         self.ask(exchange, ticket, None, CacheStatus::Bypass).await
     }
 
@@ -352,6 +352,7 @@ impl Dealing<'_> {
             asker: Asker::of(exchange),
             epoch: self.zone.store.epoch(),
             asked_at: clock::now(),
+            tag_origin: purge::tag_origin(exchange),
         })
     }
 }

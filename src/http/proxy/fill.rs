@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache::{Digest, FillPermit};
+use cache::{Digest, FillPermit, Meta};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -35,6 +35,8 @@ pub(super) const TAIL_BYTES: u64 = 1 << 20;
 pub struct Fill {
     /// When the upstream was asked.
     begun: Moment,
+    /// The number of the last purge at that time.
+    epoch: u64,
     /// The temporary file and where the body begins in it, once there is one.
     pub(super) file: OnceLock<(Arc<File>, u64)>,
     state: Mutex<State>,
@@ -97,7 +99,7 @@ pub struct Incomplete {
 }
 
 impl Fill {
-    pub(super) fn new() -> Arc<Self> {
+    pub(super) fn new(epoch: u64) -> Arc<Self> {
         let begun = clock::moment();
         let state = State {
             stage: Stage::Asking,
@@ -111,6 +113,7 @@ impl Fill {
         };
         Arc::new(Self {
             begun,
+            epoch,
             file: OnceLock::new(),
             state: Mutex::new(state),
             changed: Notify::new(),
@@ -138,6 +141,15 @@ impl Fill {
     /// Whether nothing has come for that long (`proxy_cache_lock_age`): another may try.
     pub fn is_late(&self, age: Duration) -> bool {
         self.state.lock().advanced.elapsed() >= age
+    }
+
+    /// What it will be in the cache, as far as purges go: all that is known before it answers is when it was asked.
+    pub(super) fn with_meta<T>(&self, judge: impl FnOnce(&Meta) -> T) -> T {
+        let stage = self.state.lock().stage.clone();
+        match stage {
+            Stage::Storing(incomplete) => judge(&incomplete.entry.meta),
+            Stage::Asking | Stage::Released(_) => judge(&Meta { epoch: self.epoch, ..Meta::default() }),
+        }
     }
 
     /// How long the upstream has been asked for.
@@ -173,7 +185,7 @@ impl Ticket {
 
     /// Makes the ticket of a fill that nobody else ever finds.
     pub(super) fn apart() -> Self {
-        Self { fill: Fill::new(), listing: None, permit: None }
+        Self { fill: Fill::new(0), listing: None, permit: None }
     }
 
     /// Makes the ticket of a fill that is no cache's, and its only reader.

@@ -15,6 +15,7 @@ pub mod fill;
 mod hints;
 mod limit_rate;
 mod pump;
+mod purge;
 mod range_offset;
 mod remembered;
 pub mod request;
@@ -67,6 +68,7 @@ async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
         Err(fault) => return Ending::Fail(fault),
     };
     match zone(exchange) {
+        Ok(zone) if purge::is_wanted(exchange) => purge::answer(exchange, pass, zone).await,
         Ok(Some(zone)) if is_cacheable(exchange) => cached::serve(exchange, pass, &group, zone).await,
         Ok(zone) => {
             // A redirect may have led here from a location with a cache.

@@ -57,6 +57,11 @@ impl Remembered {
         None
     }
 
+    /// Forgets all of it: something was purged.
+    pub fn clear(&self) {
+        self.lessons.clear();
+    }
+
     /// Forgets what was learned: there is an answer.
     pub fn forget(&self, digest: &Digest) {
         self.lessons.remove(digest);

@@ -22,6 +22,7 @@ use super::{
     cache_file::{CacheFile, Destination, not_stored},
     fill::{FillReader, Incomplete, ReadBy, Release, Ticket},
     pump::{Disk, Pump},
+    purge,
     remembered::Lesson,
     request::Outgoing,
     stored_head::{self, Head},
@@ -73,6 +74,8 @@ pub struct Order {
     pub epoch: u64,
     /// When the upstream is asked.
     pub asked_at: SystemTime,
+    /// Whose groups the answer's are.
+    pub tag_origin: Vec<u8>,
 }
 
 impl Order {
@@ -333,6 +336,7 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
                 body_len: incoming.body.length(),
                 body_sum: order.zone.states_sums().then_some(0),
                 epoch: order.epoch,
+                tags: purge::tags(&location.cache, fields, &order.tag_origin),
                 ..Meta::default()
             };
             meta.set_terms(&terms);
@@ -364,7 +368,7 @@ async fn refresh(order: &Order, entry: Arc<Entry>, incoming: &Incoming) -> Arc<E
     let Some(file) = entry.file() else {
         // Its file is still being written, with the old times: those in memory count.
         let entry = Arc::new(entry.renewed(meta, None, 0));
-        order.zone.replace(digest, Arc::clone(&entry));
+        order.zone.replace(&order.key, digest, Arc::clone(&entry));
         return entry;
     };
     (meta.header_start, meta.body_start) = file.starts;
@@ -376,7 +380,7 @@ async fn refresh(order: &Order, entry: Arc<Entry>, incoming: &Incoming) -> Arc<E
         Ok(Ok(Some(identity))) => {
             let generation = order.zone.store.generation(&digest);
             let entry = Arc::new(entry.renewed(meta, Some(StoredFile { identity, ..file }), generation));
-            order.zone.replace(digest, Arc::clone(&entry));
+            order.zone.replace(&order.key, digest, Arc::clone(&entry));
             entry
         }
         // Replaced meanwhile, or not to be written: what was found is as good for this answer.

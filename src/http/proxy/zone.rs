@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache::{Committed, Digest, Identity, Key, Lease, Meta, Role, StoredEntry};
+use cache::{Committed, Digest, Identity, Key, Lease, Meta, Role, Standing, StoredEntry};
 use config::{CachePath, Verify};
 use http1::{Progress, ResponseHead, ResponseParser};
 use parking_lot::{Mutex, MutexGuard};
@@ -58,6 +58,8 @@ pub struct Entry {
     file: Arc<OnceLock<StoredFile>>,
     /// The store's generation when it was last found to be good.
     generation: AtomicU64,
+    /// How many purges that generation counts.
+    purges: AtomicU64,
     /// When its file was last looked at, in milliseconds of the monotonic clock.
     looked_ms: AtomicU64,
     /// When a use of it was last recorded; zero for never.
@@ -101,7 +103,7 @@ struct BySize;
 impl Weighter<Digest, Arc<Entry>> for BySize {
     fn weight(&self, _: &Digest, entry: &Arc<Entry>) -> u64 {
         match &entry.body {
-            StoredBody::Memory(bytes) => 1024 + bytes.len() as u64,
+            StoredBody::Memory(bytes) => 1024 + (bytes.len() + entry.meta.tags.len()) as u64,
             StoredBody::File(_) | StoredBody::Arriving => DESCRIPTOR_WEIGHT,
         }
     }
@@ -129,10 +131,10 @@ impl Zone {
     /// Finds the entry of a digest: in memory, or in the store on a thread that may block.
     pub async fn find(self: &Arc<Self>, key: &Key, digest: &Digest) -> Option<Arc<Entry>> {
         if let Some(entry) = self.entries.get(digest) {
-            if self.is_current(digest, &entry) {
-                return Some(entry);
-            }
-            self.entries.remove(digest);
+            match self.current(key, digest, entry) {
+                Some(entry) => return Some(entry),
+                None => self.entries.remove(digest),
+            };
         }
         let (zone, key, digest) = (Arc::clone(self), key.clone(), *digest);
         let read = tokio::task::spawn_blocking(move || zone.store.read(&key, &digest)).await;
@@ -152,21 +154,50 @@ impl Zone {
         Some(entry)
     }
 
-    /// Whether the store still has what the entry was made of.
-    fn is_current(&self, digest: &Digest, entry: &Entry) -> bool {
-        let Some(StoredFile { identity, .. }) = entry.file.get() else { return true };
+    /// What an entry in memory still is: nothing where its file is another or gone, or where it was purged.
+    fn current(&self, key: &Key, digest: &Digest, entry: Arc<Entry>) -> Option<Arc<Entry>> {
         let generation = self.store.generation(digest);
+        let known = entry.generation.load(Ordering::Relaxed);
         let now_ms = monotonic_ms();
-        let same = entry.generation.load(Ordering::Relaxed) == generation;
-        if same && now_ms.saturating_sub(entry.looked_ms.load(Ordering::Relaxed)) < LOOK_AGAIN_MS {
-            return true;
+        let looked_lately = now_ms.saturating_sub(entry.looked_ms.load(Ordering::Relaxed)) < LOOK_AGAIN_MS;
+        let file = entry.file.get();
+        if known == generation && (looked_lately || file.is_none()) {
+            return Some(entry);
         }
-        if !self.store.still_there(digest, identity) {
-            return false;
+        let purges = self.store.purges();
+        let by_purges = purges.wrapping_sub(entry.purges.load(Ordering::Relaxed));
+        // Where only purges have moved it, the file is the one it was.
+        let is_same_file = looked_lately && generation.wrapping_sub(known) == by_purges;
+        if let Some(StoredFile { identity, .. }) = file
+            && !is_same_file
+        {
+            if !self.store.still_there(digest, identity) {
+                return None;
+            }
+            entry.looked_ms.store(now_ms, Ordering::Relaxed);
         }
-        entry.generation.store(generation, Ordering::Relaxed);
-        entry.looked_ms.store(now_ms, Ordering::Relaxed);
-        true
+        let current = self.judged(key, Arc::clone(&entry))?;
+        current.generation.store(generation, Ordering::Relaxed);
+        current.purges.store(purges, Ordering::Relaxed);
+        if !Arc::ptr_eq(&current, &entry) {
+            self.entries.insert(*digest, Arc::clone(&current));
+        }
+        Some(current)
+    }
+
+    /// What purges leave of an entry: all of it, a stale one, or nothing.
+    fn judged(&self, key: &Key, entry: Arc<Entry>) -> Option<Arc<Entry>> {
+        match self.store.judge(key, &entry.meta) {
+            Standing::Live => Some(entry),
+            Standing::Soft(number) if entry.meta.is_softened(number) => Some(entry),
+            Standing::Soft(number) => {
+                let mut meta = entry.meta.clone();
+                meta.soften(number);
+                let generation = entry.generation.load(Ordering::Relaxed);
+                Some(Arc::new(entry.renewed(meta, None, generation)))
+            }
+            Standing::Gone => None,
+        }
     }
 
     /// Records a use for the eviction by age, at most once in ten seconds: a hit must not cost a write.
@@ -179,9 +210,23 @@ impl Zone {
         }
     }
 
-    /// Puts a new entry in the place of an old one.
-    pub fn replace(&self, digest: Digest, entry: Arc<Entry>) {
-        self.entries.insert(digest, entry);
+    /// Puts a new entry in the place of an old one, as far as no purge was quicker.
+    pub fn replace(&self, key: &Key, digest: Digest, entry: Arc<Entry>) {
+        match self.judged(key, entry) {
+            Some(entry) => self.entries.insert(digest, entry),
+            None => drop(self.entries.remove(&digest)),
+        }
+    }
+
+    /// Whether a key is in memory and not purged, or on its way there.
+    pub fn holds(&self, key: &Key) -> bool {
+        let in_memory = self.entries.peek(&key.digest).and_then(|entry| self.judged(key, entry));
+        in_memory.is_some() || self.fills.find(&key.digest).is_some_and(|fill| !self.is_purged(key, &fill))
+    }
+
+    /// Whether what a fill fetches has been purged since its upstream was asked.
+    pub fn is_purged(&self, key: &Key, fill: &Fill) -> bool {
+        fill.with_meta(|meta| self.store.judge(key, meta)) == Standing::Gone
     }
 
     /// Holds up other files of the same name while one takes it: the answer that was found first is stored first. Blocks.
@@ -211,9 +256,11 @@ impl Zone {
 
     /// Decides whose turn it is to fill a key: in this worker first, then among all processes.
     ///
-    /// A fill from which nothing has come for longer than `age` is passed over.
-    pub fn turn(&self, digest: &Digest, age: Duration) -> Turn {
-        let (ticket, lease) = match self.fills.place(digest, age) {
+    /// A fill from which nothing has come for longer than `age` is passed over, and so is one that was purged.
+    pub fn turn(&self, key: &Key, digest: &Digest, age: Duration) -> Turn {
+        let epoch = self.store.epoch();
+        let is_over = |fill: &Fill| fill.is_late(age) || self.is_purged(key, fill);
+        let (ticket, lease) = match self.fills.place(digest, epoch, is_over) {
             Place::Taken(fill) => return Turn::Theirs(fill),
             Place::Free(ticket) => (ticket, self.store.lease(digest, age, clock::now())),
             // Its lease is ours to take over: in this process the table decides.
@@ -226,8 +273,8 @@ impl Zone {
     }
 
     /// Gives the right to store a key to one who asks whoever else does. What is stored last counts.
-    pub fn turn_anyway(&self, digest: &Digest, age: Duration) -> Ticket {
-        match self.turn(digest, age) {
+    pub fn turn_anyway(&self, key: &Key, digest: &Digest, age: Duration) -> Ticket {
+        match self.turn(key, digest, age) {
             Turn::Mine(ticket) => ticket,
             Turn::Theirs(_) | Turn::Elsewhere => {
                 Ticket::apart().with_permit(self.store.permit_beside(digest))
@@ -250,7 +297,7 @@ pub enum Turn {
 pub(super) enum Place {
     /// Nobody was at it: it is ours.
     Free(Ticket),
-    /// Somebody has been at it for too long: it is ours now.
+    /// Somebody has been at it for too long, or for what was purged: it is ours now.
     Late(Ticket),
     /// Somebody is at it.
     Taken(Arc<Fill>),
@@ -265,17 +312,27 @@ pub struct FillTable {
 const SHARDS: usize = 16;
 
 impl FillTable {
-    pub(super) fn place(self: &Arc<Self>, digest: &Digest, age: Duration) -> Place {
+    /// Gives the place of a key to the caller, unless there is a fill that is not over. `epoch` is the last purge so far.
+    pub(super) fn place(
+        self: &Arc<Self>,
+        digest: &Digest,
+        epoch: u64,
+        is_over: impl FnOnce(&Fill) -> bool,
+    ) -> Place {
         let mut fills = self.shard(digest).lock();
         if let Some(fill) = fills.get(digest)
-            && !fill.is_late(age)
+            && !is_over(fill)
         {
             return Place::Taken(Arc::clone(fill));
         }
-        let fill = Fill::new();
+        let fill = Fill::new(epoch);
         let before = fills.insert(*digest, Arc::clone(&fill));
         let ticket = Ticket::new(fill, Arc::clone(self), *digest);
         if before.is_some() { Place::Late(ticket) } else { Place::Free(ticket) }
+    }
+
+    fn find(&self, digest: &Digest) -> Option<Arc<Fill>> {
+        self.shard(digest).lock().get(digest).map(Arc::clone)
     }
 
     /// Takes a fill off, unless another has its place.
@@ -315,6 +372,7 @@ impl Entry {
             body,
             cooked: OnceLock::new(),
             generation: stored.generation.into(),
+            purges: AtomicU64::new(0),
             looked_ms: monotonic_ms().into(),
             touched_ms: AtomicU64::new(0),
         })
@@ -329,6 +387,7 @@ impl Entry {
             cooked: OnceLock::new(),
             file: Arc::default(),
             generation: AtomicU64::new(0),
+            purges: AtomicU64::new(0),
             looked_ms: AtomicU64::new(0),
             touched_ms: AtomicU64::new(0),
         }

@@ -59,6 +59,7 @@ impl Dealing<'_> {
             Stage::Released(Release::Uncacheable) => Waited::InVain,
             Stage::Released(Release::ServeStale) => Waited::ServeStale,
             Stage::Asking | Stage::Released(Release::LookAgain) => Waited::LookAgain,
+            Stage::Storing(_) if self.zone.is_purged(&self.key, &fill) => Waited::LookAgain,
             Stage::Storing(incomplete) if needs_own_word(&conf.cache, &incomplete.entry.meta) => {
                 Waited::InVain
             }

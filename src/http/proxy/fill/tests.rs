@@ -14,7 +14,7 @@ fn incomplete() -> Arc<Incomplete> {
 }
 
 fn ticket(table: &Arc<FillTable>, age: Duration) -> Option<Ticket> {
-    match table.place(&[7; 16], age) {
+    match table.place(&[7; 16], 0, |fill| fill.is_late(age)) {
         Place::Free(ticket) | Place::Late(ticket) => Some(ticket),
         Place::Taken(_) => None,
     }
