@@ -60,6 +60,7 @@ pub use crate::{
         error_page::{ErrorPage, ErrorTarget, Overwrite},
         events::EventsConf,
         failures::{Failures, NextUpstream, UseStale},
+        fill_abandoned::FillAbandoned,
         geo::{ForwardedTrust, GeoConf, GeoTable},
         gzip::{GzipConf, GzipDisable, GzipProxied, GzipVersion},
         headers::{AddHeader, Expires, HeadersConf, Sign},

@@ -232,18 +232,6 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
             location("proxy_add_via maybe;"),
             "invalid value \"maybe\" in \"proxy_add_via\" directive, it must be \"on\" or \"off\"",
         ),
-        (
-            location("proxy_cache_status \"a\tb\";"),
-            "invalid name \"a\tb\" in \"proxy_cache_status\" directive",
-        ),
-        (
-            location("proxy_cache_status a; proxy_cache_status b;"),
-            "\"proxy_cache_status\" directive is duplicate",
-        ),
-        (
-            location("proxy_cache_age 5;"),
-            "invalid value \"5\" in \"proxy_cache_age\" directive, it must be \"on\" or \"off\"",
-        ),
         (location("early_hints;"), "invalid number of arguments in \"early_hints\" directive"),
         (location("early_hints $nothing;"), "unknown \"nothing\" variable"),
         (location("proxy_redirect a;"), "invalid parameter \"a\""),
@@ -269,6 +257,39 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
         (http("proxy_cache_path /c keys_zone=a:1m verify=off;"), "invalid verify value \"verify=off\""),
         (http("proxy_cache_path /c keys_zone=a:1m scrub=0;"), "invalid scrub value \"scrub=0\""),
         (http("proxy_cache_path /c keys_zone=a:1m scrub=fast;"), "invalid scrub value \"scrub=fast\""),
+    ];
+    compare_errors(&cases);
+}
+
+#[test]
+fn errors_of_the_caches_own_directives_read_as_others() {
+    let location = |text: &str| format!("events {{}}\nhttp {{ server {{ location / {{ {text} }} }} }}");
+    let cases = [
+        (location("proxy_cache_fill_abandoned often;"), "invalid value \"often\""),
+        (location("proxy_cache_fill_abandoned 0%;"), "invalid value \"0%\""),
+        (location("proxy_cache_fill_abandoned 101%;"), "invalid value \"101%\""),
+        (
+            location("proxy_cache_fill_abandoned half half;"),
+            "invalid number of arguments in \"proxy_cache_fill_abandoned\" directive",
+        ),
+        (
+            location("proxy_cache_fill_abandoned half; proxy_cache_fill_abandoned never;"),
+            "\"proxy_cache_fill_abandoned\" directive is duplicate",
+        ),
+        (location("proxy_cache_stale_retry soon;"), "\"proxy_cache_stale_retry\" directive invalid value"),
+        (location("proxy_cache_uncacheable often;"), "\"proxy_cache_uncacheable\" directive invalid value"),
+        (
+            location("proxy_cache_status \"a\tb\";"),
+            "invalid name \"a\tb\" in \"proxy_cache_status\" directive",
+        ),
+        (
+            location("proxy_cache_status a; proxy_cache_status b;"),
+            "\"proxy_cache_status\" directive is duplicate",
+        ),
+        (
+            location("proxy_cache_age 5;"),
+            "invalid value \"5\" in \"proxy_cache_age\" directive, it must be \"on\" or \"off\"",
+        ),
     ];
     compare_errors(&cases);
 }

@@ -202,17 +202,8 @@ impl Subrequest {
 pub fn again(parent: &Exchange, slicing: Slicing) -> Result<Asking, Fault> {
     let levels_left = levels_left(parent).ok_or_else(|| Fault::status_only(500))?;
     let part = Part { levels_left, stub: None, of: PartOf::Answer };
-    let mut exchange = Box::new(Exchange {
-        location: Arc::clone(&parent.location),
-        method: parent.method,
-        uri_state: parent.uri_state,
-        captures: parent.captures.clone(),
-        internal: parent.internal,
-        appends_to_alias: parent.appends_to_alias,
-        proxy_target: parent.proxy_target.clone(),
-        slicing: slicing.into(),
-        ..below(parent, parent.uri.clone(), parent.args.clone(), part)
-    });
+    let mut exchange = Box::new(twin(parent, part));
+    exchange.slicing = slicing.into();
     Ok(Asking(tokio::task::spawn_local(async move {
         let response = phases::respond_again(&mut exchange).await;
         if let Some(response) = &response {
@@ -220,6 +211,21 @@ pub fn again(parent: &Exchange, slicing: Slicing) -> Result<Asking, Fault> {
         }
         (exchange, response)
     })))
+}
+
+/// Makes an exchange in which variables have the values that they have in `parent`, which need not last as long: nothing of it has
+/// been answered yet.
+pub fn twin(parent: &Exchange, part: Part) -> Exchange {
+    Exchange {
+        location: Arc::clone(&parent.location),
+        method: parent.method,
+        uri_state: parent.uri_state,
+        captures: parent.captures.clone(),
+        internal: parent.internal,
+        appends_to_alias: parent.appends_to_alias,
+        proxy_target: parent.proxy_target.clone(),
+        ..below(parent, parent.uri.clone(), parent.args.clone(), part)
+    }
 }
 
 /// Ends a request of ours whose body has been read, and logs it where that is wanted.

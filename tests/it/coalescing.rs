@@ -236,3 +236,100 @@ fn a_new_worker_takes_over_from_one_that_was_killed_in_mid_fill() {
     assert_eq!(asked_for_a(&origin), 2);
     gate.open();
 }
+
+/// More than any buffer on the way of a test holds.
+const PART_BYTES: usize = 256 << 10;
+
+/// Four parts of a body; the gates are before the second and before the last.
+fn quarters(gates: &[Gate; 2]) -> Reply {
+    let part = |byte| [byte; PART_BYTES];
+    let [first, last] = gates;
+    let begun = answer(200).declared(4 * PART_BYTES).bytes(part(b'a')).wait(first);
+    begun.bytes(part(b'b')).bytes(part(b'c')).wait(last).bytes(part(b'd'))
+}
+
+/// Has a client leave when it has so many quarters of a page, and the upstream has sent no more; what is logged then.
+fn left_behind(directives: &str, parts: usize) -> (Server, Origin, [Gate; 2]) {
+    let gates = [Gate::closed(), Gate::closed()];
+    let origin = script([quarters(&gates), answer(200).body("again")]);
+    let server = Server::start(&locked(directives, &origin));
+    let mut client = asks(&server, "/a");
+    client.head_only();
+    assert_eq!(client.bytes(PART_BYTES).len(), PART_BYTES);
+    if parts > 1 {
+        gates[0].open();
+        assert_eq!(client.bytes((parts - 1) * PART_BYTES).len(), (parts - 1) * PART_BYTES);
+    }
+    client.leave();
+    (server, origin, gates)
+}
+
+const GAVE_UP: &str = "all clients left, response is not cached";
+
+#[test]
+fn a_fill_goes_on_without_its_client_as_far_as_told() {
+    for (directives, parts) in [("", 1), ("proxy_cache_fill_abandoned half;", 3)] {
+        let (server, origin, gates) = left_behind(directives, parts);
+        dealt_with(&server);
+        gates.iter().for_each(Gate::open);
+        assert_eq!(server.get("/a").body.len(), 4 * PART_BYTES, "{directives}");
+        assert_eq!(asked_for_a(&origin), 1, "{directives}");
+        assert!(!server.read("error.log").contains(GAVE_UP), "{directives}");
+    }
+}
+
+#[test]
+fn a_fill_ends_with_its_client_where_told() {
+    for directives in ["proxy_cache_fill_abandoned half;", "proxy_cache_fill_abandoned never;"] {
+        let (server, origin, _gates) = left_behind(directives, 1);
+        server.wait_for_log(GAVE_UP);
+        assert_eq!(server.get("/a").text(), "again", "{directives}");
+        assert_eq!(asked_for_a(&origin), 2, "{directives}");
+    }
+}
+
+#[test]
+fn a_fill_that_another_reads_goes_on() {
+    let gates = [Gate::closed(), Gate::closed()];
+    let origin = script([quarters(&gates), answer(200).body("again")]);
+    let server = Server::start(&locked("proxy_cache_fill_abandoned never;", &origin));
+    let mut first = asks(&server, "/a");
+    first.head_only();
+    let mut second = asks(&server, "/a");
+    second.head_only();
+    first.leave();
+    server.wait_for_log("while sending to client");
+    gates.iter().for_each(Gate::open);
+    assert_eq!(second.bytes(4 * PART_BYTES).len(), 4 * PART_BYTES);
+    assert_eq!(asked_for_a(&origin), 1);
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_no_longer_asked_for() {
+    let gate = Gate::closed();
+    let origin = script([answer(200).body("first").when(&gate), answer(200).body("second")]);
+    let server = Server::start(&locked("proxy_cache_fill_abandoned never;", &origin));
+    let first = asks(&server, "/a");
+    origin.wait_for_requests(1);
+    let second = asks(&server, "/a");
+    dealt_with(&server);
+    first.leave();
+    server.wait_for_log("client prematurely closed connection");
+    assert_eq!(asked_for_a(&origin), 1, "the second waits for the first one's answer all the same");
+    second.leave();
+    wait_until("another may ask", || server.get("/a").text() == "second");
+    gate.open();
+}
+
+#[test]
+fn a_head_or_a_part_does_not_end_a_fill() {
+    for lines in ["HEAD /a HTTP/1.1\r\nHost: a\r\n", "GET /a HTTP/1.1\r\nHost: a\r\nRange: bytes=0-0\r\n"] {
+        let origin = script([answer(200).body([b'a'; PART_BYTES])]);
+        let server = Server::start(&locked("proxy_cache_fill_abandoned never;", &origin));
+        let mut client = server.client();
+        client.send(format!("{lines}\r\n"));
+        client.head_only();
+        wait_until("it is stored", || server.get("/a").cache() == "HIT");
+        assert_eq!(asked_for_a(&origin), 1, "{lines}");
+    }
+}

@@ -33,14 +33,14 @@ impl CacheStatus {
     /// The value of the variable.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Miss => "MISS",
             Self::Bypass => "BYPASS",
             Self::Expired => "EXPIRED",
             Self::Stale => "STALE",
             Self::Updating => "UPDATING",
             Self::Revalidated => "REVALIDATED",
             Self::Hit => "HIT",
-            Self::Scarce => "SCARCE",
+            // As nginx: that it is asked for too rarely is no status of its own.
+            Self::Miss | Self::Scarce => "MISS",
         }
     }
 }

@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{cache_path::CachePath, error_page::parse_status, failures::UseStale};
+use super::{
+    cache_path::CachePath,
+    error_page::parse_status,
+    failures::UseStale,
+    fill_abandoned::{FILL_ABANDONED, FillAbandoned},
+};
 use crate::{
     flags::Flags,
     parse::Directive,
@@ -148,6 +153,9 @@ settings! {
             "proxy_cache_uncacheable" in HSL, once(TIME_OR_OFF), "1m";
         /// How long a stale answer is served without asking again after a failure; zero is not at all.
         stale_retry: Duration = Duration::ZERO, "proxy_cache_stale_retry" in HSL, once(TIME_OR_OFF), "off";
+        /// What becomes of an answer on its way into the cache when all clients that wanted it have left.
+        fill_abandoned: FillAbandoned = FillAbandoned::Goes,
+            "proxy_cache_fill_abandoned" in HSL, once(FILL_ABANDONED), "always";
         /// Asks whether an expired answer is still good.
         revalidate: bool = false, "proxy_cache_revalidate" in HSL, once(FLAG), "off";
         /// Asks with GET for what a client asks with HEAD.

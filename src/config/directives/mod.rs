@@ -10,6 +10,7 @@ pub mod core;
 pub mod error_page;
 pub mod events;
 pub mod failures;
+pub mod fill_abandoned;
 pub mod geo;
 pub mod gzip;
 pub mod headers;

@@ -7,6 +7,7 @@
 use std::{io, ops::Range, time::Duration};
 
 use bytes::Bytes;
+use config::FillAbandoned;
 use tokio::time::sleep;
 
 use super::{
@@ -18,7 +19,7 @@ use crate::{
         Body, Exchange, Response,
         fault::{self, Fault},
         filter,
-        proxy::transport,
+        proxy::{storing, transport},
         rate::{self, Rate, Turn},
         response::{FileSlice, Piece, Source},
     },
@@ -141,9 +142,11 @@ impl Connection {
         window: Option<Range<u64>>,
         framing: BodyFraming,
     ) -> Result<(), Broken> {
-        // As nginx: a fill of the cache goes on without its client, and a client that has only closed its
-        // sending side gets the answer.
-        let watches = !source.outlives_client() && !*exchange.location.proxy.ignore_client_abort;
+        // As nginx: a fill of the cache goes on without its client (unless it is told not to), and a client that
+        // has only closed its sending side gets the answer.
+        let goes_on =
+            source.outlives_client() && storing::fill_abandoned(&exchange.location) == FillAbandoned::Goes;
+        let watches = !goes_on && !*exchange.location.proxy.ignore_client_abort;
         let mut position = 0;
         loop {
             if !source.is_ready() {

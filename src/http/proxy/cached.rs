@@ -12,17 +12,19 @@ use cache::{
     Digest, Key, Meta,
     policy::{self, CacheStatus, Forward, Restraint, Reuse, Rules},
 };
-use config::{CacheConf, ProxyPass, UseStale};
+use config::{CacheConf, FillAbandoned, ProxyPass, UseStale};
 
 use self::waiting::{Waited, follow};
 use super::{
-    affinity, any_true, deliver,
+    affinity, any_true, client_left, deliver,
     fill::Ticket,
-    hints, intercept, limit_rate, pass_on, purge, range_offset,
+    hints, intercept, limit_rate,
+    no_cache::{self, Storing},
+    pass_on, purge, range_offset,
     remembered::Lesson,
     request::{self, Purpose},
     stored,
-    storing::{self, AskedBy, OnError, Order, Outcome, Stale, Storing},
+    storing::{self, AskedBy, OnError, Order, Outcome, Stale},
     zone::{Entry, Turn, Zone},
 };
 use crate::{
@@ -290,10 +292,18 @@ impl Dealing<'_> {
         if !ticket.may_store() {
             order.storing = Storing::Refused;
         }
+        // Nobody else need wait for what is never stored.
+        let ticket = if order.storing.is_refused() { Ticket::apart() } else { ticket };
         let (hints, arriving) = hints::channel(exchange);
         order.outgoing.hints = hints;
-        let answer = storing::start(&exchange.event_loop, order, ticket);
-        let answer = match arriving.meanwhile(&exchange.client, pin!(answer)).await {
+        let answer = pin!(storing::start(&exchange.event_loop, order, ticket));
+        let watches = storing::fill_abandoned(&exchange.location) != FillAbandoned::Goes;
+        let answer = tokio::select! {
+            biased;
+            answer = arriving.meanwhile(&exchange.client, answer) => answer,
+            () = exchange.client.closed(), if watches => Err(client_left()),
+        };
+        let answer = match answer {
             Ok(answer) => answer.unwrap_or_default(),
             Err(fault) => return Ending::Fail(fault),
         };
@@ -332,10 +342,6 @@ impl Dealing<'_> {
         };
         let mut outgoing = request::build(exchange, self.pass, purpose)?;
         outgoing.affinity = affinity::of(exchange, self.group);
-        let storing = match any_true(exchange, &location.cache.no_cache) {
-            true => Storing::Refused,
-            false => Storing::Wanted,
-        };
         Ok(Order {
             location,
             outgoing,
@@ -344,7 +350,7 @@ impl Dealing<'_> {
             key: self.key.clone(),
             digest: self.digest,
             stale,
-            storing,
+            storing: no_cache::storing(exchange),
             asked_by,
             read_rate: rate::from_upstream(exchange),
             method: exchange.method,

@@ -59,6 +59,10 @@ struct State {
     facts: Option<UpstreamFacts>,
     /// Positions of the readers that follow.
     readers: Vec<Option<u64>>,
+    /// Who waits for the answer to begin.
+    waiting: usize,
+    /// Whether it is wanted though nobody may read it to its end.
+    kept: bool,
 }
 
 /// How far a fill has come.
@@ -110,6 +114,8 @@ impl Fill {
             end: None,
             facts: None,
             readers: Vec::new(),
+            waiting: 0,
+            kept: false,
         };
         Arc::new(Self {
             begun,
@@ -123,6 +129,7 @@ impl Fill {
 
     /// Waits until the fill is more than a question. Cancel safe.
     pub async fn answered(&self) -> Stage {
+        let _counted = Waiting::begin(self);
         loop {
             let changed = self.changed.notified();
             let stage = self.state.lock().stage.clone();
@@ -160,6 +167,23 @@ impl Fill {
     fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock());
         self.changed.notify_waiters();
+    }
+}
+
+/// Someone who waits for an answer to begin.
+struct Waiting<'a>(&'a Fill);
+
+impl<'a> Waiting<'a> {
+    fn begin(fill: &'a Fill) -> Self {
+        fill.state.lock().waiting += 1;
+        Self(fill)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().waiting -= 1;
+        self.0.moved.notify_one();
     }
 }
 
@@ -261,6 +285,32 @@ impl Ticket {
         Some(state.received - state.tail_start)
     }
 
+    /// Waits until nobody waits for the answer or reads it. Cancel safe.
+    pub async fn deserted(&self) {
+        loop {
+            if self.fill.state.lock().is_deserted() {
+                return;
+            }
+            self.reader_moved().await;
+        }
+    }
+
+    /// Ends the fill for those who come, where nobody waits for it or reads it; says whether it is over.
+    pub fn end_if_deserted(&mut self) -> bool {
+        let is_deserted = {
+            let mut state = self.fill.state.lock();
+            let is_deserted = state.is_deserted();
+            if is_deserted {
+                state.stage = Stage::Released(Release::LookAgain);
+            }
+            is_deserted
+        };
+        if is_deserted {
+            self.turn_away(Release::LookAgain);
+        }
+        is_deserted
+    }
+
     /// Waits until a reader has moved on since this was last called. Cancel safe.
     pub async fn reader_moved(&self) {
         self.fill.moved.notified().await;
@@ -302,6 +352,10 @@ impl Drop for Ticket {
 }
 
 impl State {
+    fn is_deserted(&self) -> bool {
+        !self.kept && self.waiting == 0 && self.readers.iter().all(Option::is_none)
+    }
+
     /// Notes a reader at the first byte, and returns where its position is kept.
     fn register(&mut self) -> usize {
         let free = self.readers.iter().position(Option::is_none);
@@ -427,6 +481,11 @@ impl FillReader {
             }
             changed.await;
         }
+    }
+
+    /// Has the fill go on though this reader may leave before its end: the client does not want all of it.
+    pub fn wants_no_end(&self) {
+        self.fill.state.lock().kept = true;
     }
 
     /// Whether a piece or the end can be had without waiting.

@@ -14,6 +14,7 @@ mod cached;
 pub mod fill;
 mod hints;
 mod limit_rate;
+mod no_cache;
 mod pump;
 mod purge;
 mod range_offset;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use config::FillAbandoned;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::{
@@ -32,6 +33,8 @@ pub(super) struct Pump {
     /// The chunk that completes the body, withheld until the answer can be found.
     last: Option<Bytes>,
     disk: Disk,
+    /// Whether it goes on when nobody reads.
+    abandoned: FillAbandoned,
     /// Chunks that the disk has not been given yet.
     pending: Vec<Bytes>,
     pending_bytes: u64,
@@ -59,7 +62,22 @@ enum Event {
 
 impl Pump {
     pub(super) fn new(ticket: Ticket, body: UpstreamBody, length: Option<u64>, disk: Disk) -> Self {
-        Self { ticket, body, length, received: 0, last: None, disk, pending: Vec::new(), pending_bytes: 0 }
+        Self {
+            ticket,
+            body,
+            length,
+            received: 0,
+            last: None,
+            disk,
+            abandoned: FillAbandoned::Goes,
+            pending: Vec::new(),
+            pending_bytes: 0,
+        }
+    }
+
+    /// Says when to give up what nobody reads.
+    pub(super) fn abandoned(self, abandoned: FillAbandoned) -> Self {
+        Self { abandoned, ..self }
     }
 
     /// Moves all of it. `facts` are those of the one who asked, for what the whole answer took.
@@ -70,11 +88,17 @@ impl Pump {
                 // Neither disk nor reader: there is nothing to fetch for.
                 return;
             }
+            let may_end = !self.abandoned.goes_on(self.received, self.length);
+            if may_end && self.ticket.end_if_deserted() {
+                error_log::write(Level::Info, format_args!("all clients left, response is not cached"));
+                return;
+            }
+            let watches = may_end || matches!(self.disk, Disk::Failed);
             let event = tokio::select! {
                 biased;
                 written = writing(&mut self.disk) => Event::Written(written),
                 chunk = self.body.next(), if reads => Event::Chunk(chunk),
-                () = self.ticket.reader_moved(), if matches!(self.disk, Disk::Failed) => Event::Moved,
+                () = self.ticket.reader_moved(), if watches => Event::Moved,
             };
             match event {
                 Event::Chunk(Ok(Some(bytes))) => self.take(bytes),

@@ -14,13 +14,14 @@ use cache::{
     Digest, Key, Meta, Renewed,
     policy::{self, Admission, Answered, Asked, Rules, nginx},
 };
-use config::{LocationConf, UseStale};
+use config::{FillAbandoned, LocationConf, UseStale};
 use http1::{Fields, Method, Version};
 use tokio::sync::oneshot;
 
 use super::{
     cache_file::{CacheFile, Destination, not_stored},
     fill::{FillReader, Incomplete, ReadBy, Release, Ticket},
+    no_cache::Storing,
     pump::{Disk, Pump},
     purge,
     remembered::Lesson,
@@ -94,11 +95,19 @@ impl Order {
     /// As nginx: only an upstream that cannot be reached, or does not answer, fails for longer than once.
     fn keep_error(&self, fault: &Fault) {
         let status = fault.status();
-        if self.storing == Storing::Refused || !matches!(status, 502 | 504) {
+        if self.storing.is_refused() || !matches!(status, 502 | 504) {
             return;
         }
         if let Some(time) = nginx::valid_for(status, &self.location.cache.valid) {
             self.zone.remembered.keep(self.digest, Lesson::Error(status), time, clock::now());
+        }
+    }
+
+    /// Whether the fill goes on when nobody waits for it; an update in the background has nobody to begin with.
+    fn abandoned(&self) -> FillAbandoned {
+        match self.asked_by {
+            AskedBy::Nobody => FillAbandoned::Goes,
+            AskedBy::Client => fill_abandoned(&self.location),
         }
     }
 
@@ -117,6 +126,14 @@ impl Order {
             (Cause::Moment, AskedBy::Nobody) => self.learn(Lesson::Failing, *cache.stale_retry),
             (Cause::Moment, AskedBy::Client) => {}
         }
+    }
+}
+
+/// What becomes of a fill of that location whose clients have left.
+pub fn fill_abandoned(location: &LocationConf) -> FillAbandoned {
+    match *location.proxy.ignore_client_abort {
+        true => FillAbandoned::Goes,
+        false => *location.cache.fill_abandoned,
     }
 }
 
@@ -142,15 +159,6 @@ pub enum AskedBy {
     Client,
     /// Nobody: an update in the background.
     Nobody,
-}
-
-/// Whether an answer may be stored (`proxy_no_cache`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Storing {
-    /// Where its head allows it.
-    Wanted,
-    /// Never.
-    Refused,
 }
 
 /// A stale entry that is at hand while the upstream is asked.
@@ -222,14 +230,23 @@ async fn carry_out(
     event_loop: Rc<EventLoop>,
     mut order: Order,
     ticket: Ticket,
-    sender: oneshot::Sender<Answer>,
+    mut sender: oneshot::Sender<Answer>,
 ) {
     let mut facts = UpstreamFacts::default();
+    let rule = order.abandoned();
     let (outgoing, whom) = (&mut order.outgoing, order.asker.whom(&order.request_fields));
-    let fetched =
-        transport::fetch(&event_loop, &order.location, &order.group, outgoing, None, whom, &mut facts).await;
+    let fetch =
+        transport::fetch(&event_loop, &order.location, &order.group, outgoing, None, whom, &mut facts);
+    let fetched = tokio::select! {
+        biased;
+        fetched = fetch => fetched,
+        () = abandoned(&mut sender, &ticket), if !rule.goes_on(0, None) => return,
+    };
     let decision = match fetched {
-        Ok(incoming) => decide(&mut order, incoming, &mut facts.cache),
+        Ok(incoming) => {
+            order.storing.settle(&facts, &incoming.head);
+            decide(&mut order, incoming, &mut facts.cache)
+        }
         Err(fault) => match order.stale.take().filter(|stale| stale.covers_fault(&order.location, &fault)) {
             Some(stale) => {
                 facts.cache.detail = Some("stale-on-error");
@@ -271,6 +288,12 @@ async fn carry_out(
     let _ = sender.send(Answer { outcome, facts });
 }
 
+/// Waits until neither the one who asked nor anyone else waits for the answer.
+async fn abandoned(sender: &mut oneshot::Sender<Answer>, ticket: &Ticket) {
+    sender.closed().await;
+    ticket.deserted().await;
+}
+
 /// Whether an expired answer is asked for with its validators.
 pub(super) fn validates(location: &LocationConf) -> bool {
     *location.cache.revalidate || location.cache.follows_rfc()
@@ -304,10 +327,10 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
     }
     // As nginx: an answer without a head is not stored. Nothing tells it from a broken one.
     let headless = incoming.head.version == Version::V0_9;
-    if order.storing == Storing::Refused {
+    if order.storing.is_refused() {
         facts.detail = Some("no-cache");
     }
-    if order.storing == Storing::Refused || incoming.upgraded.is_some() || headless {
+    if order.storing.is_refused() || incoming.upgraded.is_some() || headless {
         return Decision::PassThrough(incoming);
     }
     let fields = &incoming.head.fields;
@@ -435,6 +458,7 @@ fn begin_to_store(
     meta: Meta,
 ) -> (FillReader, Arc<Incomplete>, Pump) {
     let Incoming { head, head_bytes, mut body, .. } = incoming;
+    let abandoned = order.abandoned();
     let came = Head { parsed: head, bytes: head_bytes };
     let head = stored_head::of(&order.location, came, meta.date);
     let matching = Rules::of(&order.location).matching();
@@ -463,5 +487,5 @@ fn begin_to_store(
         }
         None => Disk::Failed,
     };
-    (reader, incomplete, Pump::new(ticket, body, length, disk))
+    (reader, incomplete, Pump::new(ticket, body, length, disk).abandoned(abandoned))
 }

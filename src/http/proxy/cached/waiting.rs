@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use cache::policy::CacheStatus;
+use config::FillAbandoned;
 use http1::{Method, ResponseHead};
 
 use super::{Dealing, needs_own_word};
@@ -17,6 +18,7 @@ use crate::http::{
         client_left,
         fill::{Begun, Fill, FillReader, Incomplete, ReadBy, Release, Stage},
         intercept, limit_rate, stored,
+        storing::fill_abandoned,
         zone::Turn,
     },
     response::{Body, Source},
@@ -126,6 +128,9 @@ pub(super) fn follow(
     exchange.upstream.head = Some(Arc::clone(&head));
     exchange.upstream.cache.held = Some(Held::of(&entry.meta));
     limit_rate::obey(exchange, &head);
+    if reads_in_part(exchange) {
+        reader.wants_no_end();
+    }
     if let Some(ending) = intercept(exchange, &head) {
         return ending;
     }
@@ -138,4 +143,14 @@ pub(super) fn follow(
     }
     response.body = Body::Stream { source: Source::Fill(Box::new(reader)), window: None };
     Ending::Answer(Box::new(response))
+}
+
+/// Whether the body may not be read to its end though the client stays: its answer is a head, a part, or a page for an error.
+fn reads_in_part(exchange: &Exchange) -> bool {
+    const FIELDS: [&str; 5] =
+        ["Range", "If-None-Match", "If-Modified-Since", "If-Match", "If-Unmodified-Since"];
+    fill_abandoned(&exchange.location) != FillAbandoned::Goes
+        && (exchange.method == Method::Head
+            || *exchange.location.proxy.intercept_errors
+            || FIELDS.iter().any(|name| exchange.head.fields.contains(name)))
 }
