@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::{
     access_log::{AccessLogs, LocationLogs},
+    filter::Expressions,
     health::Check,
     proxy::zone::Zone,
 };
@@ -54,6 +55,8 @@ pub struct EventLoop {
     pub drain: Drain,
     /// Fills of caches that run on this loop, with or without a client.
     pub fills: Tasks,
+    /// Expressions of pages.
+    pub expressions: Expressions,
     /// Number of this loop, from zero.
     pub index: usize,
     next_serial: Cell<u64>,
@@ -183,6 +186,7 @@ impl EventLoop {
             idle: IdlePool::default(),
             drain,
             fills: Tasks::default(),
+            expressions: Expressions::default(),
             index,
             next_serial: Cell::new(1),
         })

@@ -15,7 +15,7 @@ mod trailers;
 pub use gunzip::Decompressing;
 pub use gzip::Compressing;
 pub use range::ArrivingParts;
-pub use ssi::{Assembling, Page};
+pub use ssi::{Assembling, Expressions, Page};
 pub use trailers::write_end;
 
 use self::{conditional::Verdict, range::Wanted};

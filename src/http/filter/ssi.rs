@@ -1,15 +1,16 @@
 //! `ssi`: carries out the commands in a page while it is sent.
 //!
 //! Which pages, and which of their fields change, are nginx's rules. `scanner.rs` finds the commands, `document.rs` says
-//! what they mean, `body.rs` puts the page together.
+//! what they mean, `expressions.rs` keeps what they match with, `body.rs` puts the page together.
 
 mod body;
 mod commands;
 mod document;
+mod expressions;
 mod scanner;
 mod text;
 
-pub use self::{body::Assembling, document::Page};
+pub use self::{body::Assembling, document::Page, expressions::Expressions};
 use super::{lose_length, remove_field, weaken_etag};
 use crate::http::{Body, Exchange, Response, response::Source};
 

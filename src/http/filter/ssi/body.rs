@@ -9,6 +9,7 @@ use bytes::Bytes;
 use config::{SsiConf, VariableSource};
 
 use super::{
+    Expressions,
     document::{Action, Becomes, Document, Include, Page, Surroundings, Wait},
     scanner::{Found, Scanner},
 };
@@ -272,5 +273,9 @@ impl Surroundings for Around<'_> {
 
     fn path(&self) -> &[u8] {
         &self.exchange.uri
+    }
+
+    fn expressions(&self) -> &Expressions {
+        &self.exchange.event_loop.expressions
     }
 }

@@ -11,6 +11,7 @@ use http1::EscapeKind;
 
 use super::{
     commands::{Kind, Parameters},
+    expressions::Expressions,
     scanner::Command,
     text::{Answer, Verdict, evaluate, test},
 };
@@ -44,6 +45,8 @@ pub(super) trait Surroundings {
     fn variable(&self, name: &str, time_format: &[u8]) -> Option<Vec<u8>>;
     /// The path that relative ones start from.
     fn path(&self) -> &[u8];
+    /// Where compiled expressions are kept.
+    fn expressions(&self) -> &Expressions;
 }
 
 /// What comes in the place of a command.
@@ -322,7 +325,8 @@ impl Document {
     }
 
     fn decide(&mut self, expression: &[u8], around: &impl Surroundings) -> Result<(), Mistake> {
-        let Answer { verdict, caught } = test(expression, &|name| self.variable(name, around))?;
+        let Answer { verdict, caught } =
+            test(expression, &|name| self.variable(name, around), around.expressions())?;
         self.branch = Branch::If;
         self.is_decided = verdict == Verdict::Holds;
         self.display = if self.is_decided { Display::Shown } else { Display::Hidden };

@@ -2,9 +2,9 @@
 //!
 //! Pure: whoever asks says what variables there are. Which forms there are, and what is wrong with others, is nginx's.
 
-use config::{Captures, Case, Regex};
+use config::Captures;
 
-use super::document::Mistake;
+use super::{document::Mistake, expressions::Expressions};
 
 /// Finds the value of a variable by its name in lower case; nothing where it has none.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<Vec<u8>>;
@@ -80,7 +80,11 @@ pub(super) struct Caught {
 }
 
 /// Works out an expression: `text`, `text = text`, `text != text`, and both with `/expression/`.
-pub(super) fn test(expression: &[u8], lookup: Lookup<'_>) -> Result<Answer, Mistake> {
+pub(super) fn test(
+    expression: &[u8],
+    lookup: Lookup<'_>,
+    expressions: &Expressions,
+) -> Result<Answer, Mistake> {
     let invalid = || Mistake::InvalidExpression(expression.to_vec());
     let is_left = |byte: &u8| byte.is_ascii_alphanumeric() || b"${}_\"'".contains(byte);
     let length = expression.iter().position(|byte| !is_left(byte)).unwrap_or(expression.len());
@@ -99,8 +103,8 @@ pub(super) fn test(expression: &[u8], lookup: Lookup<'_>) -> Result<Answer, Mist
     let caught = match right {
         [b'/', pattern @ .., b'/'] => {
             let pattern = evaluate(pattern, lookup)?;
-            let regex = Regex::new(&String::from_utf8_lossy(&pattern), Case::Sensitive)
-                .map_err(|error| Mistake::Regex(error.to_string()))?;
+            let regex = expressions.compiled(&String::from_utf8_lossy(&pattern));
+            let regex = regex.map_err(|error| Mistake::Regex(error.to_string()))?;
             let groups = regex.captures(&left).map_err(|gave_up| Mistake::Regex(gave_up.to_string()))?;
             groups.map(|groups| Caught {
                 named: regex.named(&groups).map(|(name, value)| (name.to_owned(), value.to_vec())).collect(),
@@ -192,8 +196,9 @@ mod tests {
             ("$name = /x$/", None),
             ("a.b = a.b", None),
         ] {
-            let got =
-                test(expression.as_bytes(), &lookup).ok().map(|answer| answer.verdict == Verdict::Holds);
+            let got = test(expression.as_bytes(), &lookup, &Expressions::default())
+                .ok()
+                .map(|answer| answer.verdict == Verdict::Holds);
             assert_eq!(got, wanted, "{expression}");
         }
     }
@@ -203,7 +208,7 @@ mod tests {
         let expressions: [(&[u8], Verdict); 2] =
             [(b"$name = /^v(?<rest>.*)/", Verdict::Holds), (b"$name != /^v(?<rest>.*)/", Verdict::Fails)];
         for (expression, wanted) in expressions {
-            let Ok(Answer { verdict, caught }) = test(expression, &lookup) else {
+            let Ok(Answer { verdict, caught }) = test(expression, &lookup, &Expressions::default()) else {
                 panic!("it is an expression")
             };
             assert_eq!(verdict, wanted);

@@ -8,6 +8,7 @@ use crate::http::filter::ssi::scanner::{Found, Scanner};
 #[derive(Default)]
 struct Fixed {
     page: RefCell<Page>,
+    expressions: Expressions,
 }
 
 impl Surroundings for Fixed {
@@ -26,6 +27,10 @@ impl Surroundings for Fixed {
 
     fn path(&self) -> &[u8] {
         b"/dir/page.html"
+    }
+
+    fn expressions(&self) -> &Expressions {
+        &self.expressions
     }
 }
 
