@@ -77,6 +77,10 @@ impl Address {
             let host = String::new();
             return Ok(Self::Host { written: host.clone(), host, ports: Some(parse_ports(text)?) });
         }
+        // As nginx: an address is no URL.
+        if text.contains(['/', '?']) {
+            return Err(InvalidAddress::Host);
+        }
         let (written, port) = split_port(text)?;
         let host = match written.strip_prefix('[') {
             Some(inner) => inner.strip_suffix(']').filter(|inner| inner.parse::<Ipv6Addr>().is_ok()),

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     check::{check, missing_semicolon, suggestion},
     definitions,
+    diagnostic::Level,
     directives::{
         balancing::method_line,
         cache_path::cache_path,
@@ -330,9 +331,12 @@ fn locations(blocks: &[&Directive], outer: &LocationConf, scope: &Scope<'_>) -> 
             LocationName::Regex(_) | LocationName::Outer => "",
         };
         if !kind.is_empty() && !seen.insert((kind, name.to_string())) {
-            let last = block.args.len() - 1;
-            let problem = block.fail(last, format!("duplicate location \"{name}\""));
-            scope.report(problem.met(Met::Inheriting));
+            let problem = block.fail(block.args.len() - 1, format!("duplicate location \"{name}\""));
+            scope.report(match &name {
+                // As nginx: nobody gets to it, which is no error.
+                LocationName::Named(_) => Problem { level: Level::Warn, ..problem },
+                _ => problem.met(Met::Inheriting),
+            });
         }
         built.push(Arc::new(location(block, name, outer, scope)));
     }

@@ -69,7 +69,7 @@ impl LocationTable {
                 }
                 LocationName::Regex(_) => table.regexes.push(location),
                 LocationName::Named(name) => {
-                    table.named.insert(name.clone(), location);
+                    table.named.entry(name.clone()).or_insert(location);
                 }
                 LocationName::Outer => {}
             }

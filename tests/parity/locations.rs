@@ -46,6 +46,7 @@ pub fn group() -> Group {
             location /via-error { error_page 404 = /internal; return 404; }
             location /via-named { error_page 404 = @fallback; return 404; }
             location @fallback { return 200 "fallback for $uri"; }
+            location @fallback { return 200 "the second of that name"; }
         }"#
         .replace("%C3%A9", "%%C3%%A9")
         .as_str(),

@@ -118,7 +118,7 @@ mod tests {
             ),
             ("\nserver a.test service= resolve;", "invalid parameter \"service=\" in :2"),
             ("\nserver a.test service resolve;", "invalid parameter \"service\" in :2"),
-            ("\nserver a.test resolve=on;", "host not found in upstream \"a.test\" in :2"),
+            ("\nserver a.test resolve=on;", "invalid parameter \"resolve=on\" in :2"),
             (
                 "\nserver a.test:80 service=http resolve;",
                 "service upstream \"a.test:80\" may not have port in :2",

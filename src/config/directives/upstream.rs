@@ -278,15 +278,15 @@ const SERVER: Reader<UpstreamServer> = Reader::many(
 fn server(directive: &Directive, scope: &Scope<'_>) -> Result<UpstreamServer, Problem> {
     let name = directive.text(0).into_owned();
     let late = late_host(directive, DEFAULT_PORT)?;
-    let mut server = match late {
-        Some(late) => UpstreamServer { late: Some(late), ..UpstreamServer::new(name, Vec::new()) },
-        None => {
-            let addresses = addresses(directive, &name, scope).map_err(|error| directive.fail(0, error))?;
-            UpstreamServer::new(name, addresses)
-        }
-    };
+    let mut server = UpstreamServer { late, ..UpstreamServer::new(name.clone(), Vec::new()) };
     for number in 1..directive.args.len() {
         parameter(&mut server, directive, number)?;
+    }
+    // As nginx: behind the parameters, since it may take its time.
+    if server.late.is_none() {
+        let found = addresses(directive, &name, scope).map_err(|error| directive.fail(0, error))?;
+        let UpstreamServer { addresses, late, .. } = UpstreamServer::new(name, found);
+        server = UpstreamServer { addresses, late, ..server };
     }
     Ok(server)
 }
