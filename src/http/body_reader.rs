@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::{
     Body, Exchange, Fault,
-    fault::{Kind, Retry, Side},
+    fault::{Kind, Side},
     response::{FileSlice, Piece, Source},
 };
 use crate::net::file;
@@ -102,11 +102,6 @@ async fn read(slice: &mut FileSlice) -> Result<Bytes, Fault> {
 }
 
 fn unreadable(error: &io::Error) -> Fault {
-    Fault {
-        side: Side::Server,
-        kind: Kind::System,
-        during: "sending response to client",
-        retry: Retry::Never,
-        detail: format!("read() failed ({})", crate::error_log::system_words(error)).into(),
-    }
+    let detail = format!("read() failed ({})", crate::error_log::system_words(error));
+    Fault { during: "sending response to client", ..Fault::new(Side::Server, Kind::System, detail) }
 }

@@ -13,13 +13,13 @@ use std::{
 use bytes::Bytes;
 use cache::policy::CacheStatus;
 use config::{Captures, LocationConf, ServerConf};
-use http1::{Fields, Method, RequestHead, ResponseHead};
+use http1::{Fields, Framing, Method, RequestHead, ResponseHead};
 
 use super::{
     cache_facts::CacheFacts,
     client::Client,
     filter::Page,
-    request_body::RequestBody,
+    request_body::{Expectation, RequestBody},
     site::{EventLoop, LocationState},
     slice::Slicing,
     variables::Slots,
@@ -60,7 +60,7 @@ pub struct Exchange {
     pub head_bytes: u64,
     /// When its first byte was read.
     pub started: clock::Moment,
-    /// Internal redirects that are left; ten at first, as nginx.
+    /// Internal redirects that are left.
     pub redirects_left: u8,
     /// Whether this is an internal redirect, which may enter `internal` locations.
     pub internal: bool,
@@ -231,7 +231,52 @@ pub struct Try {
     pub bytes_sent: u64,
 }
 
+/// Internal redirects that one request may take. As nginx.
+const REDIRECTS_MOST: u8 = 10;
+
 impl Exchange {
+    /// Begins a request to a server. Host, path and body are found out later, and so is the location.
+    pub fn new(
+        event_loop: Rc<EventLoop>,
+        client: Rc<Client>,
+        head: RequestHead,
+        server: Arc<ServerConf>,
+        started: clock::Moment,
+    ) -> Self {
+        Self {
+            event_loop,
+            client,
+            method: head.method,
+            keepalive: head.persists(),
+            head,
+            location: Arc::clone(&server.defaults),
+            server,
+            host: Vec::new(),
+            uri: Vec::new(),
+            args: Vec::new(),
+            uri_state: UriState::AsSent,
+            captures: RefCell::default(),
+            slots: Slots::default(),
+            appends_to_alias: false,
+            body: RequestBody::new(Framing::Empty, Expectation::None),
+            head_bytes: 0,
+            started,
+            redirects_left: REDIRECTS_MOST,
+            internal: false,
+            part: None,
+            slicing: Slicing::Unasked.into(),
+            error_status: None,
+            error_page: ErrorPage::Untaken,
+            proxy_target: None,
+            sent: Sent::default(),
+            upstream: UpstreamFacts::default(),
+            kept: KeptFields::default(),
+            page: OnceCell::new(),
+            limit_rate: None,
+            request_id: OnceCell::new(),
+        }
+    }
+
     /// Returns what the worker keeps for the location in force.
     pub fn location_state(&self) -> &LocationState {
         self.event_loop.site.location(self.location.id)

@@ -82,15 +82,14 @@ pub enum Retry {
 }
 
 impl Fault {
+    /// Makes a fault that no other try would mend.
+    pub fn new(side: Side, kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { side, kind, during: "", retry: Retry::Never, detail: detail.into() }
+    }
+
     /// Makes the fault of a rule that answers with `status`.
     pub fn status_only(status: u16) -> Self {
-        Self {
-            side: Side::Server,
-            kind: Kind::Status(status),
-            during: "",
-            retry: Retry::Never,
-            detail: Cow::Borrowed(""),
-        }
+        Self::new(Side::Server, Kind::Status(status), "")
     }
 
     /// Makes the fault of an expression that decides what is done and was not matched to its end.
@@ -100,13 +99,8 @@ impl Fault {
 
     /// Makes the fault of a body of `length` bytes, more than `client_max_body_size` allows.
     pub fn body_too_large(length: u64) -> Self {
-        Self {
-            side: Side::Client,
-            kind: Kind::BodyTooLarge,
-            during: "",
-            retry: Retry::Never,
-            detail: Cow::Owned(format!("client intended to send too large body: {length} bytes")),
-        }
+        let detail = format!("client intended to send too large body: {length} bytes");
+        Self::new(Side::Client, Kind::BodyTooLarge, detail)
     }
 
     /// Returns the status that the client is answered with.

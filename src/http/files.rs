@@ -20,7 +20,7 @@ use nix::{errno::Errno, fcntl::OFlag};
 use super::{
     Body, Exchange, Fault, Response,
     exchange::UriState,
-    fault::{self, Kind, Retry, Side},
+    fault::{self, Kind, Side},
     phases::Ending,
     response::{FileSlice, LastModified, Ranges},
 };
@@ -74,13 +74,8 @@ pub fn check_alias(exchange: &Exchange) -> Result<(), Fault> {
         return Ok(());
     }
     let location = &exchange.location.name;
-    Err(Fault {
-        side: Side::Server,
-        kind: Kind::Status(500),
-        during: "",
-        retry: Retry::Never,
-        detail: format!("\"alias\" cannot be used in location \"{location}\" where URI was rewritten").into(),
-    })
+    let detail = format!("\"alias\" cannot be used in location \"{location}\" where URI was rewritten");
+    Err(Fault::new(Side::Server, Kind::Status(500), detail))
 }
 
 /// Returns the type of an answer to the path in force, by its extension.

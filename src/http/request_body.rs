@@ -17,7 +17,7 @@ use self::spool::Spool;
 use super::{
     Exchange,
     client::Client,
-    fault::{self, Fault, Kind, Retry, Side},
+    fault::{self, Fault, Kind, Side},
 };
 use crate::{error_log::Level, net::Timer};
 
@@ -243,7 +243,7 @@ impl RequestBody {
     fn broken(&mut self, kind: Kind, detail: impl Into<Cow<'static, str>>) -> Fault {
         self.stage = Stage::Broken;
         self.give_up();
-        Fault { side: Side::Client, kind, during: "", retry: Retry::Never, detail: detail.into() }
+        Fault::new(Side::Client, kind, detail)
     }
 
     /// Answers `Expect: 100-continue`, once, when the body is first waited for.

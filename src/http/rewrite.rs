@@ -18,7 +18,7 @@ use http1::EscapeKind;
 use super::{
     Exchange, Fault,
     exchange::UriState,
-    fault::{self, Kind, Retry, Side},
+    fault::{self, Kind, Side},
     files,
     phases::Ending,
 };
@@ -224,13 +224,7 @@ fn replace(
 }
 
 fn zero_length_uri() -> Fault {
-    Fault {
-        side: Side::Server,
-        kind: Kind::Status(500),
-        during: "",
-        retry: Retry::Never,
-        detail: "the rewritten URI has a zero length".into(),
-    }
+    Fault::new(Side::Server, Kind::Status(500), "the rewritten URI has a zero length")
 }
 
 fn with_args(mut text: Vec<u8>, args: Vec<u8>, mark: u8) -> Vec<u8> {

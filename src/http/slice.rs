@@ -15,7 +15,7 @@ pub use self::body::Slices;
 use self::content_range::ContentRange;
 use super::{
     Body, Exchange, Fault, Response,
-    fault::{Kind, Retry, Side},
+    fault::{Kind, Side},
     filter,
     response::{Ranges, Source},
 };
@@ -94,11 +94,8 @@ fn check(response: &Response, start: u64, size: u64) -> Result<ContentRange, Fau
 
 fn mismatch(detail: impl Into<Cow<'static, str>>) -> Fault {
     Fault {
-        side: Side::Upstream,
-        kind: Kind::InvalidHeader,
         during: "reading response header from upstream",
-        retry: Retry::Never,
-        detail: detail.into(),
+        ..Fault::new(Side::Upstream, Kind::InvalidHeader, detail)
     }
 }
 

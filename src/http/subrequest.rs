@@ -7,7 +7,7 @@
 //! A request may also be asked [`again`] for another part of its own answer: that goes on where the first one found who answers.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::OnceCell,
     future::Future,
     pin::Pin,
     rc::Rc,
@@ -22,8 +22,8 @@ use tokio::task::JoinHandle;
 use super::{
     Exchange, Fault, Response, access_log,
     body_reader::BodyReader,
-    exchange::{ErrorPage, KeptFields, Part, PartOf, Sent, Stub, UpstreamFacts, UriState},
-    fault::{Kind, Retry, Side},
+    exchange::{Part, PartOf, Stub, UriState},
+    fault::{Kind, Side},
     phases,
     response::Source,
     slice::Slicing,
@@ -32,9 +32,6 @@ use crate::clock;
 
 /// Levels of requests below a client's. As nginx.
 const LEVELS_MOST: u8 = 51;
-
-/// Internal redirects that one request may take. As nginx.
-const REDIRECTS_MOST: u8 = 10;
 
 /// A request of ours, and what is left of its answer.
 pub struct Subrequest {
@@ -246,37 +243,23 @@ fn below(parent: &Exchange, uri: Vec<u8>, args: Vec<u8>, part: Part) -> Exchange
     let page = OnceCell::new();
     let shared = Rc::clone(parent.page.get_or_init(Rc::default));
     page.set(shared).expect("it is empty");
+    let (event_loop, client) = (Rc::clone(&parent.event_loop), Rc::clone(&parent.client));
+    let (head, server) = (parent.head.clone(), Arc::clone(&parent.server));
     Exchange {
-        event_loop: Rc::clone(&parent.event_loop),
-        client: Rc::clone(&parent.client),
-        head: parent.head.clone(),
-        server: Arc::clone(&parent.server),
-        location: Arc::clone(&parent.server.defaults),
         method: Method::Get,
         host: parent.host.clone(),
         uri,
         args,
         uri_state: UriState::Changed,
-        captures: RefCell::default(),
         slots: parent.slots.share(),
         body: parent.body.share(),
         head_bytes: parent.head_bytes,
-        started: clock::moment(),
-        redirects_left: REDIRECTS_MOST,
         internal: true,
         part: Some(Box::new(part)),
-        slicing: Slicing::Unasked.into(),
         page,
-        appends_to_alias: false,
-        error_status: None,
-        error_page: ErrorPage::Untaken,
-        proxy_target: None,
-        sent: Sent::default(),
-        upstream: UpstreamFacts::default(),
-        kept: KeptFields::default(),
         keepalive: true,
-        limit_rate: None,
         request_id: parent.request_id.clone(),
+        ..Exchange::new(event_loop, client, head, server, clock::moment())
     }
 }
 
@@ -285,11 +268,5 @@ fn closes(status: u16) -> Fault {
 }
 
 fn too_big(length: usize) -> Fault {
-    Fault {
-        side: Side::Server,
-        kind: Kind::InvalidBody,
-        during: "",
-        retry: Retry::Never,
-        detail: format!("too big subrequest response: {length}").into(),
-    }
+    Fault::new(Side::Server, Kind::InvalidBody, format!("too big subrequest response: {length}"))
 }

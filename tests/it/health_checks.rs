@@ -17,6 +17,7 @@ use crate::support::{
 
 /// An origin whose `/health` answers with a status that the test sets, and all else with its name.
 struct App {
+    name: &'static str,
     origin: Origin,
     health: Arc<AtomicU16>,
 }
@@ -29,11 +30,22 @@ impl App {
             "/health" => answer(status.load(Ordering::SeqCst)).body("checked"),
             _ => answer(200).body(name),
         };
-        Self { origin: Origin::answering(reply), health }
+        Self { name, origin: Origin::answering(reply), health }
     }
 
     fn set_health(&self, status: u16) {
         self.health.store(status, Ordering::SeqCst);
+    }
+
+    /// Answers no check until the gate is opened.
+    fn hold_checks(&self) -> Gate {
+        let (gate, name) = (Gate::closed(), self.name);
+        let held = gate.clone();
+        self.origin.answer_by(move |asked| match asked.target() {
+            "/health" => answer(200).body("checked").when(&held),
+            _ => answer(200).body(name),
+        });
+        gate
     }
 
     fn checks(&self) -> Vec<Asked> {
@@ -144,12 +156,7 @@ fn a_reload_forgets_no_healthy_peer_where_that_is_asked_for() {
         let mut server = Server::start(&before);
         wait_until("the first is in use", || server.get("/").text() == "first");
         // The worker that comes next hears of nobody for a long time.
-        let gate = Gate::closed();
-        let held = gate.clone();
-        first.origin.answer_by(move |asked| match asked.target() {
-            "/health" => answer(200).body("checked").when(&held),
-            _ => answer(200).body("first"),
-        });
+        let gate = first.hold_checks();
         let old = server.worker();
         server.write_conf(&before.with_text(|text| text.replace("interval=50ms", "fails=99 interval=1h")));
         server.signal(Signal::SIGHUP);
@@ -172,12 +179,7 @@ fn a_new_program_forgets_no_healthy_peer_where_that_is_asked_for() {
         let before = conf(&format!("interval=50ms {check}"), &first, &second).in_background();
         let mut server = Server::start(&before);
         wait_until("the first is in use", || server.get("/").text() == "first");
-        let gate = Gate::closed();
-        let held = gate.clone();
-        first.origin.answer_by(move |asked| match asked.target() {
-            "/health" => answer(200).body("checked").when(&held),
-            _ => answer(200).body("first"),
-        });
+        let gate = first.hold_checks();
         let old = server.master();
         server.write_conf(&before.with_text(|text| text.replace("interval=50ms", "fails=99 interval=1h")));
         server.signal(Signal::SIGUSR2);

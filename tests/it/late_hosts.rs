@@ -68,13 +68,9 @@ fn a_name_that_is_gone_takes_its_peers_along_and_a_failure_does_not() {
     wait_until("it is back", || server.get("/").text() == "found");
 }
 
-#[test]
-fn a_change_of_address_under_load_costs_no_client_an_error() {
-    let (dns, old, new) = (Dns::start(), origin("old"), origin("new"));
-    let at = |origin: &Origin| services(&[(1, 1, origin.address().port(), "host.test")], 60);
-    dns.tell("host.test", addresses(&["127.0.0.1"], 60)).tell("_http._tcp.app.test", at(&old));
-    let conf = group("server app.test service=http resolve; keepalive 8;", &dns);
-    let server = Server::start(&conf);
+/// Lets four clients ask without a pause while `changes` go on, with the count of their requests at hand, and returns how
+/// many had no success, and how many requests there were.
+fn under_load(server: &Server, changes: impl FnOnce(&AtomicUsize)) -> (usize, usize) {
     let (is_over, failures, asked) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         let _end = SetOnDrop(&is_over);
@@ -87,14 +83,27 @@ fn a_change_of_address_under_load_costs_no_client_an_error() {
                 }
             });
         }
+        changes(&asked);
+    });
+    (failures.into_inner(), asked.into_inner())
+}
+
+#[test]
+fn a_change_of_address_under_load_costs_no_client_an_error() {
+    let (dns, old, new) = (Dns::start(), origin("old"), origin("new"));
+    let at = |origin: &Origin| services(&[(1, 1, origin.address().port(), "host.test")], 60);
+    dns.tell("host.test", addresses(&["127.0.0.1"], 60)).tell("_http._tcp.app.test", at(&old));
+    let conf = group("server app.test service=http resolve; keepalive 8;", &dns);
+    let server = Server::start(&conf);
+    let (failures, asked) = under_load(&server, |_| {
         for (origin, name) in [(&new, "new"), (&old, "old"), (&new, "new again")] {
             let before = origin.request_count();
             dns.tell("_http._tcp.app.test", at(origin));
             wait_until(name, || origin.request_count() > before + 20);
         }
     });
-    assert!(asked.load(Ordering::Relaxed) > 60);
-    assert_eq!(failures.load(Ordering::Relaxed), 0);
+    assert!(asked > 60);
+    assert_eq!(failures, 0);
 }
 
 #[test]
@@ -103,18 +112,7 @@ fn reloads_under_load_cost_no_client_an_error() {
     dns.tell("app.test", addresses(&["127.0.0.1"], 60));
     let conf = group(&format!("server app.test:{} resolve; keepalive 8;", origin.address().port()), &dns);
     let server = Server::start(&conf);
-    let (is_over, failures, asked) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        let _end = SetOnDrop(&is_over);
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    let failed = server.get("/").text() != "found";
-                    failures.fetch_add(failed.into(), Ordering::Relaxed);
-                    asked.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
+    let (failures, _) = under_load(&server, |asked| {
         for _ in 0..5 {
             let (old, before) = (server.worker(), asked.load(Ordering::Relaxed));
             server.signal(Signal::SIGHUP);
@@ -122,7 +120,7 @@ fn reloads_under_load_cost_no_client_an_error() {
             wait_until("the new one answers", || asked.load(Ordering::Relaxed) > before + 20);
         }
     });
-    assert_eq!(failures.load(Ordering::Relaxed), 0);
+    assert_eq!(failures, 0);
 }
 
 #[test]

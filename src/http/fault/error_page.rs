@@ -9,7 +9,7 @@ use config::{ErrorPage as Rule, ErrorTarget, LocationConf, Overwrite};
 use http1::Method;
 
 use super::{
-    Fault, Kind, Retry, Side, log,
+    Fault, Kind, Side, log,
     page::{plain, shown_status},
     redirect,
 };
@@ -57,12 +57,9 @@ pub fn has_error_page(exchange: &Exchange, status: u16) -> bool {
 /// There is none of that name.
 pub fn named_location(exchange: &Exchange, name: &[u8]) -> Result<Arc<LocationConf>, Fault> {
     let found = std::str::from_utf8(name).ok().and_then(|name| exchange.server.locations.named(name));
-    found.cloned().ok_or_else(|| Fault {
-        side: Side::Server,
-        kind: Kind::Status(500),
-        during: "",
-        retry: Retry::Never,
-        detail: format!("could not find named location \"@{}\"", name.escape_ascii()).into(),
+    found.cloned().ok_or_else(|| {
+        let detail = format!("could not find named location \"@{}\"", name.escape_ascii());
+        Fault::new(Side::Server, Kind::Status(500), detail)
     })
 }
 

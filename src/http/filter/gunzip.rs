@@ -11,7 +11,7 @@ use super::{gzip::may_compress, lose_length, remove_field, weaken_etag};
 use crate::http::{
     Body, Exchange, Fault, Response,
     body_reader::BodyReader,
-    fault::{Kind, Retry, Side},
+    fault::{Kind, Side},
     response::Source,
 };
 
@@ -124,11 +124,5 @@ impl Decompressing {
 }
 
 fn broken(detail: impl Into<std::borrow::Cow<'static, str>>) -> Fault {
-    Fault {
-        side: Side::Server,
-        kind: Kind::InvalidBody,
-        during: "sending response to client",
-        retry: Retry::Never,
-        detail: detail.into(),
-    }
+    Fault { during: "sending response to client", ..Fault::new(Side::Server, Kind::InvalidBody, detail) }
 }

@@ -1,11 +1,11 @@
 //! Reading a request's head, and making an exchange of it.
 
-use std::{cell::OnceCell, io, rc::Rc, sync::Arc, time::Duration};
+use std::{io, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Buf;
 use config::{GaveUp, ServerConf};
 use http1::{
-    Framing, HeadRules, InvalidNames, Method, Progress, RequestError, RequestHead, Underscores, Version,
+    HeadRules, InvalidNames, Method, Progress, RequestError, RequestHead, Underscores, Version,
     uri::{self, MergeSlashes},
 };
 
@@ -15,12 +15,9 @@ use crate::{
     error_log::{self, Level},
     http::{
         Exchange, Fault,
-        exchange::{ErrorPage, KeptFields, Sent, UpstreamFacts, UriState},
-        fault::{Kind, Retry, Side},
+        fault::{Kind, Side},
         request_body::{Expectation, RequestBody},
         route,
-        slice::Slicing,
-        variables::Slots,
     },
 };
 
@@ -108,39 +105,8 @@ impl Connection {
         client.requests.set(client.requests.get() + 1);
         let event_loop = Rc::clone(&self.event_loop);
         let server = Arc::clone(&event_loop.site.http().listeners[client.listener].default_server);
-        let location = Arc::clone(&server.defaults);
-        let mut exchange = Box::new(Exchange {
-            event_loop,
-            client,
-            method: head.method,
-            keepalive: head.persists(),
-            head,
-            server,
-            location,
-            host: Vec::new(),
-            uri: Vec::new(),
-            args: Vec::new(),
-            uri_state: UriState::AsSent,
-            captures: Default::default(),
-            slots: Slots::default(),
-            appends_to_alias: false,
-            body: RequestBody::new(Framing::Empty, Expectation::None),
-            head_bytes,
-            started,
-            redirects_left: REDIRECTS_MAX,
-            internal: false,
-            part: None,
-            slicing: Slicing::Unasked.into(),
-            error_status: None,
-            error_page: ErrorPage::Untaken,
-            proxy_target: None,
-            sent: Sent::default(),
-            upstream: UpstreamFacts::default(),
-            kept: KeptFields::default(),
-            page: OnceCell::new(),
-            limit_rate: None,
-            request_id: OnceCell::new(),
-        });
+        let mut exchange = Box::new(Exchange::new(event_loop, client, head, server, started));
+        exchange.head_bytes = head_bytes;
         let fault = fault.or_else(|| understand(&mut exchange).err());
         (exchange, fault)
     }
@@ -148,9 +114,6 @@ impl Connection {
 
 /// How long an idle connection of a worker that leaves may still begin a request.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Internal redirects that one request may take. As nginx.
-const REDIRECTS_MAX: u8 = 10;
 
 fn head_rules(server: &ServerConf) -> HeadRules {
     let core = &server.core;
@@ -214,11 +177,8 @@ fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
 /// Nobody knows what rules hold for a request.
 fn no_server(gave_up: &GaveUp) -> Fault {
     Fault {
-        side: Side::Server,
-        kind: Kind::NoServer,
         during: "reading client request headers",
-        retry: Retry::Never,
-        detail: gave_up.to_string().into(),
+        ..Fault::new(Side::Server, Kind::NoServer, gave_up.to_string())
     }
 }
 
@@ -237,22 +197,10 @@ fn refused(error: &RequestError) -> Fault {
 
 /// A request that is answered with `status` because of what it says.
 fn refusal(status: u16, detail: String) -> Fault {
-    Fault {
-        side: Side::Client,
-        kind: Kind::Status(status),
-        during: "",
-        retry: Retry::Never,
-        detail: detail.into(),
-    }
+    Fault::new(Side::Client, Kind::Status(status), detail)
 }
 
 /// A connection that ended amid a head.
 fn lost(kind: Kind, detail: String) -> Fault {
-    Fault {
-        side: Side::Client,
-        kind,
-        during: "reading client request headers",
-        retry: Retry::Never,
-        detail: detail.into(),
-    }
+    Fault { during: "reading client request headers", ..Fault::new(Side::Client, kind, detail) }
 }

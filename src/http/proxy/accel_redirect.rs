@@ -7,7 +7,7 @@ use http1::{Method, ResponseHead};
 
 use crate::http::{
     Exchange, Fault,
-    fault::{self, Kind, Retry, Side},
+    fault::{self, Kind, Side},
     inner_uri,
     phases::Ending,
 };
@@ -52,11 +52,6 @@ fn keep_fields(exchange: &mut Exchange, head: &ResponseHead) {
 }
 
 fn unsafe_uri(target: &[u8]) -> Fault {
-    Fault {
-        side: Side::Upstream,
-        kind: Kind::Status(404),
-        during: DURING,
-        retry: Retry::Never,
-        detail: format!("unsafe URI \"{}\" was detected", String::from_utf8_lossy(target)).into(),
-    }
+    let detail = format!("unsafe URI \"{}\" was detected", String::from_utf8_lossy(target));
+    Fault { during: DURING, ..Fault::new(Side::Upstream, Kind::Status(404), detail) }
 }

@@ -18,7 +18,7 @@ use crate::{
     http::{
         Fault,
         exchange::UpstreamFacts,
-        fault::{Context, Kind, Retry, Side},
+        fault::{Context, Kind, Side},
         response::{FileSlice, Piece},
         temp_file::{self, FileError, TempFile},
     },
@@ -293,13 +293,8 @@ impl ReadAhead {
     }
 
     fn fail(&mut self, detail: String) {
-        self.end = Some(Err(Fault {
-            side: Side::Server,
-            kind: Kind::System,
-            during: "reading upstream",
-            retry: Retry::Never,
-            detail: detail.into(),
-        }));
+        self.end =
+            Some(Err(Fault { during: "reading upstream", ..Fault::new(Side::Server, Kind::System, detail) }));
     }
 }
 

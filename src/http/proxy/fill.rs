@@ -23,7 +23,7 @@ use crate::{
     http::{
         Fault,
         exchange::UpstreamFacts,
-        fault::{Kind, Retry, Side},
+        fault::{Kind, Side},
         response::{FileSlice, Piece},
     },
 };
@@ -396,11 +396,8 @@ impl State {
 /// The task that filled is gone, with the worker or by a bug.
 fn given_up() -> Fault {
     Fault {
-        side: Side::Upstream,
-        kind: Kind::Connection,
         during: "reading upstream",
-        retry: Retry::Never,
-        detail: "the fill of the cache was given up".into(),
+        ..Fault::new(Side::Upstream, Kind::Connection, "the fill of the cache was given up")
     }
 }
 

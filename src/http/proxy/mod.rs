@@ -30,7 +30,7 @@ pub mod transport;
 mod via;
 pub mod zone;
 
-use std::{borrow::Cow, pin::pin, rc::Rc, sync::Arc};
+use std::{pin::pin, rc::Rc, sync::Arc};
 
 use cache::policy::Forward;
 use config::{CacheZone, ProxyPass, Template};
@@ -45,7 +45,7 @@ use self::{
 use super::{
     Exchange, Fault,
     cache_facts::CacheFacts,
-    fault::{self, Kind, Retry, Side, Whom},
+    fault::{self, Kind, Side, Whom},
     phases::Ending,
     rate,
     request_body::{self, BodyLimits},
@@ -93,13 +93,7 @@ fn zone(exchange: &Exchange) -> Result<Option<Arc<Zone>>, Fault> {
     }
     match exchange.event_loop.site.zone(&name) {
         Some(zone) => Ok(Some(Arc::clone(zone))),
-        None => Err(Fault {
-            side: Side::Server,
-            kind: Kind::System,
-            during: "",
-            retry: Retry::Never,
-            detail: format!("cache \"{name}\" not found").into(),
-        }),
+        None => Err(Fault::new(Side::Server, Kind::System, format!("cache \"{name}\" not found"))),
     }
 }
 
@@ -170,13 +164,7 @@ fn any_true(exchange: &Exchange, templates: &[Template]) -> bool {
 
 /// The client went away while an upstream was being asked: 499.
 fn client_left() -> Fault {
-    Fault {
-        side: Side::Client,
-        kind: Kind::Connection,
-        during: "",
-        retry: Retry::Never,
-        detail: Cow::Borrowed("client prematurely closed connection"),
-    }
+    Fault::new(Side::Client, Kind::Connection, "client prematurely closed connection")
 }
 
 /// Has `error_page` answer instead, where it has a page for the status (`proxy_intercept_errors`).

@@ -21,7 +21,7 @@ use crate::{
     http::{
         Exchange, Fault,
         exchange::UriState,
-        fault::{self, Kind, Retry, Side},
+        fault::{self, Kind, Side},
         request_body::Collected,
         response::FileSlice,
     },
@@ -256,13 +256,7 @@ fn upstream_uri<'a>(exchange: &'a Exchange, pass: &ProxyPass) -> Result<Cow<'a, 
 }
 
 fn zero_length_uri() -> Fault {
-    Fault {
-        side: Side::Server,
-        kind: Kind::Status(500),
-        during: "",
-        retry: Retry::Never,
-        detail: "zero length URI to proxy".into(),
-    }
+    Fault::new(Side::Server, Kind::Status(500), "zero length URI to proxy")
 }
 
 /// Chooses the body that is sent.

@@ -36,7 +36,7 @@ use crate::{
         Fault,
         cache_facts::CacheFacts,
         exchange::UpstreamFacts,
-        fault::{Asker, Kind, Retry, Side},
+        fault::{Asker, Kind, Side},
         rate::Rate,
         site::EventLoop,
     },
@@ -204,11 +204,8 @@ impl Default for Answer {
     /// The answer of a task that died.
     fn default() -> Self {
         let fault = Fault {
-            side: Side::Server,
-            kind: Kind::System,
             during: "reading upstream",
-            retry: Retry::Never,
-            detail: "the fill of the cache was given up".into(),
+            ..Fault::new(Side::Server, Kind::System, "the fill of the cache was given up")
         };
         Self { outcome: Err(fault), facts: UpstreamFacts::default() }
     }

@@ -15,7 +15,7 @@ use config::{BodyInFile, CoreConf, TempPath};
 use crate::{
     error_log::{self, Level, system_words},
     http::{
-        fault::{Fault, Kind, Retry, Side},
+        fault::{Fault, Kind, Side},
         response::FileSlice,
         temp_file::{self, FileError, TempFile},
     },
@@ -95,6 +95,5 @@ async fn blocking<T: Send + 'static>(
 }
 
 fn system(detail: String) -> Fault {
-    let (side, kind) = (Side::Server, Kind::System);
-    Fault { side, kind, during: "", retry: Retry::Never, detail: detail.into() }
+    Fault::new(Side::Server, Kind::System, detail)
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::{ContentRange, Slicing, check, mismatch};
 use crate::http::{
     Body, Exchange, Fault, Response,
-    fault::{self, Kind, Retry, Side},
+    fault::{self, Kind, Side},
     response::{Piece, Source},
     subrequest::{self, Asking},
 };
@@ -235,11 +235,8 @@ fn unexpected_status(status: u16) -> Fault {
 /// What the Content-Range of a slice promised did not come.
 fn too_short() -> Fault {
     Fault {
-        side: Side::Upstream,
-        kind: Kind::Connection,
         during: "reading upstream",
-        retry: Retry::Never,
-        detail: "slice response is shorter than its range".into(),
+        ..Fault::new(Side::Upstream, Kind::Connection, "slice response is shorter than its range")
     }
 }
 

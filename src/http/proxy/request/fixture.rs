@@ -1,6 +1,6 @@
 //! An exchange as it stands when its request is to be passed on, for tests.
 
-use std::{cell::OnceCell, io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc};
+use std::{io, net::SocketAddr, path::PathBuf, rc::Rc, sync::Arc};
 
 use config::{Content, Found, HostLookup, LocationConf, MainText, ProxyPass, Source};
 use http1::{HeadRules, Progress, RequestHead, RequestParser, uri};
@@ -11,11 +11,8 @@ use crate::{
     http::{
         Exchange,
         client::Client,
-        exchange::{ErrorPage, KeptFields, Sent, UpstreamFacts, UriState},
         request_body::{Expectation, RequestBody},
         site::{EventLoop, Site},
-        slice::Slicing,
-        variables::Slots,
     },
     net::{Drain, Stream},
 };
@@ -62,36 +59,14 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
     };
     let location = Arc::clone(location);
     Exchange {
-        event_loop,
-        client,
-        method: head.method,
-        keepalive: true,
-        head_bytes: used as u64,
-        head,
-        server,
         location,
-        host: Vec::new(),
         uri,
         args,
-        uri_state: UriState::AsSent,
         captures: captures.into(),
-        slots: Slots::default(),
-        appends_to_alias: false,
         body: RequestBody::new(framing, Expectation::None),
-        started: clock::moment(),
-        redirects_left: 10,
-        internal: false,
-        part: None,
-        slicing: Slicing::Unasked.into(),
-        error_status: None,
-        error_page: ErrorPage::Untaken,
-        proxy_target: None,
-        sent: Sent::default(),
-        upstream: UpstreamFacts::default(),
-        kept: KeptFields::default(),
-        page: OnceCell::new(),
-        limit_rate: None,
-        request_id: OnceCell::new(),
+        head_bytes: used as u64,
+        keepalive: true,
+        ..Exchange::new(event_loop, client, head, server, clock::moment())
     }
 }
 

@@ -25,13 +25,9 @@ pub(super) fn not_connected(error: &OpenError) -> Fault {
     const DURING: &str = "connecting to upstream";
     match error {
         OpenError::Peer(error) => broken(DURING, "connect", error),
-        OpenError::Local { .. } => Fault {
-            side: Side::Server,
-            kind: Kind::System,
-            during: DURING,
-            retry: Retry::Never,
-            detail: error.to_string().into(),
-        },
+        OpenError::Local { .. } => {
+            Fault { during: DURING, ..Fault::new(Side::Server, Kind::System, error.to_string()) }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod send;
 pub(super) mod target;
 mod tunnel;
 
-use std::{borrow::Cow, fmt, mem, rc::Rc, sync::Arc, time::Duration};
+use std::{fmt, mem, rc::Rc, sync::Arc, time::Duration};
 
 use ::http1::{ResponseError, ResponseHead, Version};
 use bytes::Bytes;
@@ -362,11 +362,8 @@ fn buffering(value: &[u8]) -> Option<bool> {
 
 fn no_live_upstreams() -> Fault {
     Fault {
-        side: Side::Upstream,
-        kind: Kind::NoPeers,
         during: "connecting to upstream",
-        retry: Retry::Never,
-        detail: Cow::Borrowed("no live upstreams"),
+        ..Fault::new(Side::Upstream, Kind::NoPeers, "no live upstreams")
     }
 }
 

@@ -11,7 +11,7 @@ use config::{PeerAddress, ProxyPass, ProxyTarget, UpstreamConf};
 use crate::{
     http::{
         Exchange, Fault, exchange,
-        fault::{Kind, Retry, Side},
+        fault::{Kind, Side},
         proxy::client_left,
     },
     upstream::Group,
@@ -180,8 +180,7 @@ fn lossy(text: &[u8]) -> String {
 }
 
 fn refused(status: u16, detail: String) -> Fault {
-    let (side, kind) = (Side::Server, Kind::Status(status));
-    Fault { side, kind, during: "", retry: Retry::Never, detail: detail.into() }
+    Fault::new(Side::Server, Kind::Status(status), detail)
 }
 
 #[cfg(test)]
