@@ -1,7 +1,9 @@
 //! The rules of RFC 9111 and its companions, item by item.
 
 mod lifetimes;
+mod stale;
 mod status_field;
+mod storing;
 mod vary;
 
 use crate::support::{Conf, Origin, Server, client::Response, location};
