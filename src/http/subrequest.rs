@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http1::Method;
+use http1::{Method, RequestHead};
 use tokio::task::JoinHandle;
 
 use super::{
@@ -223,6 +223,12 @@ pub fn twin(parent: &Exchange, part: Part) -> Exchange {
         proxy_target: parent.proxy_target.clone(),
         ..below(parent, parent.uri.clone(), parent.args.clone(), part)
     }
+}
+
+/// Makes the exchange of a request that nobody sends: what it would be stored under is wanted.
+pub fn imagine(like: &Exchange, head: RequestHead, uri: Vec<u8>, args: Vec<u8>) -> Exchange {
+    let part = Part { levels_left: 0, stub: None, of: PartOf::Answer };
+    Exchange { head, uri_state: UriState::AsSent, part: None, ..below(like, uri, args, part) }
 }
 
 /// Ends a request of ours whose body has been read, and logs it where that is wanted.

@@ -6,7 +6,11 @@
 
 mod waiting;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use cache::{
     Digest, Key, Meta,
@@ -25,6 +29,7 @@ use super::{
     request::{self, Purpose},
     stored,
     storing::{self, AskedBy, OnError, Order, Outcome, Stale},
+    transport::Incoming,
     zone::{Entry, Turn, Zone},
 };
 use crate::{
@@ -78,18 +83,7 @@ pub(super) async fn serve(
         }
     }
     let key = Key::new(request::cache_key(exchange, pass));
-    let digest = key.digest;
-    let mut dealing = Dealing {
-        pass,
-        group,
-        zone,
-        key,
-        digest,
-        waited_since: clock::moment(),
-        pause: waiting::LOOKS_AGAIN_AFTER,
-        looked_twice: false,
-        forward: Forward::UriMiss,
-    };
+    let mut dealing = Dealing::new(pass, group, zone, key);
     if exchange.location.cache.status.is_some() {
         exchange.upstream.cache.key = Some(dealing.key.text.as_slice().into());
     }
@@ -104,6 +98,22 @@ pub(super) async fn serve(
         match step {
             Step::End(ending) => return ending,
             Step::LookAgain => {}
+        }
+    }
+}
+
+impl<'a> Dealing<'a> {
+    fn new(pass: &'a ProxyPass, group: &'a Arc<Group>, zone: Arc<Zone>, key: Key) -> Self {
+        Self {
+            pass,
+            group,
+            zone,
+            digest: key.digest,
+            key,
+            waited_since: clock::moment(),
+            pause: waiting::LOOKS_AGAIN_AFTER,
+            looked_twice: false,
+            forward: Forward::UriMiss,
         }
     }
 }
@@ -360,6 +370,33 @@ impl Dealing<'_> {
             asked_at: clock::now(),
             tag_origin: purge::tag_origin(exchange),
         })
+    }
+}
+
+/// Stores an answer that has come already for whoever asks for the key from now on, where that may be.
+pub(super) fn store(
+    exchange: &mut Exchange,
+    pass: &ProxyPass,
+    group: &Arc<Group>,
+    place: (Arc<Zone>, Key),
+    asked_at: SystemTime,
+    incoming: Incoming,
+) -> Ending {
+    let (zone, key) = place;
+    let permit = zone.store.permit_beside(&key.digest);
+    let dealing = Dealing::new(pass, group, zone, key);
+    let order = match dealing.order(exchange, None, AskedBy::Client) {
+        Ok(order) => Order { asked_at, ..order },
+        Err(fault) => return Ending::Fail(fault),
+    };
+    let ticket = Ticket::apart().with_permit(permit);
+    match storing::store(&exchange.event_loop, order, ticket, Box::new(incoming), &mut exchange.upstream) {
+        Ok((reader, incomplete)) => {
+            affinity::bind(exchange, group, None);
+            let came = exchange.upstream.head.take();
+            follow(exchange, reader, &incomplete, came)
+        }
+        Err(incoming) => deliver(exchange, group, *incoming),
     }
 }
 

@@ -13,6 +13,7 @@ mod cache_file;
 mod cached;
 pub mod fill;
 mod hints;
+mod invalidation;
 mod limit_rate;
 mod no_cache;
 mod pump;
@@ -71,6 +72,11 @@ async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
     match zone(exchange) {
         Ok(zone) if purge::is_wanted(exchange) => purge::answer(exchange, pass, zone).await,
         Ok(Some(zone)) if is_cacheable(exchange) => cached::serve(exchange, pass, &group, zone).await,
+        Ok(Some(zone)) if invalidation::concerns(exchange) => {
+            exchange.upstream.cache_status = None;
+            exchange.upstream.cache.forward = Some(Forward::Method);
+            invalidation::pass_on(exchange, pass, &group, zone).await
+        }
         Ok(zone) => {
             // A redirect may have led here from a location with a cache.
             exchange.upstream.cache_status = None;
@@ -101,7 +107,8 @@ fn zone(exchange: &Exchange) -> Result<Option<Arc<Zone>>, Fault> {
 fn is_cacheable(exchange: &Exchange) -> bool {
     match exchange.method {
         Method::Get | Method::Head => true,
-        Method::Post => exchange.location.cache.methods.post,
+        // RFC 9110, 9.3.3: no answer to a POST serves another.
+        Method::Post => exchange.location.cache.methods.post && !exchange.location.cache.follows_rfc(),
         _ => false,
     }
 }

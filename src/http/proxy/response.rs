@@ -11,6 +11,7 @@ use cache::policy::CacheStatus;
 use config::LocationConf;
 use http1::ResponseHead;
 
+pub(super) use self::redirect::location_for_client;
 use self::redirect::{pass_location, pass_refresh};
 use super::{cache_fields, via};
 use crate::http::{

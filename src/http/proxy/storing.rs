@@ -291,6 +291,26 @@ async fn abandoned(sender: &mut oneshot::Sender<Answer>, ticket: &Ticket) {
     ticket.deserted().await;
 }
 
+/// Stores an answer that has come already, where that may be; otherwise it is given back.
+pub(super) fn store(
+    event_loop: &EventLoop,
+    order: Order,
+    ticket: Ticket,
+    incoming: Box<Incoming>,
+    facts: &mut UpstreamFacts,
+) -> Result<(FillReader, Arc<Incomplete>), Box<Incoming>> {
+    let Ok(meta) = admit(&order, &incoming, &mut facts.cache) else { return Err(incoming) };
+    order.zone.remembered.forget(&order.digest);
+    let (reader, incomplete, pump) = begin_to_store(order, ticket, *incoming, meta);
+    let last_try = facts.clone();
+    let counted = event_loop.fills.begin();
+    tokio::task::spawn_local(async move {
+        pump.run(last_try).await;
+        drop(counted);
+    });
+    Ok((reader, incomplete))
+}
+
 /// Whether an expired answer is asked for with its validators.
 pub(super) fn validates(location: &LocationConf) -> bool {
     *location.cache.revalidate || location.cache.follows_rfc()
@@ -308,6 +328,14 @@ enum Decision {
     Fail(Fault),
 }
 
+/// Why an answer is not stored.
+enum NotAdmitted {
+    /// It says so, and will say so again.
+    Refused,
+    /// This one cannot be.
+    ThisOnce,
+}
+
 fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Decision {
     let location = &order.location;
     let incoming = Box::new(incoming);
@@ -322,22 +350,31 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
             return Decision::ServeStale(stale.entry, None);
         }
     }
+    match admit(order, &incoming, facts) {
+        Ok(meta) => Decision::Store(incoming, meta),
+        Err(NotAdmitted::Refused) => Decision::Refuse(incoming),
+        Err(NotAdmitted::ThisOnce) => Decision::PassThrough(incoming),
+    }
+}
+
+/// Decides whether an answer is stored, and what its file is to say of it.
+fn admit(order: &Order, incoming: &Incoming, facts: &mut CacheFacts) -> Result<Meta, NotAdmitted> {
     // As nginx: an answer without a head is not stored. Nothing tells it from a broken one.
     let headless = incoming.head.version == Version::V0_9;
     if order.storing.is_refused() {
         facts.detail = Some("no-cache");
     }
     if order.storing.is_refused() || incoming.upgraded.is_some() || headless {
-        return Decision::PassThrough(incoming);
+        return Err(NotAdmitted::ThisOnce);
     }
     let fields = &incoming.head.fields;
     let now = clock::now();
-    let answered = Answered { status, fields, at: now };
-    let rules = Rules::of(location);
+    let answered = Answered { status: incoming.head.status, fields, at: now };
+    let rules = Rules::of(&order.location);
     match rules.admit(&order.asked(), &answered) {
         Admission::Refused(refusal) => {
             facts.detail = Some(refusal.as_str());
-            Decision::Refuse(incoming)
+            Err(NotAdmitted::Refused)
         }
         Admission::Store { terms, vary } => {
             facts.stored = true;
@@ -356,11 +393,11 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
                 body_len: incoming.body.length(),
                 body_sum: order.zone.states_sums().then_some(0),
                 epoch: order.epoch,
-                tags: purge::tags(&location.cache, fields, &order.tag_origin),
+                tags: purge::tags(&order.location.cache, fields, &order.tag_origin),
                 ..Meta::default()
             };
             meta.set_terms(&terms);
-            Decision::Store(incoming, meta)
+            Ok(meta)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The rules of RFC 9111 and its companions, item by item.
 
+mod changes;
 mod lifetimes;
 mod stale;
 mod status_field;

@@ -22,6 +22,14 @@ pub(super) fn pass_location(exchange: &Exchange, response: &mut Response, name: 
     }
 }
 
+/// Returns a Location as the client gets it, but for what completes a path.
+pub(in crate::http::proxy) fn location_for_client<'a>(exchange: &Exchange, value: &'a [u8]) -> Cow<'a, [u8]> {
+    match rewrite(rules(&exchange.location), value, exchange) {
+        Rewritten::Changed(value) => value.into(),
+        Rewritten::Unchanged => value.into(),
+    }
+}
+
 /// Passes a Refresh on.
 pub(super) fn pass_refresh(exchange: &Exchange, response: &mut Response, name: &[u8], value: &[u8]) {
     response.fields.push(name, &rewrite_refresh(rules(&exchange.location), value, exchange));
