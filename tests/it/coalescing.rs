@@ -163,7 +163,7 @@ fn one_more_at_a_time_may_ask_after_the_lock_age() {
     let [first, second] = [Gate::closed(), Gate::closed()];
     let origin = script([answer(200).body("first").when(&first), answer(200).body("second").when(&second)]);
     let directives = "proxy_cache zone; proxy_cache_lock on; proxy_cache_lock_timeout 1h;
-        proxy_cache_lock_age 500ms;";
+        proxy_cache_lock_age 2s;";
     let server = Server::start(&location(directives, &origin));
     let mut stuck = asks(&server, "/a");
     origin.wait_for_requests(1);
@@ -332,4 +332,35 @@ fn a_head_or_a_part_does_not_end_a_fill() {
         wait_until("it is stored", || server.get("/a").cache() == "HIT");
         assert_eq!(asked_for_a(&origin), 1, "{lines}");
     }
+}
+
+#[test]
+fn what_is_asked_after_the_lock_timeout_is_not_stored() {
+    let gate = Gate::closed();
+    let origin = script([answer(200).body("first").when(&gate), answer(200).body("second")]);
+    let directives = "proxy_cache zone; proxy_cache_lock on; proxy_cache_lock_timeout 200ms;
+        proxy_cache_lock_age 1h;";
+    let server = Server::start(&location(directives, &origin));
+    let mut first = asks(&server, "/a");
+    origin.wait_for_requests(1);
+    let second = server.get("/a");
+    assert_eq!((second.cache(), second.text()), ("MISS", "second".to_owned()));
+    gate.open();
+    assert_eq!(first.response().text(), "first");
+    let third = server.get("/a");
+    assert_eq!((third.cache(), third.text()), ("HIT", "first".to_owned()));
+}
+
+#[test]
+fn a_request_that_is_never_stored_has_nobody_wait() {
+    let gate = Gate::closed();
+    let origin = script([answer(200).body("own").when(&gate), answer(200).body("page")]);
+    let server = Server::start(&locked("proxy_no_cache $http_x_private;", &origin));
+    let mut private = server.client();
+    private.send("GET /a HTTP/1.1\r\nHost: a\r\nX-Private: 1\r\n\r\n");
+    origin.wait_for_requests(1);
+    assert_eq!(server.get("/a").text(), "page");
+    assert_eq!(server.get("/a").cache(), "HIT");
+    gate.open();
+    assert_eq!(private.response().text(), "own");
 }

@@ -24,8 +24,10 @@ use crate::support::{
 };
 
 mod canary;
+mod stampedes;
 
 use canary::canary;
+use stampedes::stampedes;
 
 /// A running example with the applications behind it.
 struct Visit {
@@ -73,6 +75,7 @@ examples! {
     example_trailers: "trailers.conf", trailers;
     example_cache: "cache.conf", cache;
     example_cache_times: "cache-times.conf", cache_times;
+    example_stampedes: "stampedes.conf", stampedes;
     example_cache_bypass: "cache-bypass.conf", cache_bypass;
     example_cache_key: "cache-key.conf", cache_key;
     example_error_pages: "error-pages.conf", error_pages;

@@ -160,3 +160,19 @@ fn stale_if_error_ends_with_its_last_second() {
 fn a_hold_down_does_not_outlast_stale_if_error() {
     stale_for_two_seconds("stale-if-error", "proxy_cache_stale_retry 1h;", &Reply::nothing(), "EXPIRED");
 }
+
+#[test]
+fn an_entry_is_fresh_for_the_time_of_its_status() {
+    let origin = Origin::answering(|asked| match asked.target() {
+        "/gone" => answer(404).body("gone"),
+        _ => answer(200).body("page"),
+    });
+    let directives = "proxy_cache zone; proxy_cache_valid 200 1h; proxy_cache_valid 404 1s;";
+    let server = Server::start(&location(directives, &origin));
+    for path in ["/gone", "/page"] {
+        assert_eq!(server.get(path).cache(), "MISS");
+        assert_eq!(server.get(path).cache(), "HIT", "{path}");
+    }
+    wait_until("the 404 expires", || server.get("/gone").cache() == "EXPIRED");
+    assert_eq!(server.get("/page").cache(), "HIT");
+}

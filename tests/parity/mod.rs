@@ -17,6 +17,7 @@ mod cache_admission;
 mod cache_content;
 mod cache_directory;
 mod cache_errors;
+mod cache_sentences;
 mod cache_stale;
 mod conditions;
 mod configuration;
@@ -75,6 +76,7 @@ const GROUPS: &[fn() -> Group] = &[
     balancing::group,
     cookies::group,
     cache_errors::group,
+    cache_sentences::group,
     redirects::group,
     next_upstream::group,
     answer_fields::group,

@@ -302,8 +302,13 @@ impl Dealing<'_> {
         if !ticket.may_store() {
             order.storing = Storing::Refused;
         }
-        // Nobody else need wait for what is never stored.
-        let ticket = if order.storing.is_refused() { Ticket::apart() } else { ticket };
+        let ticket = if order.storing.is_refused() {
+            // Nobody else need wait for what is never stored.
+            drop(ticket);
+            Ticket::apart()
+        } else {
+            ticket
+        };
         let (hints, arriving) = hints::channel(exchange);
         order.outgoing.hints = hints;
         let answer = pin!(storing::start(&exchange.event_loop, order, ticket));
