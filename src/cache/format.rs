@@ -21,6 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 
 use crate::key::{Digest, Key};
+use crate::parts::Parts;
 use crate::policy::Restraint;
 
 /// The size of the struct at the start of a file.
@@ -68,6 +69,8 @@ pub struct Meta {
     pub epoch: u64,
     /// What else it can be purged by ([`crate::purge::tags`]), or nothing.
     pub tags: Vec<u8>,
+    /// Which parts of a whole there are, where it is not the whole that is stored.
+    pub parts: Option<Box<Parts>>,
     /// How old the response was when it came, where the rules in force then asked for it.
     pub initial_age: Option<Duration>,
     /// What the response forbids those who reuse it, as far as the rules in force then asked.
@@ -92,6 +95,7 @@ impl Default for Meta {
             body_sum: None,
             epoch: 0,
             tags: Vec::new(),
+            parts: None,
             initial_age: None,
             restraint: Restraint::Free,
         }

@@ -11,6 +11,7 @@ mod index;
 mod key;
 mod lease;
 mod marker;
+mod parts;
 mod pending;
 pub mod policy;
 mod process;
@@ -25,12 +26,13 @@ mod writer;
 pub use crate::format::Meta;
 pub use crate::key::{Digest, Key, digest_of_name, hex, path_of};
 pub use crate::lease::{FillPermit, Lease};
+pub use crate::parts::Parts;
 pub use crate::policy::vary::variant;
 pub use crate::purge::{Mode, Purge, Purged, Standing};
 pub use crate::room::{NoRoom, Room};
 pub use crate::store::{
-    Committed, Forgotten, Identity, Inspected, OpenError, PurgeError, ReadError, Renewed, Role, Scrubbed,
-    Scrubber, Stats, StoreError, StoredEntry, Zone, discard_index,
+    Committed, Forgotten, Identity, Inspected, OpenError, PartError, PurgeError, ReadError, Renewed, Role,
+    Scrubbed, Scrubber, Stats, StoreError, StoredEntry, StoredPart, Zone, discard_index,
 };
 pub use crate::temp::{TempFile, is_left_behind};
 pub use crate::writer::{Durability, Evicted, Eviction, Until};

@@ -8,6 +8,7 @@
 mod crash_tests;
 mod maintain;
 mod open;
+mod parts;
 mod purge;
 mod read;
 mod scrub;
@@ -30,6 +31,7 @@ use thiserror::Error;
 
 pub use self::maintain::Stats;
 pub use self::open::{OpenError, Role, discard_index};
+pub use self::parts::{PartError, StoredPart};
 pub use self::purge::{Forgotten, Inspected, PurgeError};
 pub use self::read::{ReadError, StoredEntry};
 pub use self::scrub::{Scrubbed, Scrubber};

@@ -5,14 +5,14 @@
 //! for ends the connection.
 
 mod body;
-mod content_range;
+pub mod content_range;
 
 use std::borrow::Cow;
 
 use http1::Fields;
 
 pub use self::body::Slices;
-use self::content_range::ContentRange;
+pub use self::content_range::ContentRange;
 use super::{
     Body, Exchange, Fault, Response,
     fault::{Kind, Side},
@@ -64,16 +64,21 @@ pub fn complete(exchange: &Exchange, response: &mut Response) -> Result<(), Faul
     }
     let slice = check(response, start, size)?;
     let etag = response.field("ETag").map(<[u8]>::to_vec);
-    response.status = 200;
-    response.reason = None;
-    response.content_length = Some(slice.complete_length);
-    filter::remove_field(response, "Content-Range");
-    filter::remove_field(response, "Accept-Ranges");
-    response.ranges = Ranges::Single;
+    make_whole(response, slice.complete_length);
     let first = std::mem::replace(&mut response.body, Body::Empty);
     let slices = Slices::new(first, &slice, size, etag);
     response.body = Body::Stream { source: Source::Slices(Box::new(slices)), window: None };
     Ok(())
+}
+
+/// Makes the head of a part that of a whole.
+pub fn make_whole(response: &mut Response, complete_length: u64) {
+    response.status = 200;
+    response.reason = None;
+    response.content_length = Some(complete_length);
+    filter::remove_field(response, "Content-Range");
+    filter::remove_field(response, "Accept-Ranges");
+    response.ranges = Ranges::Single;
 }
 
 /// Returns where an answer lies in the whole, if it is the slice that was asked for.

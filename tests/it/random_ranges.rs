@@ -1,10 +1,12 @@
 //! Ten thousand requests at random against a reference of which bytes should come out.
 //!
 //! Files change, entries are evicted, and clients ask for the whole, for ranges of all kinds, and on condition. Every answer names
-//! its version by its tag, and has to be what that version's bytes make of the request. A failure prints the seed.
+//! its version by its tag, and has to be what that version's bytes make of the request. A failure prints the seed, and
+//! `LARDER_TEST_SEED` takes another one.
 
 use std::{
     collections::HashMap,
+    env,
     ops::Range,
     sync::{Arc, Mutex},
 };
@@ -46,10 +48,16 @@ enum Way {
     Expired,
     /// In slices.
     Slices,
+    /// By the rules of RFC 9111, in parts.
+    Parts,
 }
 
-const WAYS: [(&str, Way); 3] =
-    [("/plain/", Way::Plain), ("/expired/", Way::Expired), ("/slices/", Way::Slices)];
+const WAYS: [(&str, Way); 4] = [
+    ("/plain/", Way::Plain),
+    ("/expired/", Way::Expired),
+    ("/slices/", Way::Slices),
+    ("/parts/", Way::Parts),
+];
 
 fn way_of(path: &str) -> Way {
     WAYS.iter().find(|(start, _)| path.starts_with(start)).expect("each path has its way").1
@@ -69,7 +77,8 @@ struct Ask {
 
 #[test]
 fn ten_thousand_requests_get_the_right_bytes() {
-    let seed = 0x4c61_7264_6572;
+    let given = env::var("LARDER_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed: u64 = given.unwrap_or(0x4c61_7264_6572);
     println!("seed {seed}");
     let mut dice = Dice(seed);
     let files = Files::default();
@@ -120,6 +129,7 @@ fn conf() -> crate::support::Conf {
             add_header X-Cache $upstream_cache_status always;
             location /plain/ { proxy_pass http://%ORIGIN%; }
             location /expired/ { proxy_cache_revalidate on; proxy_pass http://%ORIGIN%; }
+            location /parts/ { proxy_cache_rfc on; proxy_pass http://%ORIGIN%; }
             location /slices/ {
                 slice 7000; proxy_set_header Range $slice_range; proxy_cache_key $uri$slice_range;
                 proxy_pass http://%ORIGIN%;
@@ -135,7 +145,7 @@ fn change_something(dice: &mut Dice, files: &Files) -> String {
     let mut files = files.lock().unwrap();
     let versions = files.entry(path.clone()).or_default();
     let changes = match way {
-        Way::Plain => dice.one_in(20),
+        Way::Plain | Way::Parts => dice.one_in(20),
         Way::Expired => dice.one_in(4),
         Way::Slices => dice.one_in(200),
     };
@@ -204,7 +214,7 @@ impl Ask {
 /// What an answer is worth.
 enum Verdict {
     Right,
-    /// The connection ended before the answer did, as it must where slices are of different versions.
+    /// The connection ended before the answer did, as it must where slices or parts are of different versions.
     Torn,
     Wrong(String),
 }
@@ -218,7 +228,7 @@ enum Wanted {
 }
 
 fn judge(versions: &[Ranged], ask: &Ask, answer: Result<Response, NoAnswer>) -> Verdict {
-    let may_tear = way_of(&ask.path) == Way::Slices && versions.len() > 1;
+    let may_tear = matches!(way_of(&ask.path), Way::Slices | Way::Parts) && versions.len() > 1;
     let answer = match answer {
         Ok(answer) => answer,
         Err(_) if may_tear => return Verdict::Torn,
@@ -227,7 +237,7 @@ fn judge(versions: &[Ranged], ask: &Ask, answer: Result<Response, NoAnswer>) -> 
     let candidates = match way_of(&ask.path) {
         // What has expired is validated, so it is the newest.
         Way::Expired => &versions[versions.len() - 1..],
-        Way::Plain | Way::Slices => versions,
+        Way::Plain | Way::Slices | Way::Parts => versions,
     };
     let fitting = candidates.iter().filter(|version| match answer.field("ETag") {
         Some(tag) => version.etag == tag,

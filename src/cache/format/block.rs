@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use crate::format::{Meta, TEXT_BYTES};
+use crate::parts::Parts;
 use crate::policy::Restraint;
 
 const MAGIC: &[u8; 8] = b"LARDER\0\x01";
@@ -29,6 +30,7 @@ const EPOCH_BYTES: usize = 11;
 const BODY_SUM_BYTES: usize = 7;
 const INITIAL_AGE: u8 = 6;
 const RESTRAINT: u8 = 7;
+const PARTS: u8 = 8;
 
 /// Values of [`RESTRAINT`].
 const NEVER_STALE: u8 = 1;
@@ -45,9 +47,6 @@ pub(super) fn encode(meta: &Meta) -> Vec<u8> {
             put(&mut out, tag, text);
         }
     }
-    if let Some(sum) = meta.body_sum {
-        out.extend_from_slice(&body_sum(sum));
-    }
     if let Some(age) = meta.initial_age {
         let seconds = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
         put(&mut out, INITIAL_AGE, &seconds.to_le_bytes());
@@ -56,6 +55,12 @@ pub(super) fn encode(meta: &Meta) -> Vec<u8> {
         Restraint::Free => {}
         Restraint::NeverStale => put(&mut out, RESTRAINT, &[NEVER_STALE]),
         Restraint::AlwaysValidated => put(&mut out, RESTRAINT, &[ALWAYS_VALIDATED]),
+    }
+    if let Some(parts) = &meta.parts {
+        put(&mut out, PARTS, &parts.encode());
+    }
+    if let Some(sum) = meta.body_sum {
+        out.extend_from_slice(&body_sum(sum));
     }
     out.extend_from_slice(&meta.body_len.unwrap_or(UNKNOWN).to_le_bytes());
     let sum = crc32fast::hash(&out);
@@ -92,6 +97,7 @@ pub(super) fn decode(lines: &[u8], meta: &mut Meta) -> usize {
             (VARY, text) => meta.vary = text.to_vec(),
             (EPOCH, epoch) => meta.epoch = epoch.try_into().map_or(0, u64::from_le_bytes),
             (TAGS, tags) => meta.tags = tags.to_vec(),
+            (PARTS, parts) => meta.parts = Parts::decode(parts).map(Box::new),
             (BODY_SUM, sum) => meta.body_sum = sum.try_into().ok().map(u32::from_le_bytes),
             (INITIAL_AGE, &[a, b, c, d]) => {
                 meta.initial_age = Some(Duration::from_secs(u32::from_le_bytes([a, b, c, d]).into()));

@@ -1,6 +1,7 @@
 //! Files that Debian's nginx 1.22 wrote, and what we write.
 
 use super::*;
+use crate::parts::Parts;
 
 const ETAG: &[u8] = include_bytes!("golden/etagswr");
 const VARIANT: &[u8] = include_bytes!("golden/variant");
@@ -116,6 +117,23 @@ fn what_purges_go_by_is_kept_and_raised_in_place() {
     assert_eq!(raised_epoch(&ETAG[..549], 1), None, "nginx's files state none");
     let too_many = Meta { tags: vec![b't'; 65_536], ..meta() };
     assert_eq!(Prefix::new(&key, &mut too_many.clone(), b""), Err(FormatError::TooLong));
+}
+
+#[test]
+fn parts_are_kept_beside_all_else() {
+    let key = key("k");
+    let parts = Parts { complete_length: 100, ranges: vec![0..10, 20..30] };
+    let age = Some(Duration::from_secs(5));
+    let mut written = Meta {
+        parts: Some(Box::new(parts)),
+        initial_age: age,
+        body_sum: Some(0),
+        body_len: Some(3),
+        ..meta()
+    };
+    let mut prefix = Prefix::new(&key, &mut written, b"HTTP/1.1 206 Partial Content\r\n\r\n").unwrap();
+    prefix.state(3, Some(0xfeed));
+    assert_eq!(parse(&prefix.bytes, &key).unwrap().meta, Meta { body_sum: Some(0xfeed), ..written });
 }
 
 #[test]

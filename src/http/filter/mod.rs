@@ -18,6 +18,8 @@ pub use range::ArrivingParts;
 pub use ssi::{Assembling, Expressions, Page};
 pub use trailers::write_end;
 
+use std::ops::Range;
+
 use self::{conditional::Verdict, range::Wanted};
 use super::{
     Exchange, Fault, Response, fault,
@@ -58,6 +60,17 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
         }
     }
     trailers::make_room(exchange, response);
+}
+
+/// Returns the range that a request asks of an answer, the whole where it asks for none; none where there is no such range.
+pub fn wanted_range(exchange: &Exchange, response: &Response) -> Option<Range<u64>> {
+    match range::select(&exchange.head, *exchange.location.core.max_ranges, response) {
+        Wanted::Unsatisfiable => None,
+        Wanted::Parts(parts) => parts.into_iter().next(),
+        Wanted::Everything | Wanted::Whole => {
+            Some(0..response.content_length?).filter(|whole| !whole.is_empty())
+        }
+    }
 }
 
 /// Takes an answer that becomes part of a page through the filters of bodies: its head is sent to nobody.

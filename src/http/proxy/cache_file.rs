@@ -4,7 +4,7 @@ use std::{fmt::Display, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use cache::{
-    Digest, FillPermit, Key, Meta, NoRoom, Room, StoreError, TempFile,
+    Digest, FillPermit, Key, Meta, NoRoom, Room, StoreError, StoredPart, TempFile,
     format::{FormatError, Prefix},
 };
 use thiserror::Error;
@@ -183,7 +183,8 @@ impl Sink for CacheFile {
 
     fn show(&mut self, chunks: &[Bytes]) -> Option<Shown> {
         let len: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        if self.temp.is_some() || len > MEMORY_BYTES {
+        // A part is found through the list of parts, which is written when its file has its name.
+        if self.temp.is_some() || len > MEMORY_BYTES || self.meta.parts.is_some() {
             return None;
         }
         // A chunk may be a small part of a large read buffer: what is kept gets memory of its own.
@@ -195,11 +196,38 @@ impl Sink for CacheFile {
     }
 
     fn commit(self: Box<Self>, chunks: &[Bytes], shown: Option<&Arc<Entry>>) -> Result<(), GaveUp> {
+        let part = self.meta.parts.is_some().then(|| NewPart {
+            zone: Arc::clone(&self.zone),
+            key: self.key.clone(),
+            meta: self.meta.clone(),
+            head: self.head.clone(),
+            temp_dir: self.temp_dir.clone(),
+        });
         match self.store(chunks, shown) {
             // As was wished: there is nothing to log.
-            Err(NotStored::Store(StoreError::Purged)) => Err(GaveUp),
-            done => done.map_err(|error| not_stored(&error)),
+            Err(NotStored::Store(StoreError::Purged)) => return Err(GaveUp),
+            done => done.map_err(|error| not_stored(&error))?,
         }
+        part.map_or(Ok(()), |part| part.note())
+    }
+}
+
+/// A part whose file has just got its name.
+struct NewPart {
+    zone: Arc<Zone>,
+    key: Key,
+    meta: Meta,
+    head: Bytes,
+    temp_dir: PathBuf,
+}
+
+impl NewPart {
+    /// Puts it into the list of parts.
+    fn note(&self) -> Result<(), GaveUp> {
+        let _order = self.zone.in_order(&self.key.parts_digest());
+        let part =
+            StoredPart { key: &self.key, meta: &self.meta, head: &self.head, temp_dir: Some(&self.temp_dir) };
+        self.zone.store.note_part(&part, clock::now()).map_err(|error| not_stored(&error))
     }
 }
 

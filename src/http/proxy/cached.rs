@@ -4,6 +4,7 @@
 //! being stored, an answer passes through uncached, or the client gets an error. Who asks the
 //! upstream is decided by [`Zone::turn`]; nobody else waits longer than `proxy_cache_lock_timeout` (`waiting.rs`).
 
+mod parts;
 mod waiting;
 
 use std::{
@@ -18,7 +19,10 @@ use cache::{
 };
 use config::{CacheConf, FillAbandoned, ProxyPass, UseStale};
 
-use self::waiting::{Waited, follow};
+use self::{
+    parts::Question,
+    waiting::{Waited, follow},
+};
 use super::{
     affinity, any_true, client_left, deliver,
     fill::Ticket,
@@ -59,6 +63,8 @@ struct Dealing<'a> {
     looked_twice: bool,
     /// Why the upstream would have to be asked.
     forward: Forward,
+    /// What part the upstream is asked for, where it is not the whole.
+    question: Option<Question>,
 }
 
 /// What a look into the cache leads to.
@@ -87,6 +93,9 @@ pub(super) async fn serve(
     if exchange.location.cache.status.is_some() {
         exchange.upstream.cache.key = Some(dealing.key.text.as_slice().into());
     }
+    if let Some(question) = parts::missing(exchange) {
+        return dealing.ask_for_missing(exchange, question).await;
+    }
     if any_true(exchange, &exchange.location.cache.bypass) {
         return dealing.bypass(exchange).await;
     }
@@ -114,6 +123,7 @@ impl<'a> Dealing<'a> {
             pause: waiting::LOOKS_AGAIN_AFTER,
             looked_twice: false,
             forward: Forward::UriMiss,
+            question: None,
         }
     }
 }
@@ -216,6 +226,9 @@ impl Dealing<'_> {
         if min_uses > 1 && u64::from(self.zone.store.count_use(&self.digest, clock::now())) < min_uses {
             exchange.upstream.cache.detail = Some("min-uses");
             return Step::End(self.uncached(exchange, CacheStatus::Scarce).await);
+        }
+        if let Some(step) = self.in_parts(exchange).await {
+            return step;
         }
         if range_offset::is_beyond(exchange) {
             return Step::End(self.uncached(exchange, CacheStatus::Miss).await);
@@ -353,7 +366,10 @@ impl Dealing<'_> {
             Some(stale) if storing::validates(&location) => {
                 Purpose::Revalidate(&stale.entry.meta, &stale.entry.head)
             }
-            _ => Purpose::Fill,
+            _ => match &self.question {
+                Some(Question { range, if_range }) => Purpose::Part { range, if_range: if_range.as_deref() },
+                None => Purpose::Fill,
+            },
         };
         let mut outgoing = request::build(exchange, self.pass, purpose)?;
         outgoing.affinity = affinity::of(exchange, self.group);
@@ -366,6 +382,7 @@ impl Dealing<'_> {
             digest: self.digest,
             stale,
             storing: no_cache::storing(exchange),
+            asks: self.asks(exchange),
             asked_by,
             read_rate: rate::from_upstream(exchange),
             method: exchange.method,

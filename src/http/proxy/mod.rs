@@ -16,6 +16,7 @@ mod hints;
 mod invalidation;
 mod limit_rate;
 mod no_cache;
+pub mod parts;
 mod pump;
 mod purge;
 mod range_offset;

@@ -85,6 +85,13 @@ pub enum Purpose<'a> {
     Pass,
     /// To store the answer: conditions and ranges of the client stay here.
     Fill,
+    /// To store a part of the answer.
+    Part {
+        /// The field Range.
+        range: &'a [u8],
+        /// The field If-Range.
+        if_range: Option<&'a [u8]>,
+    },
     /// To ask whether a stored answer is still good.
     Revalidate(&'a Meta, &'a ResponseHead),
 }
@@ -155,6 +162,7 @@ pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Res
     fields.write_defaults(pass, &body);
     match purpose {
         Purpose::Revalidate(meta, stored) => fields.write_validators(meta, stored),
+        Purpose::Part { range, if_range } => fields.write_range(range, if_range),
         Purpose::Pass | Purpose::Fill => {}
     }
     if *location.proxy.pass_request_headers {
@@ -371,6 +379,13 @@ impl FieldWriter<'_> {
         }
         if !meta.etag.is_empty() && !self.is_set(b"If-None-Match") {
             http1::write_field(self.head, b"If-None-Match", &meta.etag);
+        }
+    }
+
+    fn write_range(&mut self, range: &[u8], if_range: Option<&[u8]>) {
+        http1::write_field(self.head, b"Range", range);
+        if let Some(condition) = if_range.filter(|_| !self.is_set(b"If-Range")) {
+            http1::write_field(self.head, b"If-Range", condition);
         }
     }
 

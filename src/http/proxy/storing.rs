@@ -11,7 +11,7 @@ use std::{
 };
 
 use cache::{
-    Digest, Key, Meta, Renewed,
+    Digest, Key, Meta, Parts, Renewed,
     policy::{self, Admission, Answered, Asked, Rules, nginx},
 };
 use config::{FillAbandoned, LocationConf, UseStale};
@@ -22,6 +22,7 @@ use super::{
     cache_file::{CacheFile, Destination, not_stored},
     fill::{FillReader, Incomplete, ReadBy, Release, Ticket},
     no_cache::Storing,
+    parts::{self, Came},
     pump::{Disk, Pump},
     purge,
     remembered::Lesson,
@@ -61,6 +62,8 @@ pub struct Order {
     pub stale: Option<Stale>,
     /// Whether the answer may be stored at all.
     pub storing: Storing,
+    /// What it is asked for.
+    pub asks: Asks,
     /// Who wants the answer.
     pub asked_by: AskedBy,
     /// How fast the answer may be read.
@@ -159,6 +162,17 @@ pub enum AskedBy {
     Client,
     /// Nobody: an update in the background.
     Nobody,
+}
+
+/// What an upstream is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// The whole.
+    Whole,
+    /// A range of it, which the key names (`slice`).
+    Slice,
+    /// A range of it.
+    Part,
 }
 
 /// A stale entry that is at hand while the upstream is asked.
@@ -367,6 +381,7 @@ fn admit(order: &Order, incoming: &Incoming, facts: &mut CacheFacts) -> Result<M
     if order.storing.is_refused() || incoming.upgraded.is_some() || headless {
         return Err(NotAdmitted::ThisOnce);
     }
+    let Some((status, part)) = judged_as(order, &incoming) else { return Decision::PassThrough(incoming) };
     let fields = &incoming.head.fields;
     let now = clock::now();
     let answered = Answered { status: incoming.head.status, fields, at: now };
@@ -376,20 +391,21 @@ fn admit(order: &Order, incoming: &Incoming, facts: &mut CacheFacts) -> Result<M
             facts.detail = Some(refusal.as_str());
             Err(NotAdmitted::Refused)
         }
+        // Parts of several variants are not told apart.
+        Admission::Store { vary, .. } if part.is_some() && !vary.is_empty() => {
+            Decision::PassThrough(incoming)
+        }
         Admission::Store { terms, vary } => {
             facts.stored = true;
-            let variant = match vary.is_empty() {
-                true => Digest::default(),
-                false => {
-                    policy::vary::variant(&order.key.digest, &vary, &order.request_fields, rules.matching())
-                }
-            };
+            let etag = fields.get("etag").unwrap_or_default().to_vec();
+            let variant = variant_of(order, &vary, &etag, part.as_ref());
             let mut meta = Meta {
                 last_modified: fields.get("last-modified").and_then(time_of),
                 date: now,
-                etag: fields.get("etag").unwrap_or_default().to_vec(),
+                etag,
                 vary,
                 variant,
+                parts: part.map(Box::new),
                 body_len: incoming.body.length(),
                 body_sum: order.zone.states_sums().then_some(0),
                 epoch: order.epoch,
@@ -398,6 +414,34 @@ fn admit(order: &Order, incoming: &Incoming, facts: &mut CacheFacts) -> Result<M
             };
             meta.set_terms(&terms);
             Ok(meta)
+        }
+    }
+}
+
+/// Returns the status that an answer is judged by, and what part of a whole it is; none where it is this request's alone.
+///
+/// RFC 9111, 3.3: a part is stored on the terms of its whole. nginx has rules for 206.
+fn judged_as(order: &Order, incoming: &Incoming) -> Option<(u16, Option<Parts>)> {
+    let status = incoming.head.status;
+    match order.asks {
+        Asks::Slice if status == 206 && order.location.cache.follows_rfc() => Some((200, None)),
+        Asks::Whole | Asks::Slice => Some((status, None)),
+        Asks::Part => match parts::came(&incoming.head, incoming.body.length()) {
+            Came::Whole => Some((status, None)),
+            Came::Part(part) => Some((200, Some(part))),
+            Came::Own => None,
+        },
+    }
+}
+
+/// The digest that tells an entry from others of its key: of the fields that it varies with, or of its place in the whole.
+fn variant_of(order: &Order, vary: &[u8], etag: &[u8], part: Option<&Parts>) -> Digest {
+    match part.and_then(|part| part.ranges.first()) {
+        Some(range) => order.key.part_digest(etag, range),
+        None if vary.is_empty() => Digest::default(),
+        None => {
+            let matching = Rules::of(&order.location).matching();
+            policy::vary::variant(&order.key.digest, vary, &order.request_fields, matching)
         }
     }
 }
@@ -497,7 +541,10 @@ fn begin_to_store(
     let head = stored_head::of(&order.location, came, meta.date);
     let matching = Rules::of(&order.location).matching();
     let (main, asked_for) = (&order.key.digest, &order.digest);
-    let digest = policy::vary::store_under(main, asked_for, &meta.vary, &order.request_fields, matching);
+    let digest = match &meta.parts {
+        Some(_) => meta.variant,
+        None => policy::vary::store_under(main, asked_for, &meta.vary, &order.request_fields, matching),
+    };
     let entry = Arc::new(Entry::arriving(meta.clone(), head.parsed));
     let incomplete = Arc::new(Incomplete { entry, length: body.length() });
     ticket.publish(Arc::clone(&incomplete));

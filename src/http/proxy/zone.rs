@@ -239,6 +239,11 @@ impl Zone {
         self.path.verify == Verify::Sum
     }
 
+    /// Whether somebody is filling a key.
+    pub fn is_filling(&self, digest: &Digest) -> bool {
+        self.fills.has(digest)
+    }
+
     /// Whether an entry is in memory, good or not.
     pub fn knows(&self, digest: &Digest) -> bool {
         self.entries.peek(digest).is_some()
@@ -341,6 +346,10 @@ impl FillTable {
         if fills.get(digest).is_some_and(|listed| Arc::ptr_eq(listed, fill)) {
             fills.remove(digest);
         }
+    }
+
+    fn has(&self, digest: &Digest) -> bool {
+        self.shard(digest).lock().contains_key(digest)
     }
 
     fn shard(&self, digest: &Digest) -> &Mutex<HashMap<Digest, Arc<Fill>>> {

@@ -1,7 +1,7 @@
 //! A body whose slices are asked for one after another.
 //!
 //! A slice is asked for when all before it has been taken: never is more than one under way, and a client that reads slowly
-//! holds up the origin as much.
+//! holds up the origin as much. Slices are of one size, or fill the gaps between parts that are stored.
 
 use std::{collections::VecDeque, ops::Range};
 
@@ -11,6 +11,7 @@ use super::{ContentRange, Slicing, check, mismatch};
 use crate::http::{
     Body, Exchange, Fault, Response,
     fault::{self, Kind, Side},
+    proxy::parts::StoredParts,
     response::{Piece, Source},
     subrequest::{self, Asking},
 };
@@ -19,15 +20,31 @@ use crate::http::{
 pub struct Slices {
     /// What all slices have alike.
     etag: Option<Vec<u8>>,
-    size: u64,
+    plan: Plan,
     complete_length: u64,
-    /// The part that is wanted.
+    /// What is left of the part that is wanted.
     window: Range<u64>,
     /// Where the next slice begins.
     next: u64,
     stage: Stage,
     /// Where the slice came from that the request itself had asked for, when it has been read.
     first: Option<Source>,
+}
+
+/// How a whole is divided.
+enum Plan {
+    /// Into slices of that size.
+    Even { size: u64 },
+    /// Into what is stored and what is missing. A slice may have been asked for ahead.
+    Stored { parts: StoredParts, ahead: Option<Box<Reading>> },
+}
+
+/// What comes next.
+enum Upcoming {
+    /// A slice that is there.
+    Here(Box<Reading>),
+    /// One that has to be asked for.
+    Ask(Slicing),
 }
 
 enum Stage {
@@ -55,7 +72,7 @@ impl Slices {
     pub(super) fn new(first: Body, slice: &ContentRange, size: u64, etag: Option<Vec<u8>>) -> Self {
         Self {
             etag,
-            size,
+            plan: Plan::Even { size },
             complete_length: slice.complete_length,
             window: 0..slice.complete_length,
             next: slice.end,
@@ -64,10 +81,41 @@ impl Slices {
         }
     }
 
+    /// Joins stored parts, and asks for what is missing.
+    pub fn joined(parts: StoredParts) -> Self {
+        Self {
+            etag: Some(parts.etag().to_vec()),
+            complete_length: parts.complete_length(),
+            window: 0..parts.complete_length(),
+            plan: Plan::Stored { parts, ahead: None },
+            next: 0,
+            stage: Stage::Between,
+            first: None,
+        }
+    }
+
     /// Leaves out all but a part: slices before and behind it are not asked for.
     pub fn narrow(&mut self, part: &Range<u64>) {
         self.window = part.clone();
-        self.next = self.next.max(part.start / self.size * self.size);
+        self.next = match &self.plan {
+            Plan::Even { size } => self.next.max(part.start / size * size),
+            Plan::Stored { .. } => part.start,
+        };
+    }
+
+    /// Asks for a part of those that are joined ahead of all that comes before it: so a whole that has changed is noticed before anything
+    /// is sent.
+    ///
+    /// # Errors
+    /// It cannot be had, or is of another whole.
+    pub async fn begin(&mut self, exchange: &Exchange, part: Range<u64>) -> Result<(), Fault> {
+        let slicing = Slicing::Asked { start: part.start, size: part.end - part.start };
+        let (exchange, response) = subrequest::again(exchange, slicing)?.await;
+        let reading = self.read(exchange, response).map_err(|(_, fault)| fault)?;
+        if let Plan::Stored { ahead, .. } = &mut self.plan {
+            *ahead = Some(reading);
+        }
+        Ok(())
     }
 
     /// Whether a piece or the end can be had without waiting.
@@ -102,30 +150,73 @@ impl Slices {
                     exchange.slicing.set(Slicing::Answered);
                     return Ok(None);
                 }
-                Stage::Between => {
-                    let slicing = Slicing::Asked { start: self.next, size: self.size };
-                    self.stage = Stage::Asking(subrequest::again(exchange, slicing)?);
-                    // The caller may have something to send before the answer is there.
-                    return Ok(Some(Piece::Memory(Bytes::new())));
-                }
+                Stage::Between => match self.upcoming().await {
+                    Upcoming::Here(reading) => self.go_on_with(reading),
+                    Upcoming::Ask(slicing) => {
+                        self.stage = Stage::Asking(subrequest::again(exchange, slicing)?);
+                        // The caller may have something to send before the answer is there.
+                        return Ok(Some(Piece::Memory(Bytes::new())));
+                    }
+                },
             }
         }
     }
 
+    /// Finds out what comes next. Cancel safe.
+    async fn upcoming(&mut self) -> Upcoming {
+        let start = self.next;
+        let (parts, ahead) = match &mut self.plan {
+            Plan::Even { size } => return Upcoming::Ask(Slicing::Asked { start, size: *size }),
+            Plan::Stored { parts, ahead } => (parts, ahead),
+        };
+        if let Some(reading) = ahead.take_if(|reading| reading.position == start) {
+            return Upcoming::Here(reading);
+        }
+        if let Some((body, range)) = parts.at(start).await {
+            return Upcoming::Here(Box::new(Reading::new(None, body, &range)));
+        }
+        let ahead_start = ahead.as_ref().map(|reading| reading.position).filter(|ahead| *ahead > start);
+        let end = parts.next_start(start).min(self.window.end).min(ahead_start.unwrap_or(u64::MAX));
+        Upcoming::Ask(Slicing::Asked { start, size: end - start })
+    }
+
+    fn go_on_with(&mut self, reading: Box<Reading>) {
+        // Stored parts may overlap: what has been sent is not sent again.
+        self.window.start = self.window.start.max(self.next);
+        self.next = reading.end;
+        self.stage = Stage::Reading(reading);
+    }
+
     fn answered(&mut self, exchange: Box<Exchange>, response: Option<Box<Response>>) -> Result<(), Fault> {
+        let reading = self.read(exchange, response).map_err(|(exchange, fault)| {
+            // The line is about the request for the slice; the client's own has nothing to add.
+            fault::log(&exchange, &fault);
+            Fault::status_only(fault.status())
+        })?;
+        self.go_on_with(reading);
+        Ok(())
+    }
+
+    /// Begins to read an answer, if it is the slice that was asked for.
+    fn read(
+        &self,
+        exchange: Box<Exchange>,
+        response: Option<Box<Response>>,
+    ) -> Result<Box<Reading>, (Box<Exchange>, Fault)> {
         let status = exchange.sent.status;
         let checked = response.ok_or_else(|| unexpected_status(status)).and_then(|response| {
             let slice = self.check(&exchange, &response)?;
             Ok((slice, response.body))
         });
-        let (slice, body) = checked.map_err(|fault| {
-            // The line is about the request for the slice; the client's own has nothing to add.
-            fault::log(&exchange, &fault);
-            Fault::status_only(fault.status())
-        })?;
-        self.next = slice.end;
-        self.stage = Stage::Reading(Box::new(Reading::new(Some(exchange), body, &slice)));
-        Ok(())
+        match checked {
+            Ok((slice, body)) => Ok(Box::new(Reading::new(Some(exchange), body, &slice))),
+            Err(fault) => {
+                if let Plan::Stored { parts, .. } = &self.plan {
+                    parts.forget();
+                }
+                Err((exchange, fault))
+            }
+        }
     }
 
     /// Returns where a slice lies, if it is what was asked for, and of the same whole.
@@ -152,7 +243,7 @@ impl Slices {
         };
         let Reading { exchange, source, position, end, .. } = *reading;
         match exchange {
-            None => self.first = source,
+            None => self.first = self.first.take().or(source),
             Some(exchange) => subrequest::finish(exchange, source.as_ref()),
         }
         if position < end { Err(too_short()) } else { Ok(()) }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod lifetimes;
+mod parts;
 mod stale;
 mod status_field;
 mod storing;
