@@ -87,30 +87,35 @@ impl Parts {
 impl Key {
     /// The digest of the list of parts.
     pub fn parts_digest(&self) -> Digest {
-        self.derived(b"parts", &[])
+        list_digest(&self.digest)
     }
 
     /// The digest of one part of the whole with that entity tag.
     pub fn part_digest(&self, etag: &[u8], range: &Range<u64>) -> Digest {
-        self.derived(b"part", &[etag, &range.start.to_le_bytes(), &range.end.to_le_bytes()])
+        derived(&self.digest, b"part", &[etag, &range.start.to_le_bytes(), &range.end.to_le_bytes()])
     }
 
     /// The digest of a question for a part: two who ask for the same wait for each other.
     pub fn part_question(&self, fields: &[&[u8]]) -> Digest {
-        self.derived(b"question", fields)
+        derived(&self.digest, b"question", fields)
     }
+}
 
-    fn derived(&self, what: &[u8], texts: &[&[u8]]) -> Digest {
-        let mut md5 = Md5::new();
-        md5.update(self.digest);
-        md5.update(b"\0larder ");
-        md5.update(what);
-        for text in texts {
-            md5.update((text.len() as u64).to_le_bytes());
-            md5.update(text);
-        }
-        md5.finalize().into()
+/// The digest of the list of parts of a key.
+pub(crate) fn list_digest(main: &Digest) -> Digest {
+    derived(main, b"parts", &[])
+}
+
+fn derived(main: &Digest, what: &[u8], texts: &[&[u8]]) -> Digest {
+    let mut md5 = Md5::new();
+    md5.update(main);
+    md5.update(b"\0larder ");
+    md5.update(what);
+    for text in texts {
+        md5.update((text.len() as u64).to_le_bytes());
+        md5.update(text);
     }
+    md5.finalize().into()
 }
 
 #[cfg(test)]

@@ -197,17 +197,4 @@ fn whole_head(head: &[u8], complete_length: u64) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_head_of_a_whole_is_that_of_its_part() {
-        let head = b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/10\r\nETag: \"a\"\r\ncontent-length: 2\r\nX: y\r\n\r\n";
-        let whole = whole_head(head, 10).unwrap();
-        assert_eq!(
-            String::from_utf8(whole).unwrap(),
-            "HTTP/1.1 200 OK\r\nETag: \"a\"\r\nX: y\r\nContent-Length: 10\r\n\r\n"
-        );
-        assert_eq!(whole_head(b"nonsense", 10), None);
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::format::{self, Meta, Prefix};
 use crate::key::{Digest, Key, path_of};
+use crate::parts;
 use crate::purge::journal::Order;
 use crate::purge::{Mode, Purge, Purged, Standing};
 use crate::store::read::{Unfit, read_at, read_start};
@@ -149,17 +150,23 @@ impl Zone {
     /// Counts what a purge names, as far as that is known.
     fn count(&self, purge: &Purge) -> Found {
         match purge {
-            Purge::Key(digest) => match self.look_at(digest) {
+            Purge::Key(digest) => match self.look_at(digest).and_then(|look| self.or_parts(look, digest)) {
                 Ok(Some(look)) if self.judge(&look.key, &look.meta) == Standing::Gone => Found::default(),
                 Ok(Some(look)) => {
-                    let entries = look.meta.vary.is_empty().then_some(1);
-                    Found { entries, file: Some((*digest, look.identity)) }
+                    let entries = (look.meta.vary.is_empty() && look.meta.parts.is_none()).then_some(1);
+                    let digest = if look.meta.parts.is_some() { look.meta.variant } else { *digest };
+                    Found { entries, file: Some((digest, look.identity)) }
                 }
                 Ok(None) | Err(_) => Found::default(),
             },
             Purge::Prefix(_) | Purge::Tag(_) => Found { entries: None, file: None },
             Purge::All => Found { entries: Some(self.stats().entries), file: None },
         }
+    }
+
+    /// Where a key has no file of its own, there may be a list of parts.
+    fn or_parts(&self, look: Option<Look>, main: &Digest) -> io::Result<Option<Look>> {
+        look.map_or_else(|| self.look_at(&parts::list_digest(main)), |look| Ok(Some(look)))
     }
 
     /// Reads the start of a digest's file, whatever its key is.
@@ -182,7 +189,8 @@ impl Zone {
         };
         let Some(key) = format::stated_key(&start) else { return Ok(None) };
         let Ok(opening) = format::parse(&start, &key) else { return Ok(None) };
-        let is_its_name = key.digest == *digest || !opening.meta.vary.is_empty();
+        let is_its_name =
+            key.digest == *digest || !opening.meta.vary.is_empty() || opening.meta.parts.is_some();
         Ok(is_its_name.then_some(Look { key, meta: opening.meta, identity }))
     }
 }

@@ -381,20 +381,17 @@ fn admit(order: &Order, incoming: &Incoming, facts: &mut CacheFacts) -> Result<M
     if order.storing.is_refused() || incoming.upgraded.is_some() || headless {
         return Err(NotAdmitted::ThisOnce);
     }
-    let Some((status, part)) = judged_as(order, &incoming) else { return Decision::PassThrough(incoming) };
+    let (status, part) = judged_as(order, incoming).ok_or(NotAdmitted::ThisOnce)?;
     let fields = &incoming.head.fields;
     let now = clock::now();
-    let answered = Answered { status: incoming.head.status, fields, at: now };
-    let rules = Rules::of(&order.location);
-    match rules.admit(&order.asked(), &answered) {
+    let answered = Answered { status, fields, at: now };
+    match Rules::of(&order.location).admit(&order.asked(), &answered) {
         Admission::Refused(refusal) => {
             facts.detail = Some(refusal.as_str());
             Err(NotAdmitted::Refused)
         }
         // Parts of several variants are not told apart.
-        Admission::Store { vary, .. } if part.is_some() && !vary.is_empty() => {
-            Decision::PassThrough(incoming)
-        }
+        Admission::Store { vary, .. } if part.is_some() && !vary.is_empty() => Err(NotAdmitted::ThisOnce),
         Admission::Store { terms, vary } => {
             facts.stored = true;
             let etag = fields.get("etag").unwrap_or_default().to_vec();
