@@ -7,6 +7,7 @@ use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 
 use anyhow::Context;
 use config::{CacheZone, Config, Content, HttpConf, NameServers, ProxyPass, ProxyTarget, UpstreamConf};
+use nix::sys::resource::{Resource, getrlimit};
 use tokio::sync::Notify;
 
 use super::{
@@ -78,9 +79,10 @@ impl Site {
             config: Arc::clone(&config),
         };
         let Some(http) = &config.http else { return Ok(Arc::new(site)) };
+        let descriptors = descriptors_of_each(http.zones.len());
         for path in &http.zones {
-            let zone =
-                Zone::open(Arc::clone(path)).with_context(|| format!("cache zone \"{}\"", path.name))?;
+            let zone = Zone::open(Arc::clone(path), descriptors)
+                .with_context(|| format!("cache zone \"{}\"", path.name))?;
             site.zones.insert(path.name.clone(), Arc::new(zone));
         }
         for upstream in &http.upstreams {
@@ -228,6 +230,14 @@ impl Drop for Task {
         count.set(count.get() - 1);
         changed.notify_one();
     }
+}
+
+/// How many files each of so many zones may keep open: together a quarter of what the worker may open, so that clients,
+/// upstreams and fills have the rest.
+fn descriptors_of_each(zones: usize) -> u64 {
+    // Where it cannot be told, the least that systems grant.
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(256, |(soft, _)| soft);
+    limit / 4 / (zones.max(1) as u64)
 }
 
 /// Event loops that a worker may have.

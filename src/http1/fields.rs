@@ -136,6 +136,11 @@ impl Fields {
         self.entries.retain(|entry| keep(entry.name(&self.bytes), entry.value(&self.bytes)));
     }
 
+    /// The memory that the list has allocated, in bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.bytes.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     /// The number of fields.
     pub fn len(&self) -> usize {
         self.entries.len()

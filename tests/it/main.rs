@@ -21,6 +21,7 @@ mod health_checks;
 mod kept_files;
 mod late_hosts;
 mod local_addresses;
+mod memory;
 #[path = "../parity/mod.rs"]
 mod parity;
 mod patience;

@@ -13,8 +13,11 @@ use crate::{
 pub const SYNTAX: &str = "path [levels=levels] [use_temp_path=on|off] keys_zone=name:size [inactive=time] \
                           [max_size=size] [min_free=size] [manager_files=number] [manager_sleep=time] \
                           [manager_threshold=time] [loader_files=number] [loader_sleep=time] [loader_threshold=time] \
-                          [fsync=off|file|full] [verify=length|sum] [scrub=off|size]";
+                          [fsync=off|file|full] [verify=length|sum] [scrub=off|size] \
+                          [ram=off|size]";
 
+/// Smallest memory to keep entries in: it has room for some of the largest bodies.
+const LEAST_RAM_BYTES: u64 = 1 << 20;
 /// Smallest keys zone, as nginx.
 const LEAST_ZONE_BYTES: u64 = 8192;
 
@@ -55,6 +58,8 @@ pub struct CachePath {
     pub verify: Verify,
     /// Bytes of stored files that the manager looks through a second.
     pub scrub: Option<u64>,
+    /// Bytes of memory that a worker keeps its entries in; zero where no bodies are kept.
+    pub ram: u64,
 }
 
 /// What survives a power failure, of a file that has just been stored.
@@ -77,7 +82,7 @@ pub enum Verify {
     Sum,
 }
 
-const PARAMETERS: [&str; 15] = [
+const PARAMETERS: [&str; 16] = [
     "levels",
     "use_temp_path",
     "keys_zone",
@@ -93,6 +98,7 @@ const PARAMETERS: [&str; 15] = [
     "fsync",
     "verify",
     "scrub",
+    "ram",
 ];
 
 /// Reads `proxy_cache_path`.
@@ -129,6 +135,7 @@ impl CachePath {
             fsync: Fsync::Off,
             verify: Verify::Length,
             scrub: None,
+            ram: 64 << 20,
         }
     }
 
@@ -186,6 +193,11 @@ impl CachePath {
                 })?;
                 self.scrub = Some(rate);
             }
+            "ram" => {
+                self.ram = ram(value).ok_or_else(|| {
+                    invalid("ram value").with_help("at least 1m, for instance ram=256m, or \"off\"")
+                })?;
+            }
             "purger" if value == b"off" => {}
             "purger" | "purger_files" | "purger_sleep" | "purger_threshold" => {
                 return Err(directive.fail(number, format!("parameter \"{name}\" is not supported yet")));
@@ -228,6 +240,14 @@ fn verify(text: &[u8]) -> Result<Verify, &'static str> {
         b"length" => Ok(Verify::Length),
         b"sum" => Ok(Verify::Sum),
         _ => Err("it is \"length\" or \"sum\""),
+    }
+}
+
+/// Reads `ram`.
+fn ram(text: &[u8]) -> Option<u64> {
+    match text {
+        b"off" => Some(0),
+        _ => parse_offset(text).filter(|size| *size == 0 || *size >= LEAST_RAM_BYTES),
     }
 }
 

@@ -20,8 +20,6 @@ use crate::{
     http::response::FileSlice,
 };
 
-/// Bodies up to this many bytes are kept in memory with their entry.
-const MEMORY_BYTES: u64 = 32 << 10;
 /// Room is asked for in steps of this many bytes where the length is not known.
 const ROOM_STEP_BYTES: u64 = 1 << 20;
 
@@ -156,7 +154,7 @@ impl CacheFile {
         self.written = body.len() as u64;
         self.temp = Some(temp);
         // A chunk may be a small part of a large read buffer: what is kept gets memory of its own.
-        Ok((self.written <= MEMORY_BYTES).then(|| Bytes::copy_from_slice(&body)))
+        Ok((Some(self.written) <= self.zone.largest_body()).then(|| Bytes::copy_from_slice(&body)))
     }
 
     /// Reserves room for the whole body where its length is known, else step by step.
@@ -184,7 +182,7 @@ impl Sink for CacheFile {
     fn show(&mut self, chunks: &[Bytes]) -> Option<Shown> {
         let len: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         // A part is found through the list of parts, which is written when its file has its name.
-        if self.temp.is_some() || len > MEMORY_BYTES || self.meta.parts.is_some() {
+        if self.temp.is_some() || Some(len) > self.zone.largest_body() || self.meta.parts.is_some() {
             return None;
         }
         // A chunk may be a small part of a large read buffer: what is kept gets memory of its own.

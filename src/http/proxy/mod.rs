@@ -15,6 +15,7 @@ pub mod fill;
 mod hints;
 mod invalidation;
 mod limit_rate;
+mod memory;
 mod no_cache;
 pub mod parts;
 mod pump;

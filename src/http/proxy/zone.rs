@@ -18,10 +18,10 @@ use cache::{Committed, Digest, Identity, Key, Lease, Meta, Role, Standing, Store
 use config::{CachePath, Verify};
 use http1::{Progress, ResponseHead, ResponseParser};
 use parking_lot::{Mutex, MutexGuard};
-use quick_cache::{Weighter, sync::Cache};
 
 use super::{
     fill::{Fill, Ticket},
+    memory::{Budget, Memory},
     remembered::Remembered,
     stored::Cooked,
 };
@@ -39,7 +39,7 @@ pub struct Zone {
     pub path: Arc<CachePath>,
     /// What was learned of keys a moment ago.
     pub remembered: Remembered,
-    entries: Cache<Digest, Arc<Entry>, BySize>,
+    memory: Memory,
     fills: Arc<FillTable>,
     commits: [Mutex<()>; COMMITS],
 }
@@ -85,10 +85,6 @@ pub enum StoredBody {
     Arriving,
 }
 
-/// Memory that the entries of one zone may take in a worker, in bytes.
-const ENTRIES_BYTES: u64 = 64 << 20;
-/// What an entry with an open file weighs at least: so descriptors stay well under a thousand a zone.
-const DESCRIPTOR_WEIGHT: u64 = 64 << 10;
 /// How long a file that was removed by hand may still be served.
 const LOOK_AGAIN_MS: u64 = 1000;
 /// How far apart two recorded uses of an entry are at least.
@@ -97,32 +93,19 @@ const TOUCH_AGAIN_MS: u64 = 10_000;
 /// Files of one zone that may take their names at the same time.
 const COMMITS: usize = 64;
 
-#[derive(Clone)]
-struct BySize;
-
-impl Weighter<Digest, Arc<Entry>> for BySize {
-    fn weight(&self, _: &Digest, entry: &Arc<Entry>) -> u64 {
-        match &entry.body {
-            StoredBody::Memory(bytes) => 1024 + (bytes.len() + entry.meta.tags.len()) as u64,
-            StoredBody::File(_) | StoredBody::Arriving => DESCRIPTOR_WEIGHT,
-        }
-    }
-}
-
 impl Zone {
-    /// Opens a cache for this worker.
+    /// Opens a cache for this worker, which may keep so many of its files open.
     ///
     /// # Errors
     /// Its directory or index cannot be used.
-    pub fn open(path: Arc<CachePath>) -> Result<Self, cache::OpenError> {
+    pub fn open(path: Arc<CachePath>, descriptors: u64) -> Result<Self, cache::OpenError> {
         let store = Arc::new(cache::Zone::open(&path, Role::Worker)?);
-        let estimate = usize::try_from(ENTRIES_BYTES / 4096).expect("a small number");
-        let entries = Cache::with_weighter(estimate, ENTRIES_BYTES, BySize);
+        let memory = Memory::new(&Budget::new(path.ram, descriptors));
         Ok(Self {
             store,
             path,
             remembered: Remembered::default(),
-            entries,
+            memory,
             fills: Arc::default(),
             commits: [const { Mutex::new(()) }; COMMITS],
         })
@@ -130,11 +113,11 @@ impl Zone {
 
     /// Finds the entry of a digest: in memory, or in the store on a thread that may block.
     pub async fn find(self: &Arc<Self>, key: &Key, digest: &Digest) -> Option<Arc<Entry>> {
-        if let Some(entry) = self.entries.get(digest) {
+        if let Some(entry) = self.memory.get(digest) {
             match self.current(key, digest, entry) {
                 Some(entry) => return Some(entry),
-                None => self.entries.remove(digest),
-            };
+                None => self.memory.forget(digest),
+            }
         }
         let (zone, key, digest) = (Arc::clone(self), key.clone(), *digest);
         let read = tokio::task::spawn_blocking(move || zone.store.read(&key, &digest)).await;
@@ -149,8 +132,8 @@ impl Zone {
                 return None;
             }
         };
-        let entry = Arc::new(Entry::from_stored(stored)?);
-        self.entries.insert(digest, Arc::clone(&entry));
+        let entry = Arc::new(Entry::from_stored(stored, self.largest_body())?);
+        self.memory.insert(digest, Arc::clone(&entry));
         Some(entry)
     }
 
@@ -180,7 +163,7 @@ impl Zone {
         current.generation.store(generation, Ordering::Relaxed);
         current.purges.store(purges, Ordering::Relaxed);
         if !Arc::ptr_eq(&current, &entry) {
-            self.entries.insert(*digest, Arc::clone(&current));
+            self.memory.insert(*digest, Arc::clone(&current));
         }
         Some(current)
     }
@@ -213,14 +196,14 @@ impl Zone {
     /// Puts a new entry in the place of an old one, as far as no purge was quicker.
     pub fn replace(&self, key: &Key, digest: Digest, entry: Arc<Entry>) {
         match self.judged(key, entry) {
-            Some(entry) => self.entries.insert(digest, entry),
-            None => drop(self.entries.remove(&digest)),
+            Some(entry) => self.memory.insert(digest, entry),
+            None => self.memory.forget(&digest),
         }
     }
 
     /// Whether a key is in memory and not purged, or on its way there.
     pub fn holds(&self, key: &Key) -> bool {
-        let in_memory = self.entries.peek(&key.digest).and_then(|entry| self.judged(key, entry));
+        let in_memory = self.memory.peek(&key.digest).and_then(|entry| self.judged(key, entry));
         in_memory.is_some() || self.fills.find(&key.digest).is_some_and(|fill| !self.is_purged(key, &fill))
     }
 
@@ -244,19 +227,24 @@ impl Zone {
         self.fills.has(digest)
     }
 
+    /// Length of the largest body that is kept in memory, where any is.
+    pub fn largest_body(&self) -> Option<u64> {
+        self.memory.largest_body()
+    }
+
     /// Whether an entry is in memory, good or not.
     pub fn knows(&self, digest: &Digest) -> bool {
-        self.entries.peek(digest).is_some()
+        self.memory.peek(digest).is_some()
     }
 
     /// Whether another entry has taken the place of this one in memory.
     pub fn has_another(&self, digest: &Digest, entry: &Arc<Entry>) -> bool {
-        self.entries.peek(digest).is_some_and(|now| !Arc::ptr_eq(&now, entry))
+        self.memory.peek(digest).is_some_and(|now| !Arc::ptr_eq(&now, entry))
     }
 
     /// Forgets an entry, unless another has taken its place.
     pub fn withdraw(&self, digest: &Digest, entry: &Arc<Entry>) {
-        self.entries.remove_if(digest, |now| Arc::ptr_eq(now, entry));
+        self.memory.remove(digest, entry);
     }
 
     /// Decides whose turn it is to fill a key: in this worker first, then among all processes.
@@ -359,11 +347,12 @@ impl FillTable {
 
 impl Entry {
     /// Makes an entry of what the store read; none where its head is none that we could send.
-    fn from_stored(stored: StoredEntry) -> Option<Self> {
+    fn from_stored(stored: StoredEntry, largest_body: Option<u64>) -> Option<Self> {
         let mut head = ResponseHead::new();
         let parsed = ResponseParser::new().parse(&stored.head, usize::MAX, &mut head);
         let Ok(Progress::Done(_)) = parsed else { return None };
-        let body = match stored.small_body {
+        let kept = stored.small_body.filter(|body| Some(body.len() as u64) <= largest_body);
+        let body = match kept {
             Some(bytes) => StoredBody::Memory(Bytes::from(bytes)),
             None => StoredBody::File(FileSlice {
                 file: stored.file,
