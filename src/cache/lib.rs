@@ -6,6 +6,7 @@
 //! - [`Zone`] is one `proxy_cache_path`: find, begin, commit, remove, and what manager and loader need;
 //! - [`mod@format`] is the layout of a file; [`policy`] decides what is stored and what may be served, without I/O.
 
+mod eviction;
 pub mod format;
 mod index;
 mod key;
@@ -18,6 +19,7 @@ mod process;
 pub mod purge;
 mod recent;
 mod room;
+mod s3fifo;
 mod shared;
 mod store;
 mod temp;

@@ -8,6 +8,8 @@
 mod crash_tests;
 mod maintain;
 mod open;
+#[cfg(test)]
+mod order_tests;
 mod parts;
 mod purge;
 mod read;
@@ -196,7 +198,7 @@ impl Zone {
         FillPermit::without_lease(&self.shared, digest)
     }
 
-    /// Reserves room within `max_size`, evicting the least recently used entries where it needs to.
+    /// Reserves room within `max_size`, evicting entries where it needs to.
     pub fn reserve(&self, bytes: u64) -> Result<Room, NoRoom> {
         let room = Room::new(&self.shared, bytes);
         let Some(limit) = self.conf.max_size else { return Ok(room) };
@@ -330,7 +332,7 @@ impl Zone {
         answer.recv().ok()
     }
 
-    /// Evicts the least recently used entries: rows, then files. Waits until it is done.
+    /// Evicts entries in the order that the cache has: rows, then files. Waits until it is done.
     pub fn evict(&self, eviction: Eviction) -> Evicted {
         self.ask(|reply| Change::Evict(eviction, reply)).unwrap_or_default()
     }

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::time::Duration;
 
-use config::CachePath;
+use config::{CachePath, EvictionOrder};
 
+use crate::eviction::{self, Scarce};
 use crate::index::{Batch, Index, Row};
 use crate::key::{Digest, path_of};
 use crate::lease::FillPermit;
 use crate::pending::Pending;
-use crate::recent::TOUCH_SECONDS;
 use crate::room::{Room, on_disk};
 use crate::shared::Shared;
 use crate::store::Identity;
@@ -70,7 +70,7 @@ pub enum Durability {
     Synced,
 }
 
-/// Which entries to evict. The least recently used go first, at most `files` of them.
+/// Which entries to evict, in the order that the cache has, at most `files` of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Eviction {
     /// How far to go.
@@ -84,7 +84,7 @@ pub struct Eviction {
 pub enum Until {
     /// Entries and reservations take no more than this.
     Bytes(u64),
-    /// Every entry was used since, in seconds since the epoch.
+    /// Every entry was used since, in seconds since the epoch: by age, whatever the order.
     UsedSince(u32),
     /// As many are gone as may go.
     AllGone,
@@ -190,8 +190,12 @@ impl Writer {
             Change::Insert { digest, size_bytes, now, .. } => {
                 // Its removal was asked for before this file took the name.
                 after.doomed.retain(|doomed| doomed != digest);
-                let uses = batch.row(digest)?.map_or(1, |row| row.uses);
-                batch.put(digest, Row { last_use: *now, uses, size_bytes: *size_bytes })
+                let before = batch.row(digest)?;
+                // Who asked for what had expired has used it.
+                let place = before.and_then(|row| eviction::touched(row, *now).unwrap_or(row).place);
+                let uses = before.map_or(1, |row| row.uses);
+                let row = Row { last_use: *now, uses, size_bytes: *size_bytes, place };
+                eviction::put(self.conf.eviction, batch, digest, row)
             }
             Change::Adopt { digest, size_bytes, now } => match batch.row(digest)? {
                 Some(row) if row.size_bytes == *size_bytes => Ok(()),
@@ -204,18 +208,22 @@ impl Writer {
                 }
                 before => {
                     let uses = before.map_or(1, |row| row.uses);
-                    batch.put(digest, Row { last_use: *now, uses, size_bytes: *size_bytes })
+                    let place = before.and_then(|row| row.place);
+                    let row = Row { last_use: *now, uses, size_bytes: *size_bytes, place };
+                    eviction::put(self.conf.eviction, batch, digest, row)
                 }
             },
-            Change::Touch { digest, now } => match batch.row(digest)? {
-                Some(row) if now.saturating_sub(row.last_use) >= TOUCH_SECONDS => {
-                    batch.put(digest, Row { last_use: *now, ..row })
+            Change::Touch { digest, now } => {
+                match batch.row(digest)?.and_then(|row| eviction::touched(row, *now)) {
+                    Some(row) => eviction::put(self.conf.eviction, batch, digest, row),
+                    None => Ok(()),
                 }
-                _ => Ok(()),
-            },
+            }
             Change::Count { digest, uses, now } => {
-                let size_bytes = batch.row(digest)?.map_or(0, |row| row.size_bytes);
-                batch.put(digest, Row { last_use: *now, uses: *uses, size_bytes })
+                let before = batch.row(digest)?;
+                let (size_bytes, place) = before.map_or((0, None), |row| (row.size_bytes, row.place));
+                let row = Row { last_use: *now, uses: *uses, size_bytes, place };
+                eviction::put(self.conf.eviction, batch, digest, row)
             }
             // Looked at again, since a fill may have made the file meanwhile.
             Change::Forget { digest } if path_of(&self.conf, digest).exists() => Ok(()),
@@ -224,7 +232,7 @@ impl Writer {
             Change::Remove { digest } | Change::Discard { digest, .. } => {
                 // Without a row too: the file may be one that the loader has not reached.
                 let row = batch.remove(digest)?.filter(|row| row.has_file());
-                after.doom(digest, row.unwrap_or(Row { last_use: 0, uses: 0, size_bytes: 1 }));
+                after.doom(digest, row.unwrap_or(Row { last_use: 0, uses: 0, size_bytes: 1, place: None }));
                 Ok(())
             }
             Change::NoteTempDir(dir) => batch.note_temp_dir(dir.as_os_str().as_encoded_bytes()),
@@ -241,13 +249,26 @@ impl Writer {
         batch.commit().inspect_err(|_| self.shared.set_totals(before.0, before.1))
     }
 
-    /// As nginx's forced expiry: where the zone is full, the least recently used keys make way.
+    /// As nginx's forced expiry: where the zone is full, the least recently used keys make way, or whose turn it is.
     fn keep_to_keys_zone(&self, batch: &mut Batch<'_>, after: &mut Aftermath) -> heed::Result<()> {
         let over = batch.entries()?.saturating_sub(self.most_keys);
         let over = usize::try_from(over).unwrap_or(BATCH).min(BATCH);
-        for (_, digest) in batch.oldest(over)? {
-            if let Some(row) = batch.remove(&digest)? {
-                after.doom(&digest, row);
+        match self.conf.eviction {
+            EvictionOrder::Lru => {
+                for (_, digest) in batch.oldest(over)? {
+                    if let Some(row) = batch.remove(&digest)? {
+                        after.doom(&digest, row);
+                    }
+                }
+            }
+            EvictionOrder::S3Fifo => {
+                for _ in 0..over {
+                    let next = eviction::next_of_queues(batch, Scarce::Keys, |_| true)?;
+                    let Some(digest) = next else { break };
+                    if let Some(row) = batch.remove(&digest)? {
+                        after.doom(&digest, row);
+                    }
+                }
             }
         }
         Ok(())
@@ -267,9 +288,27 @@ impl Writer {
 
     fn evict_rows(&self, eviction: Eviction, after: &mut Aftermath, out: &mut Evicted) -> heed::Result<()> {
         let mut batch = self.index.begin()?;
+        let files = eviction.files.min(BATCH);
+        match (eviction.until, self.conf.eviction) {
+            (Until::UsedSince(_), _) | (_, EvictionOrder::Lru) => {
+                self.evict_by_age(&mut batch, eviction.until, files, after, out)?;
+            }
+            (until, EvictionOrder::S3Fifo) => self.evict_by_turn(&mut batch, until, files, after, out)?,
+        }
+        self.commit_batch(batch, after)
+    }
+
+    fn evict_by_age(
+        &self,
+        batch: &mut Batch<'_>,
+        until: Until,
+        files: usize,
+        after: &mut Aftermath,
+        out: &mut Evicted,
+    ) -> heed::Result<()> {
         let reserved = self.shared.reserved();
-        for (last_use, digest) in batch.oldest(eviction.files.min(BATCH))? {
-            let done = match eviction.until {
+        for (last_use, digest) in batch.oldest(files)? {
+            let done = match until {
                 Until::Bytes(bytes) => batch.stored_bytes() + reserved <= bytes,
                 Until::UsedSince(since) => last_use >= since,
                 Until::AllGone => false,
@@ -279,16 +318,33 @@ impl Writer {
                 break;
             }
             // Its file has just been replaced, and a row for that one is on its way.
-            if self.pending.contains(&digest) {
-                continue;
-            }
-            if let Some(row) = batch.remove(&digest)? {
-                out.entries += 1;
-                out.bytes += row.size_bytes;
-                after.doom(&digest, row);
+            if !self.pending.contains(&digest) {
+                take(batch, &digest, after, out)?;
             }
         }
-        self.commit_batch(batch, after)
+        Ok(())
+    }
+
+    fn evict_by_turn(
+        &self,
+        batch: &mut Batch<'_>,
+        until: Until,
+        files: usize,
+        after: &mut Aftermath,
+        out: &mut Evicted,
+    ) -> heed::Result<()> {
+        let reserved = self.shared.reserved();
+        for _ in 0..files {
+            if matches!(until, Until::Bytes(bytes) if batch.stored_bytes() + reserved <= bytes) {
+                out.reached = true;
+                break;
+            }
+            let may_go = |digest: &Digest| !self.pending.contains(digest);
+            let next = eviction::next_of_queues(batch, Scarce::Bytes, may_go)?;
+            let Some(digest) = next else { break };
+            take(batch, &digest, after, out)?;
+        }
+        Ok(())
     }
 
     /// The rows are gone: now the files may go, and then readers are told to look.
@@ -320,6 +376,21 @@ impl Writer {
     fn report(&self, what: &str, error: &heed::Error) {
         tracing::error!("cache \"{}\": {what} ({error})", self.conf.name);
     }
+}
+
+/// Removes the row of what is evicted; its file follows.
+fn take(
+    batch: &mut Batch<'_>,
+    digest: &Digest,
+    after: &mut Aftermath,
+    out: &mut Evicted,
+) -> heed::Result<()> {
+    if let Some(row) = batch.remove(digest)? {
+        out.entries += 1;
+        out.bytes += row.size_bytes;
+        after.doom(digest, row);
+    }
+    Ok(())
 }
 
 /// Files to remove once the rows are gone.

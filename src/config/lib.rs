@@ -50,7 +50,7 @@ pub use crate::{
         cache::{
             CacheConf, CacheName, CacheRules, CacheZone, MethodSet, StoredCookies, ValidRule, ValidStatus,
         },
-        cache_path::{CachePath, Fsync, Verify},
+        cache_path::{CachePath, EvictionOrder, Fsync, Verify},
         computed::Computed,
         condition::{Condition, FileTest, Test},
         core::{

@@ -257,6 +257,10 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
         (http("proxy_cache_path /c keys_zone=a:1m verify=off;"), "invalid verify value \"verify=off\""),
         (http("proxy_cache_path /c keys_zone=a:1m scrub=0;"), "invalid scrub value \"scrub=0\""),
         (http("proxy_cache_path /c keys_zone=a:1m scrub=fast;"), "invalid scrub value \"scrub=fast\""),
+        (
+            http("proxy_cache_path /c keys_zone=a:1m eviction=fifo;"),
+            "invalid eviction value \"eviction=fifo\"",
+        ),
         (http("proxy_cache_path /c keys_zone=a:1m ram=on;"), "invalid ram value \"ram=on\""),
         (http("proxy_cache_path /c keys_zone=a:1m ram=1000k;"), "invalid ram value \"ram=1000k\""),
     ];

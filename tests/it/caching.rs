@@ -229,6 +229,28 @@ fn the_directory_never_grows_far_over_its_limit() {
 }
 
 #[test]
+fn what_came_back_outlives_a_flood_by_s3fifo() {
+    let origin = Origin::always(answer(200).body("x".repeat(100 << 10)));
+    let zone = "proxy_cache_path cache levels=1:2 keys_zone=zone:1m max_size=1m eviction=s3fifo;";
+    let server = Server::start(&cached(zone, "proxy_cache zone;", &origin));
+    if server.program().is_nginx() {
+        return;
+    }
+    // Nine fit.
+    let flood = |name: &str| {
+        for number in 0..12 {
+            server.get(&format!("/{name}-{number}"));
+        }
+    };
+    server.get("/page");
+    flood("first");
+    assert_eq!(server.get("/page").cache(), "MISS", "new as all others, it had to go");
+    flood("second");
+    assert_eq!(server.get("/page").cache(), "HIT", "it came back while it was remembered");
+    assert_eq!(server.get("/second-0").cache(), "MISS");
+}
+
+#[test]
 fn the_least_recently_used_go_first() {
     let origin =
         Origin::answering(|asked| answer(200).body(asked.target().to_owned() + &"x".repeat(100 << 10)));

@@ -43,7 +43,7 @@ fn bodies_are_served_from_memory_or_from_their_files() {
         ("ram=0", SMALL, "file"),
     ];
     for (parameters, length, wanted) in cases {
-        let origin = Origin::always(answer(200).body(&"o".repeat(length)));
+        let origin = Origin::always(answer(200).body("o".repeat(length)));
         let server = Server::start(&conf(parameters, &origin));
         assert_eq!(server.get("/a").cache(), "MISS");
         wait_until("the file has its name", || {
@@ -66,7 +66,7 @@ fn anonymous_bytes(server: &Server) -> u64 {
 
 #[test]
 fn many_keys_take_no_more_memory_than_is_granted() {
-    let origin = Origin::always(answer(200).body(&"o".repeat(30_000)));
+    let origin = Origin::always(answer(200).body("o".repeat(30_000)));
     let server = Server::start(&conf("ram=1m", &origin));
     let mut client = server.client();
     let mut ask = |keys: std::ops::Range<u32>| {
@@ -83,7 +83,7 @@ fn many_keys_take_no_more_memory_than_is_granted() {
 
 #[test]
 fn open_files_leave_descriptors_to_others() {
-    let origin = Origin::always(answer(200).body(&"o".repeat(LARGE)));
+    let origin = Origin::always(answer(200).body("o".repeat(LARGE)));
     let conf = conf("", &origin).with_text(|text| format!("worker_rlimit_nofile 200; {text}"));
     let server = Server::start(&conf);
     for key in 0..150 {

@@ -30,7 +30,7 @@ impl Zone {
         Stats { entries, stored_bytes, reserved_bytes: self.shared.reserved() }
     }
 
-    /// When the entry that would be evicted next was last used.
+    /// When the entry that was not used for the longest time was last used.
     pub fn oldest_use(&self) -> heed::Result<Option<SystemTime>> {
         self.index.oldest_use()
     }

@@ -55,7 +55,7 @@ pub(super) fn permit(zone: &Zone, digest: &Digest) -> FillPermit {
     }
 }
 
-fn store(zone: &Zone, key: &Key, body: &[u8], now: u64) -> Committed {
+pub(super) fn store(zone: &Zone, key: &Key, body: &[u8], now: u64) -> Committed {
     store_in_steps(zone, key, body, now, &RwLock::new(()))
 }
 
@@ -82,7 +82,7 @@ fn body_of(entry: &StoredEntry) -> Vec<u8> {
     body
 }
 
-fn path(zone: &Zone, key: &Key) -> PathBuf {
+pub(super) fn path(zone: &Zone, key: &Key) -> PathBuf {
     path_of(zone.conf(), &key.digest)
 }
 

@@ -14,7 +14,7 @@ pub const SYNTAX: &str = "path [levels=levels] [use_temp_path=on|off] keys_zone=
                           [max_size=size] [min_free=size] [manager_files=number] [manager_sleep=time] \
                           [manager_threshold=time] [loader_files=number] [loader_sleep=time] [loader_threshold=time] \
                           [fsync=off|file|full] [verify=length|sum] [scrub=off|size] \
-                          [ram=off|size]";
+                          [ram=off|size] [eviction=lru|s3fifo]";
 
 /// Smallest memory to keep entries in: it has room for some of the largest bodies.
 const LEAST_RAM_BYTES: u64 = 1 << 20;
@@ -60,6 +60,17 @@ pub struct CachePath {
     pub scrub: Option<u64>,
     /// Bytes of memory that a worker keeps its entries in; zero where no bodies are kept.
     pub ram: u64,
+    /// Which entries make way where there is no room.
+    pub eviction: EvictionOrder,
+}
+
+/// Which entries of a cache make way for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EvictionOrder {
+    /// The least recently used; as nginx.
+    Lru,
+    /// The first of queues, where those that have been used again stay.
+    S3Fifo,
 }
 
 /// What survives a power failure, of a file that has just been stored.
@@ -82,7 +93,7 @@ pub enum Verify {
     Sum,
 }
 
-const PARAMETERS: [&str; 16] = [
+const PARAMETERS: [&str; 17] = [
     "levels",
     "use_temp_path",
     "keys_zone",
@@ -99,6 +110,7 @@ const PARAMETERS: [&str; 16] = [
     "verify",
     "scrub",
     "ram",
+    "eviction",
 ];
 
 /// Reads `proxy_cache_path`.
@@ -136,6 +148,7 @@ impl CachePath {
             verify: Verify::Length,
             scrub: None,
             ram: 64 << 20,
+            eviction: EvictionOrder::Lru,
         }
     }
 
@@ -193,10 +206,9 @@ impl CachePath {
                 })?;
                 self.scrub = Some(rate);
             }
-            "ram" => {
-                self.ram = ram(value).ok_or_else(|| {
-                    invalid("ram value").with_help("at least 1m, for instance ram=256m, or \"off\"")
-                })?;
+            "ram" => self.ram = ram(value).map_err(|words| invalid("ram value").with_help(words))?,
+            "eviction" => {
+                self.eviction = eviction(value).map_err(|words| invalid("eviction value").with_help(words))?
             }
             "purger" if value == b"off" => {}
             "purger" | "purger_files" | "purger_sleep" | "purger_threshold" => {
@@ -243,11 +255,19 @@ fn verify(text: &[u8]) -> Result<Verify, &'static str> {
     }
 }
 
-/// Reads `ram`.
-fn ram(text: &[u8]) -> Option<u64> {
+/// Reads `ram`, or says how it is written.
+fn ram(text: &[u8]) -> Result<u64, &'static str> {
+    let size = if text == b"off" { Some(0) } else { parse_offset(text) };
+    size.filter(|size| *size == 0 || *size >= LEAST_RAM_BYTES)
+        .ok_or("at least 1m, for instance ram=256m, or \"off\"")
+}
+
+/// Reads `eviction`, or says how it is written.
+fn eviction(text: &[u8]) -> Result<EvictionOrder, &'static str> {
     match text {
-        b"off" => Some(0),
-        _ => parse_offset(text).filter(|size| *size == 0 || *size >= LEAST_RAM_BYTES),
+        b"lru" => Ok(EvictionOrder::Lru),
+        b"s3fifo" => Ok(EvictionOrder::S3Fifo),
+        _ => Err("it is \"lru\" or \"s3fifo\""),
     }
 }
 
