@@ -7,6 +7,7 @@
 //! for damage where that is wanted ([`scrub`]).
 
 mod plan;
+pub mod purge;
 mod scrub;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use cache::{Evicted, Eviction, OpenError, Role, Zone};
 use config::CachePath;
 
 pub use crate::plan::{Condition, Plan, plan};
+use crate::purge::Purger;
 use crate::scrub::Scrub;
 
 /// The longest rest, where no cache is due sooner.
@@ -49,12 +51,13 @@ struct Watch {
     due: Instant,
     swept: Option<Instant>,
     scrub: Scrub,
+    purger: Purger,
 }
 
 impl Watch {
     fn open(conf: &Arc<CachePath>, now: Instant) -> Result<Self, OpenError> {
         let zone = Zone::open(conf, Role::Manager)?;
-        Ok(Self { zone, due: now, swept: None, scrub: Scrub::default() })
+        Ok(Self { zone, due: now, swept: None, scrub: Scrub::default(), purger: Purger::of_manager(conf) })
     }
 
     /// Evicts what must go, but no more than one helping, and sets the time of the next look.
@@ -81,7 +84,9 @@ impl Watch {
         };
         self.report(all, begun.elapsed());
         let until_scrub = self.scrub.look(&self.zone, monotonic());
-        self.due = monotonic() + until_scrub.map_or(pause, |rest| rest.min(pause));
+        let until_purge = self.purger.look_seldom(&self.zone);
+        let rest = [until_scrub, until_purge].into_iter().flatten().fold(pause, Duration::min);
+        self.due = monotonic() + rest;
     }
 
     /// Tells of an iteration that removed something.

@@ -154,7 +154,7 @@ impl Rules {
 
     /// The oldest purge that is still known.
     pub(crate) fn oldest(&self) -> Option<u64> {
-        self.records().map(|record| record.number).min()
+        self.numbers().min()
     }
 
     /// Judges an entry.
@@ -209,7 +209,7 @@ impl Rules {
 
     /// Forgets the purges up to a number, of which no file is left that they name.
     pub(crate) fn forget(&mut self, upto: u64) {
-        let forgotten = self.records().map(|record| record.number).filter(|number| *number <= upto).max();
+        let forgotten = self.numbers().filter(|number| *number <= upto).max();
         self.floor = self.floor.max(forgotten.unwrap_or(0));
         self.all.keep_above(upto);
         self.retain_above(upto);
@@ -230,6 +230,13 @@ impl Rules {
                 what: what.clone(),
             })
         })
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u64> + '_ {
+        let prefixes = self.prefixes.values().flat_map(HashMap::values);
+        let named = self.keys.values().chain(prefixes).chain(self.tags.values());
+        let marks = std::iter::once(&self.all).chain(named);
+        marks.flat_map(|marks| [marks.hard, marks.soft]).filter(|number| *number != 0)
     }
 
     fn retain_above(&mut self, upto: u64) {

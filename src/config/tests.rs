@@ -141,6 +141,30 @@ fn errors_of_balancing_name_the_word() {
 }
 
 #[test]
+fn errors_of_purging_say_what_is_wrong() {
+    let http = |text: &str| format!("events {{}}\nhttp {{ {text} }}");
+    let cases = [
+        (
+            http("proxy_cache_path c keys_zone=z:1m purger=yes;"),
+            "invalid purger value \"purger=yes\", it must be \"on\" or \"off\"",
+        ),
+        (
+            http("proxy_cache_path c keys_zone=z:1m purger_files=x;"),
+            "invalid purger_files value \"purger_files=x\"",
+        ),
+        (
+            http("proxy_cache_path c keys_zone=z:1m purger_sleep=;"),
+            "invalid purger_sleep value \"purger_sleep=\"",
+        ),
+        (http("proxy_cache_purge;"), "invalid number of arguments in \"proxy_cache_purge\" directive"),
+        (http("proxy_cache_tags a off;"), "invalid field name \"off\""),
+        (http("proxy_cache_tags Surrogate-Key, xkey;"), "invalid field name \"Surrogate-Key,\""),
+        (http("proxy_cache_tags;"), "invalid number of arguments in \"proxy_cache_tags\" directive"),
+    ];
+    compare_errors(&cases);
+}
+
+#[test]
 fn errors_of_blocks_and_servers_read_as_nginxs() {
     let main = |text: &str| format!("events {{}}\n{text}");
     let http = |text: &str| format!("events {{}}\nhttp {{ {text} }}");
@@ -162,10 +186,6 @@ fn errors_of_blocks_and_servers_read_as_nginxs() {
         (main("stream {}"), "\"stream\" directive is not supported yet"),
         (main("include /nowhere;"), "open() \"/nowhere\" failed (2: No such file or directory)"),
         (http("auth_basic off;"), "\"auth_basic\" directive is not supported yet"),
-        (http("proxy_cache_tags a off;"), "invalid field name \"off\""),
-        (http("proxy_cache_tags Surrogate-Key, xkey;"), "invalid field name \"Surrogate-Key,\""),
-        (http("proxy_cache_tags;"), "invalid number of arguments in \"proxy_cache_tags\" directive"),
-        (http("proxy_cache_purge;"), "invalid number of arguments in \"proxy_cache_purge\" directive"),
         (
             http("server { listen 80 ssl; }"),
             "the \"ssl\" parameter of the \"listen\" directive is not supported yet",

@@ -37,6 +37,8 @@ pub enum Role {
     CacheManager,
     /// Makes indexes and files agree, once.
     CacheLoader,
+    /// Frees the space of what was purged.
+    CachePurger,
 }
 
 impl Role {
@@ -46,6 +48,7 @@ impl Role {
             Self::Worker => "worker process",
             Self::CacheManager => "cache manager process",
             Self::CacheLoader => "cache loader process",
+            Self::CachePurger => "cache purger process",
         }
     }
 
@@ -53,7 +56,7 @@ impl Role {
     fn priority(self, config: &Config) -> i32 {
         match self {
             Self::Worker => *config.main.worker_priority,
-            Self::CacheManager | Self::CacheLoader => {
+            Self::CacheManager | Self::CacheLoader | Self::CachePurger => {
                 // A master that stands back further has children that do.
                 rustix::process::getpriority_process(None)
                     .map_or(UPKEEP_PRIORITY, |own| own.max(UPKEEP_PRIORITY))
@@ -128,7 +131,7 @@ pub fn start(
             error_log::write(Level::Notice, format_args!("start {} {child}", role.title()));
             let stage = match role {
                 Role::Worker => Stage::Starting(reader),
-                Role::CacheManager | Role::CacheLoader => Stage::Serving,
+                Role::CacheManager | Role::CacheLoader | Role::CachePurger => Stage::Serving,
             };
             Ok(Child { pid: child, role, serial: generation.serial, started: moment(), stage })
         }
@@ -183,6 +186,9 @@ fn run(role: Role, generation: &mut Generation, title: &mut Title, master: Pid, 
         }),
         Role::CacheLoader => look_after(role, own, &signals, |zones, rest| {
             cache_loader::run(zones, &rest).map_err(|error| error.to_string())
+        }),
+        Role::CachePurger => look_after(role, own, &signals, |zones, rest| {
+            cache_manager::purge::run(zones, &rest).map_err(|error| error.to_string())
         }),
     }
 }

@@ -15,7 +15,7 @@ use config::{
     WorkerCount,
 };
 
-use super::{files, listen::Listeners, rights::Identity};
+use super::{children::Role, files, listen::Listeners, rights::Identity};
 use crate::{
     error_log::{self, Level},
     http::site::LOOPS_MAX,
@@ -66,7 +66,17 @@ impl Generation {
 
     /// Says whether it has caches to look after.
     pub fn has_zones(&self) -> bool {
-        self.config.http.as_ref().is_some_and(|http| !http.zones.is_empty())
+        !self.upkeep().is_empty()
+    }
+
+    /// Returns who looks after its caches.
+    pub fn upkeep(&self) -> &'static [Role] {
+        let zones = self.config.http.as_ref().map_or(&[][..], |http| &http.zones);
+        match zones.iter().any(|zone| zone.purger) {
+            true => &[Role::CacheManager, Role::CacheLoader, Role::CachePurger],
+            false if zones.is_empty() => &[],
+            false => &[Role::CacheManager, Role::CacheLoader],
+        }
     }
 }
 

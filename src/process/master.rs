@@ -284,13 +284,10 @@ impl Master {
         if let Some(old) = self.current.take() {
             old.listeners.unlink_except(&next.listeners);
         }
-        let has_zones = next.has_zones();
+        let upkeep = next.upkeep();
         let pid_path = next.config.main.pid.to_path_buf();
         self.current = Some(next);
-        if has_zones {
-            self.start(Role::CacheManager);
-            self.start(Role::CacheLoader);
-        }
+        upkeep.iter().for_each(|role| self.start(*role));
         if self.pid_file.as_ref().is_none_or(|file| file.path() != pid_path) {
             match PidFile::write(&pid_path) {
                 Ok(file) => {
@@ -497,9 +494,9 @@ impl Master {
         if self.purpose == Purpose::Rest {
             self.purpose = Purpose::Serve;
             self.start(Role::Worker);
-            if self.current.as_ref().is_some_and(Generation::has_zones) {
-                self.start(Role::CacheManager);
-            }
+            let upkeep = self.current.as_ref().map_or(&[][..], Generation::upkeep);
+            let upkeep = upkeep.iter().filter(|role| **role != Role::CacheLoader);
+            upkeep.for_each(|role| self.start(*role));
         }
     }
 

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use nix::sys::{signal::Signal, wait::waitpid};
 
 use super::{
-    children::{self, Child, Role},
+    children::{self, Child},
     generation::{Generation, Refused},
     pid_file::PidFile,
     rights,
@@ -52,11 +52,8 @@ pub fn run(generation: Generation, mut title: Title, on_ready: impl FnOnce()) ->
 
 /// Starts who looks after the caches, before this process has threads.
 fn start_children(generation: &mut Generation, title: &mut Title) -> Vec<Child> {
-    if !generation.has_zones() {
-        return Vec::new();
-    }
     let mut started = Vec::new();
-    for role in [Role::CacheManager, Role::CacheLoader] {
+    for &role in generation.upkeep() {
         match children::start(role, generation, title, || {}) {
             Ok(child) => started.push(child),
             Err(error) => children::tell_fork_failed(role, &error),

@@ -24,9 +24,11 @@ use crate::support::{
 };
 
 mod canary;
+mod purging;
 mod stampedes;
 
 use canary::canary;
+use purging::{purge_by_address, purge_by_method, purge_by_tags};
 use stampedes::stampedes;
 
 /// A running example with the applications behind it.
@@ -78,6 +80,9 @@ examples! {
     example_stampedes: "stampedes.conf", stampedes;
     example_cache_bypass: "cache-bypass.conf", cache_bypass;
     example_cache_key: "cache-key.conf", cache_key;
+    example_purge: "purge.conf", purge_by_address;
+    example_purge_by_method: "purge-by-method.conf", purge_by_method;
+    example_purge_by_tags: "purge-by-tags.conf", purge_by_tags;
     example_error_pages: "error-pages.conf", error_pages;
     example_static_mirror: "static-mirror.conf", static_mirror;
     example_mirrored_files: "mirrored-files.conf", mirrored_files;

@@ -318,3 +318,82 @@ fn a_worker_that_drains_beside_a_new_one_stores_nothing_that_was_purged() {
     wait_until("the old worker has left", || !proc::runs(old));
     assert_eq!(server.get("/a").text(), "new");
 }
+
+#[test]
+fn the_purger_frees_the_space_also_after_it_was_killed() {
+    let origin = Origin::answering(|asked| answer(200).field("xkey", "t").body(asked.target()));
+    let zone = ZONE.replace("use_temp_path=off", "use_temp_path=off purger=on purger_sleep=1ms");
+    let mut server = Server::start(&cached(&zone, DIRECTIVES, &origin));
+    server.allow_in_log("exited on signal 9");
+    let files = |server: &Server| {
+        let files = crate::caching::files_below(&server.dir().join("cache"));
+        files.into_iter().filter(|file| crate::caching::is_entry(file)).count()
+    };
+    let paths: Vec<_> = (0..25).map(|number| format!("/{number}")).collect();
+    for is_killed in [false, true] {
+        paths.iter().for_each(|path| drop(server.get(path)));
+        wait_until("all are on the disk", || files(&server) == 25);
+        let purger = server.children("cache purger process")[0];
+        if is_killed {
+            proc::signal(purger, Signal::SIGSTOP);
+        }
+        assert_eq!(purge(&server, "/", "xkey: t\r\n").status(), 204);
+        server.get("/new");
+        if is_killed {
+            assert!(files(&server) >= 25, "nothing is removed before somebody meets it");
+            proc::signal(purger, Signal::SIGKILL);
+        }
+        wait_until("what was purged is gone", || files(&server) == 1);
+        assert_eq!(server.get("/new").cache(), "HIT");
+        purge(&server, "/new", "");
+    }
+    server.wait_for_log("for purges, removed 25,");
+}
+
+#[test]
+fn without_a_purger_the_space_is_freed_when_an_entry_is_met() {
+    let origin = Origin::answering(|asked| answer(200).body(asked.target()));
+    let server = Server::start(&purging("", &origin));
+    assert!(server.children("cache purger process").is_empty());
+    let files = || {
+        let files = crate::caching::files_below(&server.dir().join("cache"));
+        files.into_iter().filter(|file| crate::caching::is_entry(file)).count()
+    };
+    cached_as(&server, &["/a/1", "/a/2", "/b"]);
+    wait_until("all are on the disk", || files() == 3);
+    purge(&server, "/a/*", "");
+    origin.answer_by(|_| answer(200).field("Cache-Control", "no-store").body("x"));
+    assert_eq!(files(), 3);
+    assert_eq!(cached_as(&server, &["/a/1"]), ["MISS"]);
+    wait_until("the one that was asked for is gone", || files() == 2);
+    assert_eq!(purge(&server, "/b", "").status(), 204);
+    wait_until("a key goes at once", || files() == 1);
+}
+
+#[test]
+fn groups_that_an_answer_to_an_unsafe_method_names_are_purged() {
+    let origin = Origin::answering(|asked| {
+        let reply = answer(200).field("Cache-Groups", "\"g\"").body("x");
+        if asked.line().contains("/change") {
+            reply.field("Cache-Group-Invalidation", "\"g\", \"h\"")
+        } else {
+            reply
+        }
+    });
+    let server = Server::start(&purging("", &origin));
+    let change = |method: &str, host: &str| {
+        let text = format!("{method} /change HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(server.client().send(text).response().status(), 200);
+        server.get("/a").cache().to_owned()
+    };
+    server.get("/a");
+    let cases = [
+        ("a safe method", "OPTIONS", "localhost", "HIT"),
+        ("an unsafe one", "POST", "localhost", "MISS"),
+        ("of another host", "POST", "b", "HIT"),
+        ("another unsafe one", "DELETE", "LOCALHOST", "MISS"),
+    ];
+    for (name, method, host, wanted) in cases {
+        assert_eq!(change(method, host), wanted, "{name}");
+    }
+}

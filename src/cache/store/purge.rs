@@ -131,6 +131,8 @@ impl Zone {
     /// later is not stored.
     pub fn forget_purges(&self, upto: u64, now: SystemTime) -> Result<Forgotten, PurgeError> {
         let before = self.known_purges().0;
+        // What was removed must stay so if the machine stops now.
+        nix::unistd::syncfs(&File::open(&self.conf.path)?).map_err(io::Error::from)?;
         self.purges.forget(upto, self.shared.purged(), now)?;
         Ok(Forgotten { before, left: self.purges.rules().len() })
     }

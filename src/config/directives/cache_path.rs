@@ -13,6 +13,7 @@ use crate::{
 pub const SYNTAX: &str = "path [levels=levels] [use_temp_path=on|off] keys_zone=name:size [inactive=time] \
                           [max_size=size] [min_free=size] [manager_files=number] [manager_sleep=time] \
                           [manager_threshold=time] [loader_files=number] [loader_sleep=time] [loader_threshold=time] \
+                          [purger=on|off] [purger_files=number] [purger_sleep=time] [purger_threshold=time] \
                           [fsync=off|file|full] [verify=length|sum] [scrub=off|size] \
                           [ram=off|size] [eviction=lru|s3fifo]";
 
@@ -52,6 +53,14 @@ pub struct CachePath {
     pub manager_sleep: Duration,
     /// Longest time the manager works at a time.
     pub manager_threshold: Duration,
+    /// Whether a process of its own frees the space of what was purged.
+    pub purger: bool,
+    /// Files the purger looks at, at a time.
+    pub purger_files: u64,
+    /// Pause of the purger.
+    pub purger_sleep: Duration,
+    /// Longest time the purger works at a time.
+    pub purger_threshold: Duration,
     /// What is forced to the disk before an answer counts as stored.
     pub fsync: Fsync,
     /// What of a stored body is compared before it is served.
@@ -93,7 +102,7 @@ pub enum Verify {
     Sum,
 }
 
-const PARAMETERS: [&str; 17] = [
+const PARAMETERS: [&str; 21] = [
     "levels",
     "use_temp_path",
     "keys_zone",
@@ -106,6 +115,10 @@ const PARAMETERS: [&str; 17] = [
     "manager_files",
     "manager_sleep",
     "manager_threshold",
+    "purger",
+    "purger_files",
+    "purger_sleep",
+    "purger_threshold",
     "fsync",
     "verify",
     "scrub",
@@ -144,6 +157,10 @@ impl CachePath {
             manager_files: 100,
             manager_sleep: Duration::from_millis(50),
             manager_threshold: Duration::from_millis(200),
+            purger: false,
+            purger_files: 10,
+            purger_sleep: Duration::from_millis(50),
+            purger_threshold: Duration::from_millis(50),
             fsync: Fsync::Off,
             verify: Verify::Length,
             scrub: None,
@@ -171,15 +188,7 @@ impl CachePath {
                     invalid("\"levels\"").with_help("one to three numbers, each 1 or 2: levels=1:2")
                 })?
             }
-            "use_temp_path" => match value {
-                b"on" => self.use_temp_path = true,
-                b"off" => self.use_temp_path = false,
-                _ => {
-                    let message =
-                        format!("invalid use_temp_path value \"{text}\", it must be \"on\" or \"off\"");
-                    return Err(directive.fail(number, message));
-                }
-            },
+            "use_temp_path" => self.use_temp_path = on_off(directive, number, name, value)?,
             "keys_zone" => self.keys_zone(directive, number)?,
             "inactive" => {
                 self.inactive =
@@ -210,10 +219,10 @@ impl CachePath {
             "eviction" => {
                 self.eviction = eviction(value).map_err(|words| invalid("eviction value").with_help(words))?
             }
-            "purger" if value == b"off" => {}
-            "purger" | "purger_files" | "purger_sleep" | "purger_threshold" => {
-                return Err(directive.fail(number, format!("parameter \"{name}\" is not supported yet")));
-            }
+            "purger" => self.purger = on_off(directive, number, name, value)?,
+            "purger_files" => self.purger_files = count()?,
+            "purger_sleep" => self.purger_sleep = pause()?,
+            "purger_threshold" => self.purger_threshold = pause()?,
             _ => return Err(unknown()),
         }
         Ok(())
@@ -268,6 +277,19 @@ fn eviction(text: &[u8]) -> Result<EvictionOrder, &'static str> {
         b"lru" => Ok(EvictionOrder::Lru),
         b"s3fifo" => Ok(EvictionOrder::S3Fifo),
         _ => Err("it is \"lru\" or \"s3fifo\""),
+    }
+}
+
+/// Reads a parameter that is on or off.
+fn on_off(directive: &Directive, number: usize, name: &str, value: &[u8]) -> Result<bool, Problem> {
+    match value {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        _ => {
+            let text = directive.text(number);
+            let message = format!("invalid {name} value \"{text}\", it must be \"on\" or \"off\"");
+            Err(directive.fail(number, message))
+        }
     }
 }
 

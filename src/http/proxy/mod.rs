@@ -59,6 +59,9 @@ use crate::upstream::Group;
 /// Answers a request from the cache or an upstream.
 pub async fn serve(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
     exchange.upstream.cache = CacheFacts::default();
+    if purge::is_wanted(exchange) {
+        return purge::answer(exchange, pass).await;
+    }
     let mut ending = answer(exchange, pass).await;
     if let Ending::Answer(response) = &mut ending {
         cache_fields::add(exchange, response);
@@ -72,7 +75,6 @@ async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
         Err(fault) => return Ending::Fail(fault),
     };
     match zone(exchange) {
-        Ok(zone) if purge::is_wanted(exchange) => purge::answer(exchange, pass, zone).await,
         Ok(Some(zone)) if is_cacheable(exchange) => cached::serve(exchange, pass, &group, zone).await,
         Ok(Some(zone)) if invalidation::concerns(exchange) => {
             exchange.upstream.cache_status = None;
@@ -82,8 +84,13 @@ async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
         Ok(zone) => {
             // A redirect may have led here from a location with a cache.
             exchange.upstream.cache_status = None;
-            exchange.upstream.cache.forward = Some(zone.map_or(Forward::Bypass, |_| Forward::Method));
-            pass_on(exchange, pass, &group).await
+            exchange.upstream.cache.forward =
+                Some(zone.as_ref().map_or(Forward::Bypass, |_| Forward::Method));
+            let ending = pass_on(exchange, pass, &group).await;
+            if let Some(zone) = zone {
+                purge::invalidate_groups(exchange, &zone).await;
+            }
+            ending
         }
         Err(fault) => Ending::Fail(fault),
     }

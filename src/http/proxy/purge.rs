@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use cache::{
     Durability, Key, Mode, Purge, PurgeError, Purged,
-    purge::tags::{collect, split},
+    purge::tags::{collect, group_tags, split},
 };
 use config::{CacheConf, ProxyPass};
-use http1::Fields;
+use http1::{Fields, Method};
 
-use super::{any_true, request, zone::Zone};
+use super::{any_true, request, transport, zone as zone_of, zone::Zone};
 use crate::{
     clock,
+    error_log::{self, Level},
     http::{
         Exchange, Fault, Response,
         fault::{Kind, Retry, Side},
@@ -36,32 +37,57 @@ pub(super) fn is_wanted(exchange: &Exchange) -> bool {
 }
 
 /// Purges what the request names. As nginx: 204 where something was named, else 404.
-pub(super) async fn answer(exchange: &mut Exchange, pass: &ProxyPass, zone: Option<Arc<Zone>>) -> Ending {
+pub(super) async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
+    match try_answer(exchange, pass).await {
+        Ok(response) => Ending::Answer(Box::new(response)),
+        Err(fault) => Ending::Fail(fault),
+    }
+}
+
+async fn try_answer(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Response, Fault> {
+    // Nobody is asked, but the key may name who would be.
+    transport::target(exchange, pass).await?;
     if !exchange.body.is_done() {
         // As for any request with a key: the body may be part of it.
-        if let Err(fault) = request_body::collect(exchange).await {
-            return Ending::Fail(fault);
-        }
+        request_body::collect(exchange).await?;
     }
     exchange.upstream.cache_status = None;
-    let Some(zone) = zone else { return Ending::Fail(Fault::status_only(404)) };
+    let zone = zone_of(exchange)?.ok_or_else(|| Fault::status_only(404))?;
     let key = Key::new(request::cache_key(exchange, pass));
     let origin = tag_origin(exchange);
     let named = Named::of(&exchange.location.cache.tags, &exchange.head.fields, &origin, &key);
     let how = mode(&exchange.head.fields);
     // What is in memory may have no file yet.
     let is_held = named.kind == NameKind::Key && zone.holds(&key);
-    let purged = match purge(&zone, named.purges.clone(), how).await {
-        Ok(purged) => purged,
-        Err(error) => return Ending::Fail(failed(&zone, &error)),
-    };
+    let purged = purge(&zone, named.purges.clone(), how, Durability::Synced).await;
+    let purged = purged.map_err(|error| failed(&zone, &error))?;
     let entries = if is_held { purged.entries.map(|entries| entries.max(1)) } else { purged.entries };
     if entries == Some(0) && named.kind != NameKind::All {
-        return Ending::Fail(Fault::status_only(404));
+        return Err(Fault::status_only(404));
     }
     let mut response = Response::new(204);
     response.fields.push(PURGED, report(&named, how, entries).as_bytes());
-    Ending::Answer(Box::new(response))
+    Ok(response)
+}
+
+/// Purges the groups that the answer to an unsafe method says have changed (RFC 9875, 3), before the client has the answer.
+pub(super) async fn invalidate_groups(exchange: &Exchange, zone: &Arc<Zone>) {
+    let origin = tag_origin(exchange);
+    let is_safe = matches!(
+        exchange.method,
+        Method::Get | Method::Head | Method::Options | Method::Trace | Method::Propfind
+    );
+    let Some(head) = exchange.upstream.head.as_ref().filter(|_| !is_safe && !origin.is_empty()) else {
+        return;
+    };
+    let tags = group_tags(head.fields.all("Cache-Group-Invalidation"), &origin);
+    if tags.is_empty() {
+        return;
+    }
+    let names = tags.into_iter().map(Purge::Tag).collect();
+    if let Err(error) = purge(zone, names, Mode::Hard, Durability::Committed).await {
+        error_log::write(Level::Crit, format_args!("cache \"{}\": {error}", zone.path.name));
+    }
 }
 
 /// The tags of an answer, as an entry keeps them. Nothing where the location wants none.
@@ -136,9 +162,14 @@ fn report(named: &Named, how: Mode, entries: Option<u64>) -> String {
     text
 }
 
-async fn purge(zone: &Arc<Zone>, names: Vec<Purge>, how: Mode) -> Result<Purged, PurgeError> {
+async fn purge(
+    zone: &Arc<Zone>,
+    names: Vec<Purge>,
+    how: Mode,
+    durability: Durability,
+) -> Result<Purged, PurgeError> {
     let store = Arc::clone(&zone.store);
-    let work = move || store.purge(&names, how, Durability::Synced, clock::now());
+    let work = move || store.purge(&names, how, durability, clock::now());
     let done = tokio::task::spawn_blocking(work).await;
     // An error that is remembered is no answer to what was purged.
     zone.remembered.clear();

@@ -195,9 +195,9 @@ impl Zone {
 
     /// Puts a new entry in the place of an old one, as far as no purge was quicker.
     pub fn replace(&self, key: &Key, digest: Digest, entry: Arc<Entry>) {
-        match self.judged(key, entry) {
-            Some(entry) => self.memory.insert(digest, entry),
-            None => self.memory.forget(&digest),
+        // What is there instead may be younger than the purge, and is judged by itself.
+        if let Some(entry) = self.judged(key, entry) {
+            self.memory.insert(digest, entry);
         }
     }
 
