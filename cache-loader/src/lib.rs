@@ -19,6 +19,8 @@ use thiserror::Error;
 
 /// When it looks a second time, after it was started.
 const SECOND_LOOK: Duration = Duration::from_secs(60);
+/// From one try to the next where there is no index.
+const NO_INDEX: Duration = Duration::from_secs(60);
 /// Levels of directories that nginx allows.
 const DEEPEST: usize = 3;
 
@@ -39,6 +41,12 @@ pub enum LoadError {
     /// The result could not be noted.
     #[error("could not note that a cache is loaded ({0})")]
     Note(#[source] io::Error),
+    /// There was no index for all rows.
+    #[error("cache \"{name}\" has no index for its files")]
+    NoIndex {
+        /// The cache.
+        name: String,
+    },
 }
 
 /// What the loader found in one cache.
@@ -67,16 +75,18 @@ pub enum Outcome {
 /// Call it in a process of its own, which has opened none of them.
 pub fn run(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), LoadError> {
     let second_look = monotonic() + SECOND_LOOK;
-    load_all(zones, rest)?;
-    loop {
-        let left = second_look.saturating_duration_since(monotonic());
-        if rest(left) {
+    while let Err(error) = load_all(zones, rest) {
+        let LoadError::NoIndex { .. } = error else { return Err(error) };
+        // A disk that is full or broken: files are found without rows meanwhile.
+        tracing::error!("{error}, trying again in {} s", NO_INDEX.as_secs());
+        if rests(rest, NO_INDEX) {
             return Ok(());
         }
-        if left.is_zero() {
-            return load_all(zones, rest);
-        }
     }
+    if rests(rest, second_look.saturating_duration_since(monotonic())) {
+        return Ok(());
+    }
+    load_all(zones, rest)
 }
 
 fn load_all(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), LoadError> {
@@ -104,13 +114,30 @@ pub fn load(conf: &Arc<CachePath>, rest: &impl Fn(Duration) -> bool) -> Result<O
         return Ok(Outcome::Unneeded);
     }
     let mut walk = Walk { zone, rest, loaded: Loaded::default(), pace: Pace::begin(monotonic()) };
-    walk.loaded.removed = walk.zone.sweep().map_err(LoadError::Note)?;
+    walk.loaded.removed = walk.zone.sweep().unwrap_or_default();
     if walk.directory(&conf.path, 0)? == Progress::Stopped {
         return Ok(Outcome::Stopped);
     }
     walk.zone.flush(Durability::Synced);
+    if walk.zone.has_lost_index() {
+        return Err(LoadError::NoIndex { name: conf.name.clone() });
+    }
     walk.zone.set_loaded().map_err(LoadError::Note)?;
     Ok(Outcome::Complete(walk.loaded))
+}
+
+/// Rests for all of a time, and says whether it was told to end.
+fn rests(rest: &impl Fn(Duration) -> bool, time: Duration) -> bool {
+    let until = monotonic() + time;
+    loop {
+        let left = until.saturating_duration_since(monotonic());
+        if rest(left) {
+            return true;
+        }
+        if left.is_zero() {
+            return false;
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -130,7 +157,7 @@ impl<S: Fn(Duration) -> bool> Walk<'_, S> {
     fn directory(&mut self, dir: &Path, depth: usize) -> Result<Progress, LoadError> {
         let failed = |source| LoadError::Directory { path: dir.to_owned(), source };
         for entry in fs::read_dir(dir).map_err(failed)? {
-            if self.rests() == Progress::Stopped {
+            if self.take_breath() == Progress::Stopped {
                 return Ok(Progress::Stopped);
             }
             let entry = entry.map_err(failed)?;
@@ -148,7 +175,7 @@ impl<S: Fn(Duration) -> bool> Walk<'_, S> {
     }
 
     /// Rests where an iteration is over, and tells of it.
-    fn rests(&mut self) -> Progress {
+    fn take_breath(&mut self) -> Progress {
         let conf = self.zone.conf();
         let pause = match self.pace.step(conf) {
             Step::Rest(took) => {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use cache::{Evicted, Eviction, OpenError, Role, Zone};
 use config::CachePath;
+use thiserror::Error;
 
 pub use crate::plan::{Condition, Plan, plan};
 use crate::purge::Purger;
@@ -27,10 +28,24 @@ const MOST_FILES: usize = 100;
 /// How often what dead processes left behind is looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// Why the manager cannot go on. Whoever started it starts it again, and a loader.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A cache could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The index of a cache was lost while it was in use: all files have to be looked at again.
+    #[error("the index of cache \"{name}\" was lost, its files are to be loaded again")]
+    IndexLost {
+        /// The cache.
+        name: String,
+    },
+}
+
 /// Keeps the caches within their limits until told to end: `rest` waits for at most that long, and says whether it is so.
 ///
 /// Call it in a process of its own, which has opened none of them; it opens them all.
-pub fn run(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), OpenError> {
+pub fn run(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), RunError> {
     let mut watches =
         zones.iter().map(|conf| Watch::open(conf, monotonic())).collect::<Result<Vec<_>, _>>()?;
     let mut wait = Duration::ZERO;
@@ -38,6 +53,9 @@ pub fn run(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result
         let now = monotonic();
         for watch in watches.iter_mut().filter(|watch| watch.due <= now) {
             watch.look(rest);
+        }
+        if let Some(lost) = watches.iter().find(|watch| watch.zone.has_lost_index()) {
+            return Err(RunError::IndexLost { name: lost.zone.conf().name.clone() });
         }
         let next = watches.iter().map(|watch| watch.due).min();
         wait = next.map_or(LONGEST, |due| due.saturating_duration_since(monotonic()).min(LONGEST));

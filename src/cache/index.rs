@@ -10,12 +10,21 @@
 
 #![expect(unsafe_code, reason = "opening an LMDB environment maps a file")]
 
-use std::path::Path;
+mod check;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use heed::types::Bytes;
 use heed::{CommitOrAbort, Database, Env, EnvFlags, EnvOpenOptions, RoTxn, RwTxn, WithoutTls};
+use thiserror::Error;
 
+use self::check::Damage;
 use crate::eviction::Scarce;
 use crate::key::Digest;
 use crate::s3fifo::{Place, Queue};
@@ -93,11 +102,91 @@ pub(crate) struct Index {
     /// Digests that left the small queue, by turn and the other way round.
     remembered: Table,
     remembered_turns: Table,
+    /// The files that were opened.
+    files: Option<Files>,
+}
+
+/// What tells the files of an index from others under the same names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Files {
+    index: (u64, u64),
+    lock: (u64, u64),
+}
+
+impl Files {
+    /// The files of this index that are there now; nothing where one of them is missing.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let known = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+        Some(Self { index: known(path)?, lock: known(&lock_of(path))? })
+    }
+}
+
+/// The file that LMDB keeps beside the index.
+pub(crate) fn lock_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-lock");
+    name.into()
+}
+
+/// How far the file of an index may be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// It is as it was left in order, or others are using it.
+    InOrder,
+    /// Whoever used it was killed, or it was changed by somebody else: all of it is looked at first.
+    Doubted,
+}
+
+/// Why an index cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum IndexError {
+    /// Its file is not what LMDB would write.
+    #[error("it is damaged: {0}")]
+    Damaged(String),
+    /// The system or LMDB refused.
+    #[error("{0}")]
+    Lmdb(#[from] heed::Error),
+}
+
+impl From<Damage> for IndexError {
+    fn from(damage: Damage) -> Self {
+        match damage {
+            Damage::Content(what) => Self::Damaged(what.to_owned()),
+            Damage::Io(error) => Self::Lmdb(heed::Error::Io(error)),
+        }
+    }
+}
+
+impl IndexError {
+    /// Whether making it anew helps.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(_) => true,
+            Self::Lmdb(error) => is_damage(error),
+        }
+    }
+}
+
+/// Whether LMDB says that its file is no good.
+pub(crate) fn is_damage(error: &heed::Error) -> bool {
+    use heed::MdbError::{BadTxn, Corrupted, Incompatible, Invalid, PageNotFound, Panic, VersionMismatch};
+    matches!(
+        error,
+        heed::Error::Mdb(
+            BadTxn | Corrupted | Incompatible | Invalid | PageNotFound | Panic | VersionMismatch
+        )
+    )
+}
+
+/// What is answered where there is no index at the moment.
+pub(crate) fn absent() -> heed::Error {
+    heed::Error::Io(io::Error::new(io::ErrorKind::NotFound, "there is no index"))
 }
 
 impl Index {
     /// Opens or creates the environment in one file; its lock file lies beside it.
-    pub(crate) fn open(path: &Path) -> heed::Result<Self> {
+    pub(crate) fn open(path: &Path, trust: Trust) -> Result<Self, IndexError> {
+        check::metas(path)?;
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(MAP_BYTES).max_readers(MAX_READERS).max_dbs(7);
         // SAFETY: NO_SYNC gives up durability only, for which the marker answers. The file is opened once per
@@ -107,6 +196,11 @@ impl Index {
             options.open(path)?
         };
         env.clear_stale_readers()?;
+        if trust == Trust::Doubted {
+            // Others may be writing: what this state consists of is not used again while it is read.
+            let _state = env.read_txn()?;
+            check::whole(path)?;
+        }
         let txn = env.write_txn()?;
         let tables = env.create_databases_and_commit(txn, |opener, txn| {
             let mut table = |name| opener.create_database::<Bytes, Bytes>(txn, Some(name));
@@ -122,7 +216,12 @@ impl Index {
             Ok::<_, heed::Error>(CommitOrAbort::<_, ()>::Commit(tables))
         })?;
         let [rows, ages, notes, small, main, remembered, remembered_turns] = tables.unwrap_commit();
-        Ok(Self { env, rows, ages, notes, small, main, remembered, remembered_turns })
+        Ok(Self { env, rows, ages, notes, small, main, remembered, remembered_turns, files: Files::of(path) })
+    }
+
+    /// Whether its files still have their names.
+    pub(crate) fn is_in_place(&self, path: &Path) -> bool {
+        self.files.is_some() && Files::of(path) == self.files
     }
 
     /// Looks up one digest: about a microsecond.

@@ -6,6 +6,7 @@
 //! - [`Zone`] is one `proxy_cache_path`: find, begin, commit, remove, and what manager and loader need;
 //! - [`mod@format`] is the layout of a file; [`policy`] decides what is stored and what may be served, without I/O.
 
+mod complaints;
 mod eviction;
 pub mod format;
 mod index;
@@ -25,6 +26,7 @@ mod store;
 mod temp;
 mod writer;
 
+pub use crate::complaints::{Complaints, Say, Trouble};
 pub use crate::format::Meta;
 pub use crate::key::{Digest, Key, digest_of_name, hex, path_of};
 pub use crate::lease::{FillPermit, Lease};

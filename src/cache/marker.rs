@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use config::CachePath;
@@ -18,6 +19,34 @@ pub(crate) struct Marker {
     pub(crate) coverage: Coverage,
     /// Path and levels of the cache: others put files elsewhere.
     pub(crate) place: String,
+    /// What the file of the index was like when the last process stopped cleanly.
+    pub(crate) seal: Option<Seal>,
+}
+
+/// Tells a file from itself after somebody has changed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seal {
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Seal {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::metadata(path)?;
+        let modified = (found.mtime(), found.mtime_nsec());
+        Ok(Self { inode: found.ino(), size: found.size(), modified })
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split(' ');
+        let mut next = || numbers.next();
+        Some(Self {
+            inode: next()?.parse().ok()?,
+            size: next()?.parse().ok()?,
+            modified: (next()?.parse().ok()?, next()?.parse().ok()?),
+        })
+    }
 }
 
 /// How the last process ended, as far as is known.
@@ -86,7 +115,8 @@ impl Marker {
         let boot = u64::from_str_radix(value("boot")?, 16).ok()?;
         let stop = if value("stop")? == "clean" { Stop::Clean } else { Stop::Unclean };
         let coverage = if value("index")? == "complete" { Coverage::Complete } else { Coverage::Partial };
-        Some(Self { boot, stop, coverage, place: value("place")?.to_owned() })
+        let place = value("place")?.to_owned();
+        Some(Self { boot, stop, coverage, place, seal: value("seal").and_then(Seal::parse) })
     }
 
     /// Replaces the marker, on the disk and not only in the kernel's memory.
@@ -102,6 +132,9 @@ impl Marker {
         let fresh = path.with_extension("state.new");
         let mut file = File::create(&fresh)?;
         writeln!(file, "boot {:016x}\nstop {stop}\nindex {coverage}\nplace {}", self.boot, self.place)?;
+        if let Some(Seal { inode, size, modified: (seconds, nanoseconds) }) = self.seal {
+            writeln!(file, "seal {inode} {size} {seconds} {nanoseconds}")?;
+        }
         file.sync_all()?;
         fs::rename(&fresh, path)
     }
@@ -112,7 +145,7 @@ mod tests {
     use super::*;
 
     fn marker(boot: u64, stop: Stop, coverage: Coverage) -> Marker {
-        Marker { boot, stop, coverage, place: "1:2 /cache".to_owned() }
+        Marker { boot, stop, coverage, place: "1:2 /cache".to_owned(), seal: None }
     }
 
     #[test]
@@ -144,9 +177,11 @@ mod tests {
         let path = dir.path().join("larder.state");
         assert_eq!(Marker::read(&path), None);
         for stop in [Stop::Clean, Stop::Unclean] {
-            let written = marker(0xfeed, stop, Coverage::Partial);
-            written.write(&path).unwrap();
-            assert_eq!(Marker::read(&path), Some(written));
+            for seal in [None, Some(Seal { inode: 7, size: 4096, modified: (-1, 999_999_999) })] {
+                let written = Marker { seal, ..marker(0xfeed, stop, Coverage::Partial) };
+                written.write(&path).unwrap();
+                assert_eq!(Marker::read(&path), Some(written));
+            }
         }
         fs::write(&path, "boot x\n").unwrap();
         assert_eq!(Marker::read(&path), None);

@@ -18,7 +18,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use memmap2::MmapRaw;
+use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::key::Digest;
@@ -79,6 +79,14 @@ impl Shared {
         let predecessors = shared.bury_dead();
         shared.slot = shared.enter()?;
         Ok((shared, predecessors))
+    }
+
+    /// Makes a table for this process alone, where there can be no file: what others remove it then learns by looking.
+    pub(crate) fn private() -> io::Result<(Self, Predecessors)> {
+        let map = MmapOptions::new().len(size_of::<Layout>()).map_anon()?;
+        let mut shared = Self { map: map.into(), slot: 0, owner: Owner::current() };
+        shared.slot = shared.enter()?;
+        Ok((shared, Predecessors::LeftInOrder))
     }
 
     fn enter(&self) -> io::Result<usize> {

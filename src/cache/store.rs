@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod crash_tests;
+mod held_index;
 mod maintain;
 mod open;
 #[cfg(test)]
@@ -31,14 +32,15 @@ use config::CachePath;
 use parking_lot::Mutex;
 use thiserror::Error;
 
+pub(crate) use self::held_index::{HeldIndex, is_passing};
 pub use self::maintain::Stats;
 pub use self::open::{OpenError, Role, discard_index};
 pub use self::parts::{PartError, StoredPart};
 pub use self::purge::{Forgotten, Inspected, PurgeError};
 pub use self::read::{ReadError, StoredEntry};
 pub use self::scrub::{Scrubbed, Scrubber};
+use crate::complaints::Complaints;
 use crate::format::{Meta, encode_struct};
-use crate::index::Index;
 use crate::key::{Digest, Key, path_of};
 use crate::lease::{self, FillPermit, Lease};
 use crate::pending::Pending;
@@ -58,9 +60,10 @@ const COUNTED_KEYS: usize = 8192;
 pub struct Zone {
     conf: Arc<CachePath>,
     shared: Arc<Shared>,
-    index: Arc<Index>,
+    index: Arc<HeldIndex>,
     pending: Arc<Pending>,
     purges: Purges,
+    complaints: Arc<Complaints>,
     changes: SyncSender<Change>,
     writer: Mutex<Option<JoinHandle<()>>>,
     uses: Mutex<HashMap<Digest, u32>>,

@@ -13,14 +13,15 @@ use std::time::Duration;
 
 use config::{CachePath, EvictionOrder};
 
+use crate::complaints::{Complaints, Trouble};
 use crate::eviction::{self, Scarce};
-use crate::index::{Batch, Index, Row};
+use crate::index::{Batch, Row};
 use crate::key::{Digest, path_of};
 use crate::lease::FillPermit;
 use crate::pending::Pending;
 use crate::room::{Room, on_disk};
 use crate::shared::Shared;
-use crate::store::Identity;
+use crate::store::{HeldIndex, Identity};
 
 /// Changes that may wait; then their senders do, and touches are dropped.
 pub(crate) const QUEUE: usize = 4096;
@@ -104,9 +105,10 @@ pub struct Evicted {
 /// The thread's belongings.
 pub(crate) struct Writer {
     pub(crate) conf: Arc<CachePath>,
-    pub(crate) index: Arc<Index>,
+    pub(crate) index: Arc<HeldIndex>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) pending: Arc<Pending>,
+    pub(crate) complaints: Arc<Complaints>,
     /// Most rows that `keys_zone` has room for.
     pub(crate) most_keys: u64,
     pub(crate) unsynced: u32,
@@ -119,12 +121,14 @@ impl Writer {
             let first = match queue.recv_timeout(IDLE) {
                 Ok(change) => change,
                 Err(RecvTimeoutError::Timeout) => {
+                    self.index.mend();
                     self.sync();
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             let (changes, barrier) = gather(first, queue);
+            self.index.mend();
             self.commit(changes);
             match barrier {
                 None => {}
@@ -164,7 +168,10 @@ impl Writer {
         let result = self.commit_rows(&changes, &mut after);
         if let Err(error) = &result {
             self.report("could not write the index", error);
-            after.doomed.extend(changes.iter().filter_map(inserted));
+            after.doomed.extend(changes.iter().filter_map(stored));
+            if changes.iter().any(|change| matches!(change, Change::Adopt { .. })) {
+                self.index.has_lost_rows();
+            }
         }
         let settled: Vec<Digest> = changes.iter().filter_map(inserted).collect();
         // Rooms and permits end here, when the rows that stand for them are visible; a lease that is still held
@@ -177,7 +184,8 @@ impl Writer {
     }
 
     fn commit_rows(&self, changes: &[Change], after: &mut Aftermath) -> heed::Result<()> {
-        let mut batch = self.index.begin()?;
+        let index = self.index.get()?;
+        let mut batch = index.begin()?;
         for change in changes {
             self.apply(&mut batch, change, after)?;
         }
@@ -287,7 +295,8 @@ impl Writer {
     }
 
     fn evict_rows(&self, eviction: Eviction, after: &mut Aftermath, out: &mut Evicted) -> heed::Result<()> {
-        let mut batch = self.index.begin()?;
+        let index = self.index.get()?;
+        let mut batch = index.begin()?;
         let files = eviction.files.min(BATCH);
         match (eviction.until, self.conf.eviction) {
             (Until::UsedSince(_), _) | (_, EvictionOrder::Lru) => {
@@ -354,7 +363,9 @@ impl Writer {
             let path = path_of(&self.conf, digest);
             match remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    tracing::error!("unlink() \"{}\" failed ({error})", path.display());
+                    if let Some(say) = self.complaints.due(Trouble::Remove) {
+                        tracing::error!("unlink() \"{}\" failed ({error}){say}", path.display());
+                    }
                 }
                 _ => {}
             }
@@ -368,13 +379,16 @@ impl Writer {
             return;
         }
         self.unsynced = 0;
-        if let Err(error) = self.index.sync() {
+        if let Err(error) = self.index.get().and_then(|index| index.sync()) {
             self.report("could not sync the index", &error);
         }
     }
 
     fn report(&self, what: &str, error: &heed::Error) {
-        tracing::error!("cache \"{}\": {what} ({error})", self.conf.name);
+        self.index.judge(error);
+        if let Some(say) = self.complaints.due(Trouble::Index) {
+            tracing::error!("cache \"{}\": {what} ({error}){say}", self.conf.name);
+        }
     }
 }
 
@@ -447,6 +461,14 @@ fn remove(path: &Path) -> io::Result<()> {
 
 fn is_barrier(change: &Change) -> bool {
     matches!(change, Change::Flush(..) | Change::Evict(..) | Change::Stop)
+}
+
+/// A file that was made for this change. One that was found stays: the next look at the disk finds it again.
+fn stored(change: &Change) -> Option<Digest> {
+    match change {
+        Change::Insert { digest, .. } => Some(*digest),
+        _ => None,
+    }
 }
 
 fn inserted(change: &Change) -> Option<Digest> {

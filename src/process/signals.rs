@@ -47,6 +47,10 @@ impl Signals {
         let mut set = SigSet::empty();
         QUEUED.into_iter().for_each(|signal| set.add(signal));
         set.thread_block()?;
+        // A file over RLIMIT_FSIZE is a failed write, no reason to die. Nobody reads it.
+        let mut unread = SigSet::empty();
+        unread.add(Signal::SIGXFSZ);
+        unread.thread_block()?;
         Ok(Self { descriptor: SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)? })
     }
 

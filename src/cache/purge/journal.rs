@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::purge::record::{self, HEADER_BYTES, Parsed, Record, Rest};
 use crate::purge::{Mode, Purge, Rules, next_number};
+use crate::store::is_passing;
 use crate::writer::Durability;
 
 /// The purges of a cache as one process knows them.
@@ -65,9 +66,25 @@ impl Purges {
             place: Mutex::new(None),
         };
         if published != 0 || path.exists() {
-            purges.repair(&mut purges.place.lock(), published, now)?;
+            let repaired = purges.repair(&mut purges.place.lock(), published, now).map(drop);
+            repaired.or_else(|error| purges.begin_without(error, published, now))?;
         }
         Ok(purges)
+    }
+
+    /// Begins on a disk that does not let the file be read or written. What could not be read may have named anything; the next
+    /// purge tries again.
+    fn begin_without(&self, error: io::Error, published: u64, now: SystemTime) -> io::Result<()> {
+        if !is_passing(&error) {
+            return Err(error);
+        }
+        self.report(&format!("could not be used ({error})"));
+        if self.place.lock().is_none() {
+            let mut rules = self.rules.write();
+            let number = next_number(rules.last().max(published), now);
+            rules.apply(&Record { number, mode: Mode::Hard, what: Purge::All });
+        }
+        Ok(())
     }
 
     /// The rules, as far as they are known here; [`Purges::catch_up`] first.

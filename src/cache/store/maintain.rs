@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use crate::complaints::Complaints;
 use crate::key::Digest;
 use crate::room::on_disk;
 use crate::store::{ReadError, Zone, seconds};
@@ -40,6 +41,16 @@ impl Zone {
         fs2::available_space(&self.conf.path)
     }
 
+    /// Whether the index was lost while it was open: then the loader must look at all files again.
+    pub fn has_lost_index(&self) -> bool {
+        self.index.was_lost()
+    }
+
+    /// Says when lines about this cache are due.
+    pub fn complaints(&self) -> &Complaints {
+        &self.complaints
+    }
+
     /// Waits until everything queued so far is committed, or also synced.
     pub fn flush(&self, durability: Durability) {
         // Nothing comes back only where the writer has ended, and then nothing is queued.
@@ -72,9 +83,12 @@ impl Zone {
     /// Removes temporary files outside the cache whose process has ended, and frees its places in the index. Says how many
     /// files. Those within are met on a walk over the cache ([`is_left_behind`](crate::is_left_behind)).
     pub fn sweep(&self) -> io::Result<u64> {
-        self.index.clear_stale_readers().map_err(io::Error::other)?;
+        let index = self.index.get().map_err(io::Error::other)?;
+        index.clear_stale_readers().map_err(io::Error::other)?;
+        let temp_dirs = index.temp_dirs().map_err(io::Error::other)?;
+        drop(index);
         let mut swept = 0;
-        for dir in self.index.temp_dirs().map_err(io::Error::other)? {
+        for dir in temp_dirs {
             swept += temp::sweep(Path::new(OsStr::from_bytes(&dir)))?;
         }
         Ok(swept)

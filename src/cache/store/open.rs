@@ -12,17 +12,20 @@ use std::time::SystemTime;
 
 use config::CachePath;
 use fs2::FileExt;
+use nix::unistd::{Uid, User};
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::index::Index;
-use crate::marker::{Coverage, Marker, Stop, Verdict, place_of, verdict};
+use crate::complaints::Complaints;
+use crate::index::{Files, Index, IndexError, Trust, lock_of};
+use crate::marker::{Coverage, Marker, Seal, Stop, Verdict, place_of, verdict};
 use crate::pending::Pending;
 use crate::process;
 use crate::purge::journal::Purges;
 use crate::recent::Recent;
 use crate::shared::{Predecessors, Shared, Warmth};
 use crate::store::Zone;
+use crate::store::held_index::{HeldIndex, is_passing, publish_totals};
 use crate::temp::create_dirs;
 use crate::writer::{Change, QUEUE, Writer};
 
@@ -69,48 +72,92 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// Its files are not this user's to use.
+    #[error(
+        "cache \"{}\" cannot be used by user {user}: {what} ({source}); give that user the directory and all that is in \
+         it (chown -R), or name its owner with \"user\"",
+        path.display()
+    )]
+    Permission {
+        /// The cache's directory.
+        path: PathBuf,
+        /// Which part.
+        what: &'static str,
+        /// Who asked.
+        user: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The index, even when made anew.
-    #[error("could not open cache \"{}\": the index ({source})", path.display())]
+    #[error("could not open cache \"{}\": the index, {reason}", path.display())]
     Index {
         /// The cache's directory.
         path: PathBuf,
         /// What LMDB said.
-        source: heed::Error,
+        reason: String,
     },
 }
 
+impl OpenError {
+    fn file(conf: &CachePath, what: &'static str, source: io::Error) -> Self {
+        let path = conf.path.clone();
+        match source.raw_os_error() {
+            Some(libc::EACCES | libc::EPERM) => Self::Permission { path, what, user: user(), source },
+            _ => Self::File { path, what, source },
+        }
+    }
+
+    fn index(conf: &CachePath, error: IndexError) -> Self {
+        match error {
+            IndexError::Lmdb(heed::Error::Io(source)) => Self::file(conf, "the index", source),
+            other => Self::Index { path: conf.path.clone(), reason: other.to_string() },
+        }
+    }
+}
+
+/// The name of the user that this process runs as, or the number.
+fn user() -> String {
+    let own = Uid::effective();
+    User::from_uid(own).ok().flatten().map_or_else(|| own.to_string(), |user| format!("\"{}\"", user.name))
+}
+
 /// The cache's own files, beside the directories of the first level.
-struct Own {
+pub(crate) struct Own {
     lock: PathBuf,
-    state: PathBuf,
-    index: PathBuf,
-    index_lock: PathBuf,
+    pub(crate) state: PathBuf,
+    pub(crate) index: PathBuf,
     shared: PathBuf,
     purges: PathBuf,
 }
 
+/// What became of the rows of an index that was opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    Kept,
+    Lost,
+}
+
 impl Own {
-    fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         Self {
             lock: path.join("larder.lock"),
             state: path.join("larder.state"),
             index: path.join("larder.mdb"),
-            index_lock: path.join("larder.mdb-lock"),
             shared: path.join("larder.shared"),
             purges: path.join("larder.purges"),
         }
     }
 
     /// Keeps other processes from opening and closing; given up when the file is dropped.
-    fn lock(&self) -> io::Result<File> {
+    pub(crate) fn lock(&self) -> io::Result<File> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).mode(0o600).open(&self.lock)?;
         file.lock_exclusive()?;
         Ok(file)
     }
 
-    fn remove_index(&self) -> io::Result<()> {
-        for path in [&self.index, &self.index_lock] {
+    pub(crate) fn remove_index(&self) -> io::Result<()> {
+        for path in [&self.index, &lock_of(&self.index)] {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -118,42 +165,67 @@ impl Own {
         }
         Ok(())
     }
+
+    /// Opens the index, or makes it anew where it is missing or damaged. The caller holds the lock.
+    pub(crate) fn open_index(&self, conf: &CachePath, trust: Trust) -> Result<(Index, Rows), IndexError> {
+        // LMDB's lock must be the one that others hold: without it nobody knows who is writing.
+        let mut rows = Rows::Kept;
+        if Files::of(&self.index).is_none() {
+            self.remove_index().map_err(heed::Error::Io)?;
+            rows = Rows::Lost;
+        }
+        let index = match Index::open(&self.index, trust) {
+            Err(error) if error.is_damage() => {
+                tracing::warn!("cache \"{}\": the index cannot be used, {error}; it is made anew", conf.name);
+                self.remove_index().map_err(heed::Error::Io)?;
+                rows = Rows::Lost;
+                Index::open(&self.index, trust)
+            }
+            other => other,
+        };
+        Ok((index?, rows))
+    }
 }
 
 impl Zone {
     /// Opens a cache for this process, makes what is missing, and starts the thread that writes the index.
     ///
+    /// A full or broken disk is no reason to fail: the cache then does without what cannot be had, and tries again.
     /// Threads and LMDB do not survive a fork: call it in the process that uses it.
     pub fn open(conf: &Arc<CachePath>, role: Role) -> Result<Self, OpenError> {
-        let failed = |what| move |source| OpenError::File { path: conf.path.clone(), what, source };
+        let failed = |what| move |source| OpenError::file(conf, what, source);
         create_dirs(&conf.path).map_err(failed("the directory"))?;
         let own = Own::of(&conf.path);
-        let _lock = own.lock().map_err(failed("its lock"))?;
+        let _lock = dispense_with(conf, "its lock", own.lock())?;
+        let opened = Shared::open(&own.shared, process::boot());
+        let (shared, predecessors) = match dispense_with(conf, "its shared state", opened)? {
+            Some(opened) => opened,
+            None => Shared::private().map_err(failed("memory for its state"))?,
+        };
         let place = place_of(conf);
-        let mut coverage = match verdict(Marker::read(&own.state).as_ref(), &place, process::boot()) {
-            Verdict::Keep(coverage) if own.index.exists() => coverage,
-            Verdict::Keep(_) | Verdict::Rebuild(_) => {
-                own.remove_index().map_err(failed("the old index"))?;
+        let found = Marker::read(&own.state);
+        let mut coverage = match verdict(found.as_ref(), &place, process::boot()) {
+            Verdict::Keep(coverage) if predecessors == Predecessors::LeftInOrder => coverage,
+            Verdict::Keep(_) => Coverage::Partial,
+            Verdict::Rebuild(_) => {
+                dispense_with(conf, "the old index", own.remove_index())?;
                 Coverage::Partial
             }
         };
-        let index = match Index::open(&own.index) {
-            Err(error) if is_damage(&error) => {
-                tracing::warn!("cache \"{}\": the index is damaged ({error}), loading it anew", conf.name);
-                own.remove_index().map_err(failed("the damaged index"))?;
-                coverage = Coverage::Partial;
-                Index::open(&own.index)
-            }
-            other => other,
+        let is_sealed =
+            || found.and_then(|found| found.seal).is_some_and(|seal| Seal::of(&own.index).ok() == Some(seal));
+        let in_order = predecessors == Predecessors::LeftInOrder && (shared.has_others() || is_sealed());
+        let opened = match own.open_index(conf, if in_order { Trust::InOrder } else { Trust::Doubted }) {
+            Err(IndexError::Lmdb(heed::Error::Io(error))) => dispense_with(conf, "the index", Err(error))?,
+            other => Some(other.map_err(|error| OpenError::index(conf, error))?),
         };
-        let broken = |source| OpenError::Index { path: conf.path.clone(), source };
-        let index = Arc::new(index.map_err(broken)?);
-        let opened = Shared::open(&own.shared, process::boot()).map_err(failed("shared memory"));
-        let (shared, predecessors) = opened?;
-        if predecessors == Predecessors::Killed {
-            coverage = Coverage::Partial;
-        }
-        let shared = Arc::new(shared);
+        let index = match opened {
+            Some((index, Rows::Kept)) => Some(index),
+            lost => {
+                coverage = Coverage::Partial;
+                lost.map(|(index, _)| index)
+            }
+        };
         shared.set_warm(if coverage == Coverage::Complete { Warmth::Warm } else { Warmth::Cold });
         let purges = Purges::open(&own.purges, &own.lock, shared.purged(), wall_clock());
         let purges = purges.map_err(failed("its purges"))?;
@@ -161,26 +233,31 @@ impl Zone {
         if last > shared.purged() {
             shared.publish_purge(last);
         }
-        publish_totals(&index, &shared).map_err(broken)?;
-        let marker = Marker { boot: process::boot(), stop: Stop::Unclean, coverage, place };
-        marker.write(&own.state).map_err(failed("its state"))?;
-        Self::start(conf, role, index, shared, purges).map_err(failed("its thread"))
+        if let Some(index) = &index {
+            publish_totals(index, &shared).map_err(|error| OpenError::index(conf, error.into()))?;
+        }
+        let marker = Marker { boot: process::boot(), stop: Stop::Unclean, coverage, place, seal: None };
+        dispense_with(conf, "its state", marker.write(&own.state))?;
+        Self::start(conf, role, index, Arc::new(shared), purges).map_err(failed("its thread"))
     }
 
     fn start(
         conf: &Arc<CachePath>,
         role: Role,
-        index: Arc<Index>,
+        index: Option<Index>,
         shared: Arc<Shared>,
         purges: Purges,
     ) -> io::Result<Self> {
         let (changes, queue) = sync_channel(QUEUE);
+        let complaints = Arc::new(Complaints::default());
+        let index = Arc::new(HeldIndex::new(conf, &shared, index, &complaints));
         let pending = Arc::new(Pending::default());
         let writer = Writer {
             conf: Arc::clone(conf),
             index: Arc::clone(&index),
             shared: Arc::clone(&shared),
             pending: Arc::clone(&pending),
+            complaints: Arc::clone(&complaints),
             most_keys: most_keys(conf.keys_zone_size),
             unsynced: 0,
         };
@@ -192,6 +269,7 @@ impl Zone {
             index,
             pending,
             purges,
+            complaints,
             changes,
             writer: Mutex::new(Some(writer)),
             uses: Mutex::new(HashMap::new()),
@@ -201,8 +279,13 @@ impl Zone {
     }
 
     /// Notes that every file has its row: from now on a key without one is a miss without a look at the disk.
+    ///
+    /// Where that cannot be written down now, it holds until all processes have ended.
     pub fn set_loaded(&self) -> io::Result<()> {
-        self.rewrite_marker(|marker| marker.coverage = Coverage::Complete)?;
+        match self.rewrite_marker(|marker| marker.coverage = Coverage::Complete) {
+            Err(error) if !is_passing(&error) => return Err(error),
+            Err(_) | Ok(()) => {}
+        }
         self.shared.set_warm(Warmth::Warm);
         Ok(())
     }
@@ -226,7 +309,12 @@ impl Zone {
         if self.shared.has_others() {
             return;
         }
-        if let Err(error) = self.rewrite_marker(|marker| marker.stop = Stop::Clean) {
+        let seal = Seal::of(&Own::of(&self.conf.path).index).ok();
+        let stopped = |marker: &mut Marker| {
+            marker.stop = Stop::Clean;
+            marker.seal = seal;
+        };
+        if let Err(error) = self.rewrite_marker(stopped) {
             // Then the index is made anew after the next reboot, which costs time only.
             tracing::warn!("cache \"{}\": could not mark a clean stop ({error})", self.conf.name);
         }
@@ -253,11 +341,20 @@ pub fn discard_index(conf: &CachePath) -> io::Result<()> {
     own.remove_index()
 }
 
-/// Sets the shared totals to what the index holds, while nobody else can change it.
-fn publish_totals(index: &Index, shared: &Shared) -> heed::Result<()> {
-    let batch = index.begin()?;
-    shared.set_totals(batch.entries()?, batch.stored_bytes());
-    Ok(())
+/// Lets a cache begin without something that a full or broken disk withholds, and says so.
+fn dispense_with<T>(
+    conf: &CachePath,
+    what: &'static str,
+    result: io::Result<T>,
+) -> Result<Option<T>, OpenError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if is_passing(&error) => {
+            tracing::error!("cache \"{}\": goes on without {what} ({error})", conf.name);
+            Ok(None)
+        }
+        Err(error) => Err(OpenError::file(conf, what, error)),
+    }
 }
 
 #[expect(
@@ -270,14 +367,4 @@ fn wall_clock() -> SystemTime {
 
 fn most_keys(zone_bytes: u64) -> u64 {
     (zone_bytes.saturating_mul(KEYS_PER_MEGABYTE) / (1 << 20)).max(1)
-}
-
-fn is_damage(error: &heed::Error) -> bool {
-    use heed::MdbError::{BadTxn, Corrupted, Incompatible, Invalid, PageNotFound, Panic, VersionMismatch};
-    matches!(
-        error,
-        heed::Error::Mdb(
-            BadTxn | Corrupted | Incompatible | Invalid | PageNotFound | Panic | VersionMismatch
-        )
-    )
 }

@@ -71,8 +71,8 @@ impl Scrubber {
             let (digest, found) = match self.reading.take() {
                 Some(reading) => (reading.digest, go_on(reading, &mut done.bytes)),
                 None => {
-                    let next = zone.index.next(self.after.as_ref()).map_err(ReadError::Index)?;
-                    let Some(digest) = next else {
+                    let next = zone.index.get().and_then(|index| index.next(self.after.as_ref()));
+                    let Some(digest) = next.map_err(ReadError::Index)? else {
                         self.after = None;
                         done.is_over = true;
                         return Ok(done);

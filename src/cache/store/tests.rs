@@ -331,7 +331,7 @@ fn collect_files(dir: &Path, files: &mut HashMap<u64, u64>) {
 
 /// Every row has its file, of the size that is counted, and every file its row.
 pub(super) fn agrees_with_files(zone: &Zone) {
-    let rows = zone.index.rows();
+    let rows = zone.index.get().unwrap().rows();
     let mut bytes = 0;
     for (digest, row) in &rows {
         let file = fs::metadata(path_of(zone.conf(), digest)).unwrap();
@@ -681,5 +681,86 @@ fn a_file_is_copied_from_another_file_system() {
         let beside = path_of(zone.conf(), &key.digest);
         assert_eq!(fs::read_dir(beside.parent().unwrap()).unwrap().count(), 1, "no copy is left");
         zone.remove(&key.digest);
+    }
+}
+
+/// Stores some, takes the index away as `damage` does while the zone is open, and looks whether all goes on.
+fn survives(name: &str, damage: impl Fn(&Path)) {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = conf(dir.path(), None);
+    let zone = open(&conf);
+    let keys: Vec<Key> = (0..20).map(|number: u32| key(&number.to_string())).collect();
+    keys.iter().for_each(|key| drop(store(&zone, key, b"body", NOW)));
+    zone.flush(Durability::Committed);
+    damage(dir.path());
+    // The next change is what finds it out.
+    store(&zone, &key("new"), b"body", NOW);
+    zone.flush(Durability::Committed);
+    assert!(zone.has_lost_index() && zone.is_cold(), "{name}");
+    for key in keys.iter().chain([&key("new")]) {
+        assert!(zone.read(key, &key.digest).unwrap().is_some(), "{name}");
+    }
+    zone.flush(Durability::Committed);
+    assert_eq!(zone.stats().entries, 21, "{name}: each has its row again");
+    drop(zone);
+    let zone = Zone::open(&conf, Role::Worker).unwrap();
+    assert!(zone.is_cold() && zone.stats().entries == 21, "{name}: the loader is still to look");
+}
+
+#[test]
+fn an_index_that_goes_while_it_is_open_is_made_anew() {
+    let remove = |dir: &Path, name: &str| fs::remove_file(dir.join(name)).unwrap();
+    survives("the index", |dir| remove(dir, "larder.mdb"));
+    survives("its lock", |dir| remove(dir, "larder.mdb-lock"));
+    survives("all of it", |dir| {
+        for name in ["larder.mdb", "larder.mdb-lock", "larder.state", "larder.lock", "larder.shared"] {
+            remove(dir, name);
+        }
+    });
+    survives("another in its place", |dir| {
+        fs::write(dir.join("other"), "no index at all").unwrap();
+        fs::rename(dir.join("other"), dir.join("larder.mdb")).unwrap();
+    });
+}
+
+#[test]
+fn an_index_that_was_changed_while_nobody_used_it_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = conf(dir.path(), None);
+    let path = dir.path().join("larder.mdb");
+    let spoil = |damage: &dyn Fn(&File)| {
+        let zone = open(&conf);
+        for number in 0..300 {
+            store(&zone, &key(&number.to_string()), b"body", NOW);
+        }
+        drop(zone);
+        assert!(!Zone::open(&conf, Role::Worker).unwrap().is_cold(), "it is believed after a clean stop");
+        damage(&fs::OpenOptions::new().write(true).open(&path).unwrap());
+        Zone::open(&conf, Role::Worker).unwrap()
+    };
+    let len = |file: &File| file.metadata().unwrap().len();
+    type Spoil<'a> = &'a dyn Fn(&File);
+    let damages: [(&str, Spoil<'_>); 4] = [
+        ("zeros", &|file| {
+            let zeros = vec![0; usize::try_from(len(file) - 8192).unwrap()];
+            file.write_all_at(&zeros, 8192).unwrap();
+        }),
+        ("noise", &|file| {
+            let noise: Vec<u8> = (0..len(file)).map(|at| (at * at / 7) as u8).collect();
+            file.write_all_at(&noise, 0).unwrap();
+        }),
+        ("noise in its pages", &|file| {
+            let noise: Vec<u8> = (0..len(file) - 8192).map(|at| (at * at / 7) as u8).collect();
+            file.write_all_at(&noise, 8192).unwrap();
+        }),
+        ("cut", &|file| file.set_len(len(file) / 2).unwrap()),
+    ];
+    for (name, damage) in damages {
+        let zone = spoil(damage);
+        assert!(zone.is_cold() && zone.stats().entries == 0, "{name}");
+        assert!(
+            zone.read(&key("7"), &key("7").digest).unwrap().is_some(),
+            "{name}: files are found all the same"
+        );
     }
 }

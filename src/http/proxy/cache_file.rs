@@ -1,10 +1,10 @@
 //! The disk's side of a fill of the cache: room, temporary file, name.
 
-use std::{fmt::Display, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use cache::{
-    Digest, FillPermit, Key, Meta, NoRoom, Room, StoreError, StoredPart, TempFile,
+    Digest, FillPermit, Key, Meta, NoRoom, PartError, Room, StoreError, StoredPart, TempFile, Trouble,
     format::{FormatError, Prefix},
 };
 use thiserror::Error;
@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::{
     fill::{Fill, Incomplete},
     sink::{GaveUp, Shown, Sink},
-    zone::{Entry, StoredBody, StoredFile, Zone},
+    zone::{Entry, StoredBody, StoredFile, Zone, has_no_descriptors},
 };
 use crate::{
     clock,
@@ -54,6 +54,9 @@ pub(super) enum NotStored {
     /// The file could not take its name.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A part could not be put into the list of them.
+    #[error(transparent)]
+    Part(#[from] PartError),
 }
 
 /// What a [`CacheFile`] is made of.
@@ -176,7 +179,7 @@ impl CacheFile {
 
 impl Sink for CacheFile {
     fn write(&mut self, chunks: &[Bytes]) -> Result<u64, GaveUp> {
-        self.append(chunks).map_err(|error| not_stored(&error))
+        self.append(chunks).map_err(|error| not_stored(&self.zone, &error))
     }
 
     fn show(&mut self, chunks: &[Bytes]) -> Option<Shown> {
@@ -201,10 +204,11 @@ impl Sink for CacheFile {
             head: self.head.clone(),
             temp_dir: self.temp_dir.clone(),
         });
+        let zone = Arc::clone(&self.zone);
         match self.store(chunks, shown) {
             // As was wished: there is nothing to log.
             Err(NotStored::Store(StoreError::Purged)) => return Err(GaveUp),
-            done => done.map_err(|error| not_stored(&error))?,
+            done => done.map_err(|error| not_stored(&zone, &error))?,
         }
         part.map_or(Ok(()), |part| part.note())
     }
@@ -225,13 +229,31 @@ impl NewPart {
         let _order = self.zone.in_order(&self.key.parts_digest());
         let part =
             StoredPart { key: &self.key, meta: &self.meta, head: &self.head, temp_dir: Some(&self.temp_dir) };
-        self.zone.store.note_part(&part, clock::now()).map_err(|error| not_stored(&error))
+        self.zone.store.note_part(&part, clock::now()).map_err(|error| not_stored(&self.zone, &error.into()))
     }
 }
 
-/// Logs that an answer could not be stored; it has gone to whoever asked for it all the same.
-pub(super) fn not_stored(error: &dyn Display) -> GaveUp {
-    error_log::write(Level::Crit, format_args!("response is not cached: {error}"));
+impl NotStored {
+    fn trouble(&self) -> Trouble {
+        match self {
+            Self::Room(_) => Trouble::Room,
+            Self::Format(_) => Trouble::Format,
+            Self::Write(_) | Self::Store(_) | Self::Part(_) => Trouble::Write,
+        }
+    }
+}
+
+/// Logs that an answer could not be stored, once a minute; it has gone to whoever asked for it all the same.
+pub(super) fn not_stored(zone: &Zone, error: &NotStored) -> GaveUp {
+    if let NotStored::Write(error) = error
+        && has_no_descriptors(error)
+    {
+        zone.close_files();
+    }
+    if let Some(say) = zone.store.complaints().due(error.trouble()) {
+        let name = &zone.path.name;
+        error_log::write(Level::Crit, format_args!("cache \"{name}\": response is not cached: {error}{say}"));
+    }
     GaveUp
 }
 

@@ -107,6 +107,16 @@ impl Memory {
         self.files.remove(digest);
     }
 
+    /// Removes all entries with an open file.
+    pub fn close_files(&self) {
+        self.files.clear();
+    }
+
+    /// Lists the entries with an open file.
+    pub fn files(&self) -> impl Iterator<Item = (Digest, Arc<Entry>)> {
+        self.files.iter()
+    }
+
     /// Removes an entry, unless another has taken its place.
     pub fn remove(&self, digest: &Digest, entry: &Arc<Entry>) {
         for table in [&self.bodies, &self.files] {

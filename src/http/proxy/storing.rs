@@ -484,7 +484,7 @@ async fn refresh(order: &Order, entry: Arc<Entry>, incoming: &Incoming) -> Arc<E
         // Replaced meanwhile, or not to be written: what was found is as good for this answer.
         Ok(Ok(None)) => entry,
         Ok(Err(error)) => {
-            let _ = not_stored(&error);
+            let _ = not_stored(&order.zone, &error.into());
             entry
         }
         Err(_) => entry,

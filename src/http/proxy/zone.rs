@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +15,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache::{Committed, Digest, Identity, Key, Lease, Meta, Role, Standing, StoredEntry};
+use cache::{
+    Committed, Digest, Identity, Key, Lease, Meta, ReadError, Role, Standing, StoredEntry, Trouble,
+};
 use config::{CachePath, Verify};
 use http1::{Progress, ResponseHead, ResponseParser};
 use parking_lot::{Mutex, MutexGuard};
@@ -120,11 +123,13 @@ impl Zone {
             }
         }
         let (zone, key, digest) = (Arc::clone(self), key.clone(), *digest);
-        let read = tokio::task::spawn_blocking(move || zone.store.read(&key, &digest)).await;
+        let read = tokio::task::spawn_blocking(move || zone.read(&key, &digest)).await;
         let stored = match read {
             Ok(Ok(stored)) => stored?,
             Ok(Err(error)) => {
-                error_log::write(Level::Crit, format_args!("cache \"{}\": {error}", self.path.name));
+                if let Some(say) = self.store.complaints().due(trouble_of(&error)) {
+                    error_log::write(Level::Crit, format_args!("cache \"{}\": {error}{say}", self.path.name));
+                }
                 return None;
             }
             Err(error) => {
@@ -135,6 +140,22 @@ impl Zone {
         let entry = Arc::new(Entry::from_stored(stored, self.largest_body())?);
         self.memory.insert(digest, Arc::clone(&entry));
         Some(entry)
+    }
+
+    /// Reads a stored file. Where there is no descriptor for it, files that are only kept open make way. Blocks.
+    fn read(&self, key: &Key, digest: &Digest) -> Result<Option<StoredEntry>, ReadError> {
+        match self.store.read(key, digest) {
+            Err(ReadError::File { source, .. }) if has_no_descriptors(&source) => {
+                self.close_files();
+                self.store.read(key, digest)
+            }
+            other => other,
+        }
+    }
+
+    /// Gives up the descriptors of all entries that are kept open; who is sending one keeps it.
+    pub fn close_files(&self) {
+        self.memory.close_files();
     }
 
     /// What an entry in memory still is: nothing where its file is another or gone, or where it was purged.
@@ -451,6 +472,18 @@ impl Entry {
             StoredBody::File(slice) => slice.len,
             StoredBody::Arriving => 0,
         }
+    }
+}
+
+/// Whether a process, or the system, has as many files open as it may.
+pub fn has_no_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+fn trouble_of(error: &ReadError) -> Trouble {
+    match error {
+        ReadError::Index(_) => Trouble::Index,
+        ReadError::File { .. } => Trouble::Read,
     }
 }
 
