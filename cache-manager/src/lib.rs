@@ -13,7 +13,7 @@ mod scrub;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use cache::{Evicted, Eviction, OpenError, Role, Zone};
+use cache::{Evicted, Eviction, OpenError, Role, Until, Zone};
 use config::CachePath;
 use thiserror::Error;
 
@@ -25,6 +25,8 @@ use crate::scrub::Scrub;
 const LONGEST: Duration = Duration::from_secs(60);
 /// Entries that one transaction removes at most: meanwhile others cannot write the index.
 const MOST_FILES: usize = 100;
+/// How long workers may keep files open that were removed.
+const LET_GO: Duration = Duration::from_secs(1);
 /// How often what dead processes left behind is looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -94,6 +96,10 @@ impl Watch {
             all.entries += gone.entries;
             all.bytes += gone.bytes;
             left = left.saturating_sub(usize::try_from(gone.entries).unwrap_or(usize::MAX));
+            if until == Until::AllGone {
+                // Room comes back only when workers have let go of the files.
+                break conf.manager_sleep.max(LET_GO);
+            }
             // Where nothing can go (all of it is being replaced just now), trying again at once would spin.
             let tired = left == 0 || gone.entries == 0 || begun.elapsed() >= conf.manager_threshold;
             if tired || rest(Duration::ZERO) {

@@ -14,9 +14,9 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -28,10 +28,13 @@ use self::check::Damage;
 use crate::eviction::Scarce;
 use crate::key::Digest;
 use crate::s3fifo::{Place, Queue};
+use crate::shared::allocate;
 
 /// Address space, not disk: the same in every process and never resized.
 const MAP_BYTES: usize = 16 << 30;
 const MAX_READERS: u32 = 1024;
+/// What LMDB maps of its lock file for so many readers, and a little more.
+const LOCK_BYTES: usize = 64 * (MAX_READERS as usize + 64);
 const STORED_BYTES: &[u8] = b"stored bytes";
 const TEMP_DIR: &[u8] = b"temp ";
 const QUEUES: &[u8] = b"queues";
@@ -187,6 +190,9 @@ impl Index {
     /// Opens or creates the environment in one file; its lock file lies beside it.
     pub(crate) fn open(path: &Path, trust: Trust) -> Result<Self, IndexError> {
         check::metas(path)?;
+        let mut lock = OpenOptions::new();
+        let lock = lock.read(true).write(true).create(true).truncate(false).mode(0o600).open(lock_of(path));
+        lock.and_then(|lock| allocate(&lock, LOCK_BYTES)).map_err(heed::Error::Io)?;
         let mut options = EnvOpenOptions::new().read_txn_without_tls();
         options.map_size(MAP_BYTES).max_readers(MAX_READERS).max_dbs(7);
         // SAFETY: NO_SYNC gives up durability only, for which the marker answers. The file is opened once per

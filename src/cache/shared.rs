@@ -155,6 +155,13 @@ impl Shared {
         self.layout().every_generation.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// A number that moves whenever a generation does.
+    pub(crate) fn moves(&self) -> u64 {
+        let layout = self.layout();
+        let own = layout.generations.iter().map(|generation| generation.load(Ordering::Relaxed));
+        own.fold(layout.every_generation.load(Ordering::Relaxed), u64::wrapping_add)
+    }
+
     pub(crate) fn is_warm(&self) -> bool {
         self.layout().warm.load(Ordering::Acquire) != 0
     }
@@ -255,17 +262,19 @@ fn generation_of(digest: &Digest) -> usize {
 fn map(path: &Path) -> io::Result<MmapRaw> {
     let mut options = OpenOptions::new();
     let file: File = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    // Blocks are allocated now: a store to a hole on a full disk would kill the process with SIGBUS.
-    let size = size_of::<Layout>();
-    match fallocate(&file, FallocateFlags::empty(), 0, size as libc::off_t) {
-        // A file system that cannot promise blocks gets a file of zeros.
-        Err(nix::errno::Errno::EOPNOTSUPP) if file.metadata()?.len() < size as u64 => {
-            write_zeros(&file, size)?
-        }
-        Err(nix::errno::Errno::EOPNOTSUPP) | Ok(()) => {}
-        Err(error) => return Err(error.into()),
-    }
+    allocate(&file, size_of::<Layout>())?;
     MmapRaw::map_raw(&file)
+}
+
+/// Makes a file that is going to be mapped at least so large, with blocks for all of it: a store to a hole on a full disk
+/// would kill the process with SIGBUS.
+pub(crate) fn allocate(file: &File, size: usize) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), 0, size as libc::off_t) {
+        // A file system that cannot promise blocks gets a file of zeros.
+        Err(nix::errno::Errno::EOPNOTSUPP) if file.metadata()?.len() < size as u64 => write_zeros(file, size),
+        Err(nix::errno::Errno::EOPNOTSUPP) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn write_zeros(mut file: &File, size: usize) -> io::Result<()> {

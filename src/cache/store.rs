@@ -150,6 +150,11 @@ impl Zone {
         self.shared.generation(digest)
     }
 
+    /// A number that moves when that of any digest does. Never blocks: some microseconds.
+    pub fn moves(&self) -> u64 {
+        self.shared.moves()
+    }
+
     /// Whether a digest's file is still the one that was read: one `stat`.
     pub fn still_there(&self, digest: &Digest, identity: &Identity) -> bool {
         identity.is_of(&path_of(&self.conf, digest))

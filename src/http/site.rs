@@ -136,7 +136,12 @@ impl Site {
     pub fn needs_upkeep(&self) -> bool {
         let has_late_hosts =
             |group: &Arc<Group>| group.conf.servers.iter().any(|server| server.late.is_some());
-        !self.checks.is_empty() || self.groups.values().any(has_late_hosts)
+        !self.checks.is_empty() || !self.zones.is_empty() || self.groups.values().any(has_late_hosts)
+    }
+
+    /// Lists the zones.
+    pub fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
+        self.zones.values()
     }
 
     /// Lists the checks of peers.

@@ -1,4 +1,5 @@
-//! What a worker does beside serving: it keeps groups what their names say, and checks peers. One thread for all event loops, and none
+//! What a worker does beside serving: it keeps groups what their names say, checks peers, and lets go of cached files that are
+//! gone. One thread for all event loops, and none
 //! where there is nothing to do.
 
 use std::{
@@ -43,6 +44,7 @@ pub fn start(
         runtime.block_on(async {
             begin_renewals(&site).await;
             health::begin(&site, FIRST_ANSWERS).await;
+            site.zones().for_each(|zone| drop(spawn_local(Arc::clone(zone).keep_files_closed())));
             // Nobody waits any more where the worker could not start.
             let _ = ready.send(());
             // The sender lives as long as the worker; without it there is nothing to do.

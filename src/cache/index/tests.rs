@@ -1,6 +1,5 @@
 //! Files of an index as LMDB leaves them, and damaged in every way that random bytes find.
 
-use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 
 use super::*;

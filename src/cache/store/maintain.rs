@@ -77,7 +77,7 @@ impl Zone {
 
     /// The first digest in the index, or the one after `last`, in their own order.
     pub fn next_listed(&self, last: Option<&Digest>) -> Result<Option<Digest>, ReadError> {
-        self.index.next(last).map_err(ReadError::Index)
+        self.index.get().and_then(|index| index.next(last)).map_err(ReadError::Index)
     }
 
     /// Removes temporary files outside the cache whose process has ended, and frees its places in the index. Says how many

@@ -15,9 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cache::{
-    Committed, Digest, Identity, Key, Lease, Meta, ReadError, Role, Standing, StoredEntry, Trouble,
-};
+use cache::{Committed, Digest, Identity, Key, Lease, Meta, ReadError, Role, Standing, StoredEntry, Trouble};
 use config::{CachePath, Verify};
 use http1::{Progress, ResponseHead, ResponseParser};
 use parking_lot::{Mutex, MutexGuard};
@@ -90,6 +88,8 @@ pub enum StoredBody {
 
 /// How long a file that was removed by hand may still be served.
 const LOOK_AGAIN_MS: u64 = 1000;
+/// How long files that are gone may be kept open.
+const CLOSE_GONE_AFTER: Duration = Duration::from_millis(500);
 /// How far apart two recorded uses of an entry are at least.
 const TOUCH_AGAIN_MS: u64 = 10_000;
 
@@ -150,6 +150,30 @@ impl Zone {
                 self.store.read(key, digest)
             }
             other => other,
+        }
+    }
+
+    /// Gives up the descriptors of files that are removed or replaced, now and then: until then they take room on the disk.
+    pub async fn keep_files_closed(self: Arc<Self>) {
+        let mut seen = self.store.moves();
+        loop {
+            tokio::time::sleep(CLOSE_GONE_AFTER).await;
+            let moves = self.store.moves();
+            if std::mem::replace(&mut seen, moves) != moves {
+                self.close_gone();
+            }
+        }
+    }
+
+    /// Blocks for a look at each file that may have gone.
+    fn close_gone(&self) {
+        for (digest, entry) in self.memory.files() {
+            let Some(file) = entry.file.get() else { continue };
+            // Whoever asks for it next settles with purges; here only its file counts.
+            let may_be_gone = entry.generation.load(Ordering::Relaxed) != self.store.generation(&digest);
+            if may_be_gone && !self.store.still_there(&digest, &file.identity) {
+                self.withdraw(&digest, &entry);
+            }
         }
     }
 
