@@ -16,6 +16,7 @@ mod crashes;
 mod docs;
 mod error_lines;
 mod examples;
+mod faults;
 mod filters;
 mod health_checks;
 mod kept_files;
