@@ -32,6 +32,21 @@ fn processes_have_nginx_s_titles() {
 }
 
 #[test]
+fn who_looks_after_caches_stands_back_for_workers() {
+    let origin = Origin::always(answer(200).body("one"));
+    let server = Server::start(&location("proxy_cache zone;", &origin));
+    if server.program().is_nginx() {
+        return; // its processes are all alike
+    }
+    // The tests themselves may stand back for something.
+    let worker = proc::nice(server.worker()).expect("it runs");
+    for role in ["cache manager", "cache loader"] {
+        let nice = || server.children(role).first().copied().and_then(proc::nice);
+        wait_until(&format!("the {role} stands back"), || nice() == Some(worker.max(15)));
+    }
+}
+
+#[test]
 fn the_loader_is_there_for_the_first_minute_and_ends_when_told() {
     let origin = Origin::always(answer(200).body("one"));
     let server = Server::start(&location("proxy_cache zone;", &origin));

@@ -28,6 +28,14 @@ pub fn title(pid: u32) -> String {
     line.trim_end().to_owned()
 }
 
+/// Returns how much a process stands back for others, as `nice` counts.
+pub fn nice(pid: u32) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = text.rsplit_once(')')?;
+    // Field 19; the state is field 3.
+    after_name.split_whitespace().nth(16)?.parse().ok()
+}
+
 /// Returns the highest resident memory of a process so far, in bytes.
 pub fn peak_memory_bytes(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
