@@ -213,6 +213,10 @@ impl<S: Fn(Duration) -> bool> Walk<'_, S> {
                 self.zone.adopt(&digest, metadata.len(), wall_clock());
                 self.loaded.files += 1;
             }
+            Verdict::Torn => {
+                tracing::error!("cache file \"{}\" is too small, it is removed", path.display());
+                self.loaded.removed += u64::from(fs::remove_file(&path).is_ok());
+            }
             Verdict::Rubbish => {
                 self.loaded.removed += u64::from(fs::remove_file(&path).is_ok());
             }
@@ -224,7 +228,9 @@ impl<S: Fn(Duration) -> bool> Walk<'_, S> {
 /// What a file with a digest for a name is.
 enum Verdict {
     Ours,
-    /// Too short for a header, or a cached file where no key leads: of other `levels`.
+    /// Too short for a header.
+    Torn,
+    /// A cached file where no key leads: of other `levels`.
     Rubbish,
     Foreign,
 }
@@ -232,7 +238,7 @@ enum Verdict {
 fn judge(conf: &CachePath, digest: &Digest, path: &Path, metadata: &Metadata) -> Verdict {
     let in_place = path_of(conf, digest) == path;
     if in_place {
-        return if metadata.len() < STRUCT_BYTES as u64 { Verdict::Rubbish } else { Verdict::Ours };
+        return if metadata.len() < STRUCT_BYTES as u64 { Verdict::Torn } else { Verdict::Ours };
     }
     let mut version = [0; 8];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut version));
