@@ -316,6 +316,21 @@ fn errors_of_the_caches_own_directives_read_as_others() {
             location("proxy_cache_age 5;"),
             "invalid value \"5\" in \"proxy_cache_age\" directive, it must be \"on\" or \"off\"",
         ),
+        (
+            location("proxy_cache_rfc yes;"),
+            "invalid value \"yes\" in \"proxy_cache_rfc\" directive, it must be \"on\" or \"off\"",
+        ),
+        (location("proxy_cache_rfc on; proxy_cache_rfc on;"), "\"proxy_cache_rfc\" directive is duplicate"),
+        (location("proxy_cache_set_cookie keep;"), "invalid value \"keep\""),
+        (
+            location("proxy_cache_targeted_fields;"),
+            "invalid number of arguments in \"proxy_cache_targeted_fields\" directive",
+        ),
+        (location("proxy_cache_targeted_fields A \"b c\";"), "invalid field \"b c\""),
+        (
+            location("proxy_cache_heuristic_max soon;"),
+            "\"proxy_cache_heuristic_max\" directive invalid value",
+        ),
     ];
     compare_errors(&cases);
 }

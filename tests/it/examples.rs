@@ -78,6 +78,7 @@ examples! {
     example_cache: "cache.conf", cache;
     example_cache_times: "cache-times.conf", cache_times;
     example_stampedes: "stampedes.conf", stampedes;
+    example_cache_rfc: "cache-rfc.conf", cache_rfc;
     example_cache_bypass: "cache-bypass.conf", cache_bypass;
     example_cache_key: "cache-key.conf", cache_key;
     example_purge: "purge.conf", purge_by_address;
@@ -554,6 +555,28 @@ fn cache(visit: &Visit) {
     assert_eq!((stale.text().as_str(), stale.cache()), ("old", "STALE"));
     wait_until("the new one is there", || visit.get("/c").text() == "new");
     assert_eq!(visit.first.requests()[1].field("If-None-Match"), Some("\"1\""));
+}
+
+fn cache_rfc(visit: &Visit) {
+    let kept = |body: &str| answer(200).field("Cache-Control", "no-store, CDN").body(body);
+    let minute = |body: &str| answer(200).field("Cache-Control", "max-age=60").body(body);
+    visit.first.restart([
+        minute("1").field("Set-Cookie", "a=b"),
+        answer(204),
+        minute("2"),
+        kept("3").field("Example-Cache-Control", "max-age=60").field("CDN-Cache-Control", "no-store"),
+        answer(200).body("4"),
+        answer(200).body("5"),
+        minute("6").field("Set-Cookie", "a=b"),
+        minute("7").field("Set-Cookie", "a=b"),
+    ]);
+    assert_eq!([visit.cache("/a"), visit.cache("/a")], ["MISS", "HIT"]);
+    assert_eq!(visit.get("/a").field("Set-Cookie"), None);
+    visit.ask("PUT", "/a", "", "new");
+    assert_eq!([visit.cache("/a"), visit.cache("/a")], ["MISS", "HIT"]);
+    assert_eq!([visit.cache("/targeted"), visit.cache("/targeted")], ["MISS", "HIT"]);
+    assert_eq!([visit.cache("/unsaid"), visit.cache("/unsaid")], ["MISS", "MISS"]);
+    assert_eq!([visit.cache("/account/"), visit.cache("/account/")], ["MISS", "MISS"]);
 }
 
 fn cache_times(visit: &Visit) {
