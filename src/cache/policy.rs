@@ -7,12 +7,15 @@ pub mod nginx;
 pub mod rfc9111;
 
 pub mod age;
+mod list;
+mod request;
 mod reuse;
 mod rules;
 mod status;
 pub mod vary;
 mod verdict;
 
+pub use self::request::Wishes;
 pub use self::reuse::Reuse;
 pub use self::rules::{Answered, Asked, Rules};
 pub use self::status::{CacheStatus, Forward};

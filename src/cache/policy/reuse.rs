@@ -15,6 +15,8 @@ pub enum Reuse {
         /// By its own word (`stale-if-error`), where the upstream fails.
         on_error: bool,
     },
+    /// It is stale, and may be served, since the request says so (`max-stale`).
+    Tolerated,
     /// It may be served only after the origin has called it good, whatever the configuration allows.
     AfterValidation,
 }

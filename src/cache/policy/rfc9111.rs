@@ -6,6 +6,7 @@
 mod admit;
 mod age;
 mod control;
+mod fields;
 mod lifetime;
 mod reuse;
 mod status;
@@ -17,6 +18,7 @@ use config::{IgnoreHeaders, LocationConf, StoredCookies, ValidRule};
 use http1::Fields;
 
 use self::control::Control;
+pub use self::fields::is_of_connection;
 pub use self::reuse::reuse;
 pub use self::status::is_error;
 use crate::policy::rules::{Answered, Asked};

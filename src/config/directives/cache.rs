@@ -177,6 +177,8 @@ settings! {
         status: Option<CacheName> = None, "proxy_cache_status" in HSL, once(CACHE_NAME), "off";
         /// Says in the field Age how old an answer from the cache is.
         age: bool = false, "proxy_cache_age" in HSL, once(FLAG), "off";
+        /// Obeys what requests say in Cache-Control: how old or stale an answer may be, and whether to ask at all.
+        request_directives: bool = false, "proxy_cache_request_directives" in HSL, once(FLAG), "off";
     }
 }
 

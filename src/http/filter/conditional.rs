@@ -1,7 +1,9 @@
 //! If-Modified-Since, If-Unmodified-Since, If-Match and If-None-Match: 304 and 412.
 //!
 //! Only answers of status 200 that are our own to judge are touched. The order of the tests, and
-//! what a date that cannot be read means, are nginx's.
+//! what a date that cannot be read means, are nginx's, except where a cache after RFC 9111 answers.
+
+mod rfc9110;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -34,8 +36,20 @@ enum Comparison {
     Weak,
 }
 
+/// Whose rules say what If-None-Match and If-Modified-Since mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rules {
+    /// nginx's.
+    Nginx,
+    /// Those of RFC 9110.
+    Rfc9110 {
+        /// The time, in seconds.
+        now: i64,
+    },
+}
+
 /// Judges the conditions of a request.
-pub(super) fn judge(request: &Fields, mode: IfModifiedSince, response: &Response) -> Verdict {
+pub(super) fn judge(request: &Fields, mode: IfModifiedSince, rules: Rules, response: &Response) -> Verdict {
     if response.status != 200
         || response.conditions == Conditions::Upstream
         || !request.contains_prefix("If-")
@@ -53,6 +67,10 @@ pub(super) fn judge(request: &Fields, mode: IfModifiedSince, response: &Response
         && !matches_tag(list, etag, Comparison::Strong)
     {
         return Verdict::Failed;
+    }
+    if let Rules::Rfc9110 { now } = rules {
+        let is_not_modified = rfc9110::is_not_modified(request, response, now);
+        return if is_not_modified { Verdict::NotModified } else { Verdict::Sent };
     }
     let since = request.get("If-Modified-Since");
     let none_match = request.get("If-None-Match");
@@ -143,7 +161,7 @@ mod tests {
     fn status(fields: &[(&str, &str)], mode: IfModifiedSince, response: Response) -> u16 {
         let request: Fields =
             fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-        match judge(&request, mode, &response) {
+        match judge(&request, mode, Rules::Nginx, &response) {
             Verdict::Sent => response.status,
             Verdict::NotModified => 304,
             Verdict::Failed => 412,

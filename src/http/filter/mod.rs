@@ -18,12 +18,15 @@ pub use range::ArrivingParts;
 pub use ssi::{Assembling, Expressions, Page};
 pub use trailers::write_end;
 
-use std::ops::Range;
+use std::{ops::Range, time::SystemTime};
 
-use self::{conditional::Verdict, range::Wanted};
+use self::{
+    conditional::Verdict,
+    range::{Comparison, Wanted},
+};
 use super::{
     Exchange, Fault, Response, fault,
-    response::{LastModified, Ranges},
+    response::{Author, LastModified, Ranges},
     slice::Slicing,
 };
 use crate::clock;
@@ -32,7 +35,7 @@ use crate::clock;
 pub fn apply(exchange: &Exchange, response: &mut Response) {
     let now = clock::now();
     let core = &exchange.location.core;
-    match conditional::judge(&exchange.head.fields, *core.if_modified_since, response) {
+    match judge(exchange, response, now) {
         Verdict::Sent => {}
         Verdict::NotModified => *response = conditional::not_modified(taken(response)),
         Verdict::Failed => {
@@ -47,7 +50,7 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
     gunzip::decompress(exchange, response, now);
     ssi::assemble(exchange, response);
     gzip::compress(exchange, response, now);
-    match range::select(&exchange.head, *core.max_ranges, response) {
+    match range::select(&exchange.head, *core.max_ranges, comparison(exchange, response), response) {
         Wanted::Everything => {}
         Wanted::Whole => range::offer(response),
         Wanted::Parts(parts) => *response = range::cut(taken(response), &parts),
@@ -64,13 +67,31 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
 
 /// Returns the range that a request asks of an answer, the whole where it asks for none; none where there is no such range.
 pub fn wanted_range(exchange: &Exchange, response: &Response) -> Option<Range<u64>> {
-    match range::select(&exchange.head, *exchange.location.core.max_ranges, response) {
+    match range::select(&exchange.head, *exchange.location.core.max_ranges, comparison(exchange, response), response) {
         Wanted::Unsatisfiable => None,
         Wanted::Parts(parts) => parts.into_iter().next(),
         Wanted::Everything | Wanted::Whole => {
             Some(0..response.content_length?).filter(|whole| !whole.is_empty())
         }
     }
+}
+
+/// Judges the conditions of a request, by nginx's rules or by those of a cache after RFC 9111.
+fn judge(exchange: &Exchange, response: &Response, now: SystemTime) -> Verdict {
+    let rules = match follows_rfc(exchange, response) {
+        true => conditional::Rules::Rfc9110 { now: conditional::seconds(now) },
+        false => conditional::Rules::Nginx,
+    };
+    conditional::judge(&exchange.head.fields, *exchange.location.core.if_modified_since, rules, response)
+}
+
+fn comparison(exchange: &Exchange, response: &Response) -> Comparison {
+    if follows_rfc(exchange, response) { Comparison::Strong } else { Comparison::Exact }
+}
+
+/// Whether a cache after RFC 9111 answers.
+fn follows_rfc(exchange: &Exchange, response: &Response) -> bool {
+    response.author == Author::Upstream && exchange.location.cache.follows_rfc()
 }
 
 /// Takes an answer that becomes part of a page through the filters of bodies: its head is sent to nobody.
@@ -96,14 +117,16 @@ pub fn refusal(exchange: &Exchange, response: &Response) -> Option<Fault> {
     if core.error_page.is_empty() || exchange.error_status.is_some() || !exchange.is_main() {
         return None;
     }
-    let status = match conditional::judge(&exchange.head.fields, *core.if_modified_since, response) {
+    let status = match judge(exchange, response, clock::now()) {
         Verdict::Failed => 412,
         Verdict::NotModified => return None,
-        Verdict::Sent => match range::select(&exchange.head, *core.max_ranges, response) {
-            Wanted::Unsatisfiable if makes_another_body(exchange, response) => return None,
-            Wanted::Unsatisfiable => 416,
-            Wanted::Everything | Wanted::Whole | Wanted::Parts(_) => return None,
-        },
+        Verdict::Sent => {
+            match range::select(&exchange.head, *core.max_ranges, comparison(exchange, response), response) {
+                Wanted::Unsatisfiable if makes_another_body(exchange, response) => return None,
+                Wanted::Unsatisfiable => 416,
+                Wanted::Everything | Wanted::Whole | Wanted::Parts(_) => return None,
+            }
+        }
     };
     fault::has_error_page(exchange, status).then(|| Fault::status_only(status))
 }

@@ -35,8 +35,22 @@ pub(super) enum Wanted {
     Unsatisfiable,
 }
 
+/// How the entity tag of If-Range is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
+    /// Byte for byte, as nginx does.
+    Exact,
+    /// The same, and a weak tag is like none (RFC 9110, 8.8.3.2).
+    Strong,
+}
+
 /// Finds out which parts of an answer the request asks for.
-pub(super) fn select(head: &RequestHead, max_ranges: Option<u64>, response: &Response) -> Wanted {
+pub(super) fn select(
+    head: &RequestHead,
+    max_ranges: Option<u64>,
+    comparison: Comparison,
+    response: &Response,
+) -> Wanted {
     let most = match response.ranges {
         Ranges::Refused => return Wanted::Everything,
         Ranges::Single => max_ranges.map_or(1, |most| most.min(1)),
@@ -47,7 +61,7 @@ pub(super) fn select(head: &RequestHead, max_ranges: Option<u64>, response: &Res
         return Wanted::Everything;
     }
     match head.fields.get("Range").and_then(strip_unit) {
-        Some(set) if if_range_holds(&head.fields, response) => match parse(set, length, most) {
+        Some(set) if if_range_holds(&head.fields, comparison, response) => match parse(set, length, most) {
             Wanted::Parts(parts) if !can_be_cut(&response.body, &parts) => Wanted::Whole,
             wanted => wanted,
         },
@@ -89,10 +103,11 @@ fn strip_unit(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// If-Range: an entity tag must be the same byte for byte, a date the same second.
-fn if_range_holds(request: &Fields, response: &Response) -> bool {
+fn if_range_holds(request: &Fields, comparison: Comparison, response: &Response) -> bool {
     let Some(condition) = request.get("If-Range") else { return true };
     if condition.len() >= 2 && condition.ends_with(b"\"") {
-        return response.field("ETag") == Some(condition);
+        let is_usable = comparison == Comparison::Exact || !condition.starts_with(b"W/");
+        return is_usable && response.field("ETag") == Some(condition);
     }
     let slot = response.last_modified.and_then(LastModified::time).map(conditional::seconds);
     let modified = slot.or_else(|| response.field("Last-Modified").and_then(date::parse));

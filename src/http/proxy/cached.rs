@@ -15,7 +15,7 @@ use std::{
 
 use cache::{
     Digest, Key, Meta,
-    policy::{self, CacheStatus, Forward, Restraint, Reuse, Rules},
+    policy::{self, CacheStatus, Forward, Restraint, Reuse, Rules, Wishes},
 };
 use config::{CacheConf, FillAbandoned, ProxyPass, UseStale};
 
@@ -65,6 +65,8 @@ struct Dealing<'a> {
     forward: Forward,
     /// What part the upstream is asked for, where it is not the whole.
     question: Option<Question>,
+    /// What the request itself says of that, where it may (`proxy_cache_request_directives`).
+    wishes: Option<Wishes>,
 }
 
 /// What a look into the cache leads to.
@@ -90,6 +92,9 @@ pub(super) async fn serve(
     }
     let key = Key::new(request::cache_key(exchange, pass));
     let mut dealing = Dealing::new(pass, group, zone, key);
+    if *exchange.location.cache.request_directives {
+        dealing.wishes = Some(Wishes::read(&exchange.head.fields));
+    }
     if exchange.location.cache.status.is_some() {
         exchange.upstream.cache.key = Some(dealing.key.text.as_slice().into());
     }
@@ -124,6 +129,7 @@ impl<'a> Dealing<'a> {
             looked_twice: false,
             forward: Forward::UriMiss,
             question: None,
+            wishes: None,
         }
     }
 }
@@ -153,14 +159,16 @@ impl Dealing<'_> {
 
     /// Serves a fresh entry; has a stale one updated, or serves it where that is allowed.
     async fn found(&mut self, exchange: &mut Exchange, entry: Arc<Entry>) -> Step {
-        let (while_updating, on_error) = match Rules::of(&exchange.location).reuse(&entry.meta, clock::now())
-        {
+        let now = clock::now();
+        let reuse = Rules::of(&exchange.location).reuse(&entry.meta, now);
+        let (while_updating, on_error) = match self.wished(reuse, &entry, now) {
             Reuse::Fresh => return Step::End(self.hit(exchange, &entry, CacheStatus::Hit)),
+            Reuse::Tolerated => return Step::End(self.hit(exchange, &entry, CacheStatus::Stale)),
             Reuse::Stale { while_updating, on_error: true } => (while_updating, OnError::Allowed),
             Reuse::Stale { while_updating, on_error: false } => (while_updating, OnError::Unstated),
             Reuse::AfterValidation => (false, OnError::Forbidden),
         };
-        self.forward = Forward::Stale;
+        self.forward = if reuse == Reuse::Fresh { Forward::Request } else { Forward::Stale };
         let conf = Arc::clone(&exchange.location);
         let may_serve = while_updating || (on_error != OnError::Forbidden && conf.cache.use_stale.updating);
         // RFC 5861, 3: who is served a stale answer by its own word does not wait for the next.
@@ -175,6 +183,9 @@ impl Dealing<'_> {
                 return Step::End(self.hit(exchange, &entry, CacheStatus::Stale));
             }
             Some(Lesson::Failing | Lesson::Uncacheable) | None => {}
+        }
+        if !may_serve && let Some(ending) = self.declined(exchange, CacheStatus::Expired).await {
+            return Step::End(ending);
         }
         let is_beyond = range_offset::is_beyond(exchange);
         if is_beyond && !may_serve {
@@ -203,7 +214,9 @@ impl Dealing<'_> {
                 Step::End(self.hit(exchange, &entry, CacheStatus::Updating))
             }
             Turn::Theirs(_) | Turn::Elsewhere
-                if lesson == Some(Lesson::Uncacheable) || needs_own_word(&conf.cache, &entry.meta) =>
+                if lesson == Some(Lesson::Uncacheable)
+                    || needs_own_word(&conf.cache, &entry.meta)
+                    || self.wants_own_word() =>
             {
                 Step::End(self.aside(exchange, stale).await)
             }
@@ -221,6 +234,9 @@ impl Dealing<'_> {
         let lesson = self.lesson();
         if let Some(Lesson::Error(status)) = lesson {
             return Step::End(kept_error(exchange, status));
+        }
+        if let Some(ending) = self.declined(exchange, CacheStatus::Miss).await {
+            return Step::End(ending);
         }
         let min_uses = *exchange.location.cache.min_uses;
         if min_uses > 1 && u64::from(self.zone.store.count_use(&self.digest, clock::now())) < min_uses {
@@ -261,9 +277,37 @@ impl Dealing<'_> {
         }
     }
 
+    /// What the request makes of a verdict on an entry.
+    fn wished(&self, verdict: Reuse, entry: &Entry, now: SystemTime) -> Reuse {
+        let Some(wishes) = &self.wishes else { return verdict };
+        wishes.judge(verdict, &entry.meta, Held::of(&entry.meta).age(&entry.head.fields, now), now)
+    }
+
+    /// Ends a request that wants nobody to be asked, or nothing to be stored.
+    async fn declined(&self, exchange: &mut Exchange, status: CacheStatus) -> Option<Ending> {
+        let wishes = self.wishes.as_ref()?;
+        if wishes.only_if_cached {
+            exchange.upstream.cache_status = Some(status);
+            return Some(Ending::Fail(Fault::status_only(504)));
+        }
+        if wishes.no_store {
+            exchange.upstream.cache.detail = Some("no-store");
+            return Some(self.uncached(exchange, status).await);
+        }
+        None
+    }
+
+    /// Whether the request wants the origin's own word.
+    fn wants_own_word(&self) -> bool {
+        self.forward == Forward::Request || self.wishes.is_some_and(|wishes| wishes.no_cache)
+    }
+
     /// Asks the upstream although there may be an entry, and stores the answer over it.
     async fn bypass(&mut self, exchange: &mut Exchange) -> Ending {
         self.forward = Forward::Bypass;
+        if let Some(ending) = self.declined(exchange, CacheStatus::Bypass).await {
+            return ending;
+        }
         let ticket = self.zone.turn_anyway(&self.key, &self.digest, *exchange.location.cache.lock_age);
         self.ask(exchange, ticket, None, CacheStatus::Bypass).await
     }

@@ -1,4 +1,5 @@
-//! `early_hints`: a 103 of an upstream reaches the client while the answer is still being waited for.
+//! Interim answers of an upstream that reach the client while the answer is still being waited for: 103 where `early_hints` says so, and
+//! after RFC 9110 every one that is not for this connection (15.2). They are never stored.
 //!
 //! Whoever asks the upstream may be another task (a fill of the cache), so the heads go through a channel, which is made
 //! only where the configuration and the client want it.
@@ -15,7 +16,19 @@ use crate::http::{Exchange, Fault, client::Client};
 
 /// The end where an upstream's hints go in.
 #[derive(Debug)]
-pub struct Hints(UnboundedSender<Bytes>);
+pub struct Hints {
+    passed: Passed,
+    heads: UnboundedSender<Bytes>,
+}
+
+/// Which interim answers reach the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// 103, where it says something.
+    Hints,
+    /// All but 100, which answers what this server asked for itself.
+    All,
+}
 
 /// The end from which they reach the client.
 #[derive(Debug)]
@@ -29,30 +42,49 @@ pub(super) fn channel(exchange: &Exchange) -> (Option<Hints>, Arriving) {
     let core = &exchange.location.core;
     let send_timeout = *core.send_timeout;
     // Older clients would take it for the answer, and a part of an answer has no place for it.
-    if core.early_hints.is_empty()
-        || !exchange.is_main()
-        || exchange.head.version < Version::V1_1
-        || !any_true(exchange, &core.early_hints)
-    {
+    let may_pass = exchange.is_main() && exchange.head.version >= Version::V1_1;
+    let Some(passed) = passed(exchange).filter(|_| may_pass) else {
         return (None, Arriving { heads: None, send_timeout });
+    };
+    let (heads, receiver) = unbounded_channel();
+    (Some(Hints { passed, heads }), Arriving { heads: Some(receiver), send_timeout })
+}
+
+fn passed(exchange: &Exchange) -> Option<Passed> {
+    let location = &exchange.location;
+    match &location.core.early_hints[..] {
+        _ if location.cache.follows_rfc() => Some(Passed::All),
+        [] => None,
+        wanted => any_true(exchange, wanted).then_some(Passed::Hints),
     }
-    let (sender, receiver) = unbounded_channel();
-    (Some(Hints(sender)), Arriving { heads: Some(receiver), send_timeout })
+}
+
+impl Passed {
+    fn has(self, status: u16) -> bool {
+        match self {
+            Self::Hints => status == 103,
+            Self::All => status > 101,
+        }
+    }
 }
 
 impl Hints {
-    /// Sends a 103 on its way; one without fields that the client may see says nothing.
+    /// Sends an interim answer on its way, where it is wanted. A 103 without fields that the client may see says nothing.
     pub fn pass(&self, location: &LocationConf, head: &ResponseHead) {
+        if !self.passed.has(head.status) {
+            return;
+        }
         let mut bytes = Vec::new();
-        http1::write_status_line(&mut bytes, head.status, None);
+        let reason = (self.passed == Passed::All).then_some(&head.reason[..]);
+        http1::write_status_line(&mut bytes, head.status, reason);
         let bare = bytes.len();
         for (name, value) in head.fields.iter().filter(|(name, _)| response::passes_ahead(location, name)) {
             http1::write_field(&mut bytes, name, value);
         }
-        if bytes.len() > bare {
+        if bytes.len() > bare || self.passed == Passed::All {
             bytes.extend_from_slice(b"\r\n");
             // Nobody listens any more where the client has left.
-            let _ = self.0.send(bytes.into());
+            let _ = self.heads.send(bytes.into());
         }
     }
 }

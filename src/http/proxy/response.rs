@@ -7,7 +7,7 @@ mod rewrite;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
-use cache::policy::CacheStatus;
+use cache::policy::{CacheStatus, rfc9111};
 use config::LocationConf;
 use http1::ResponseHead;
 
@@ -31,6 +31,7 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
     response.reason = reason(head);
     let asked = asked_for(exchange);
     let changes_cookies = cookie::has_rules(&location.proxy);
+    let follows_rfc = location.cache.follows_rfc();
     let writes_age = cache_fields::writes_age(&location.cache, &exchange.upstream.cache);
     let mut charset = None;
     response.conditions = match asked {
@@ -42,7 +43,7 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
         if role == Role::Charset {
             charset = Some(value);
         }
-        if is_hidden(location, role, name) {
+        if is_hidden(location, role, name) || (follows_rfc && is_of_connection(head, name)) {
             continue;
         }
         match role {
@@ -76,13 +77,19 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
     if let Some(charset) = charset.filter(|_| !location.proxy.ignore_headers.x_accel_charset) {
         add_charset(&mut response, charset);
     }
-    if *location.proxy.force_ranges {
+    // RFC 9110, 14.3: who has the whole can give parts of it, whatever the origin can.
+    if *location.proxy.force_ranges || (follows_rfc && exchange.upstream.cache.held.is_some()) {
         response.ranges = Ranges::Single;
     }
     if *location.proxy.add_via {
         via::push(&mut response.fields, head.version);
     }
     response
+}
+
+/// RFC 9110, 7.6.1: what concerns one connection is not sent on; a change of protocol concerns both.
+fn is_of_connection(head: &ResponseHead, name: &[u8]) -> bool {
+    head.status != 101 && rfc9111::is_of_connection(&head.fields, name)
 }
 
 /// Obeys X-Accel-Charset, where the type does not name a charset already.

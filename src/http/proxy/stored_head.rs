@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use cache::policy::rfc9111;
 use config::{LocationConf, StoredCookies};
 use http1::ResponseHead;
 
@@ -22,7 +23,11 @@ pub(super) fn of(location: &LocationConf, came: Head, now: SystemTime) -> Head {
         return came;
     }
     let drops_cookies = *location.cache.set_cookie == StoredCookies::Drop;
-    let is_kept = |name: &[u8]| !(drops_cookies && name.eq_ignore_ascii_case(b"Set-Cookie"));
+    let fields = &came.parsed.fields;
+    let is_kept = |name: &[u8]| {
+        !(drops_cookies && name.eq_ignore_ascii_case(b"Set-Cookie"))
+            && !rfc9111::is_of_connection(fields, name)
+    };
     let lacks_date = !came.parsed.fields.contains("Date");
     if !lacks_date && came.parsed.fields.iter().all(|(name, _)| is_kept(name)) {
         return came;

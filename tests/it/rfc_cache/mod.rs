@@ -1,8 +1,12 @@
 //! The rules of RFC 9111 and its companions, item by item.
 
 mod changes;
+mod conditions;
+mod fields;
+mod interim;
 mod lifetimes;
 mod parts;
+mod request_directives;
 mod stale;
 mod status_field;
 mod storing;

@@ -1,5 +1,6 @@
 //! Variants side by side (RFC 9111, 4.1).
 
+use super::rfc;
 use crate::support::{Origin, Server, Stop, answer, client::Response, location, peers::Program};
 
 /// Asks with fields of one's own.
@@ -51,4 +52,39 @@ fn alternating_values_keep_both_variants_however_long_vary_is() {
         }
         assert_eq!(origin.request_count(), 3);
     }
+}
+
+#[test]
+fn item_11_requests_that_mean_the_same_get_the_same_variant() {
+    let origin = Origin::answering(|asked| {
+        let vary = match asked.target() {
+            "/star" => "X-A, *",
+            _ => "Accept-Language, X-A",
+        };
+        answer(200).field("Cache-Control", "max-age=600").field("Vary", vary).body("page")
+    });
+    let server = Server::start(&rfc("", &origin));
+    let get = |path: &str, lines: &[&str]| super::ask(&server, "GET", path, lines).cache().to_owned();
+    let cases: [(&str, &[&str], &[&str], &str); 9] = [
+        ("lines are joined", &["X-A: 1, 2"], &["X-A: 1", "x-a: 2"], "HIT"),
+        ("white space goes", &["X-A: 1,2"], &["X-A: 1 ,\t2 "], "HIT"),
+        ("case stays", &["X-A: a"], &["X-A: A"], "MISS"),
+        ("order stays", &["X-A: 1, 2"], &["X-A: 2, 1"], "MISS"),
+        ("absent is not empty", &[], &["X-A:"], "MISS"),
+        ("absent matches absent", &[], &["X-B: 1"], "HIT"),
+        ("languages in any case", &["Accept-Language: en-GB"], &["Accept-Language: EN-gb"], "HIT"),
+        (
+            "languages by weight",
+            &["Accept-Language: de, en;q=0.5"],
+            &["Accept-Language: en;q=0.50,de"],
+            "HIT",
+        ),
+        ("another weight", &["Accept-Language: de, en;q=0.5"], &["Accept-Language: de;q=0.5, en"], "MISS"),
+    ];
+    for (number, (name, one, other, wanted)) in cases.into_iter().enumerate() {
+        let path = format!("/{number}");
+        assert_eq!((get(&path, one).as_str(), get(&path, other).as_str()), ("MISS", wanted), "{name}");
+        assert_eq!(get(&path, one), "HIT", "{name}: both are kept");
+    }
+    assert_eq!([get("/star", &[]), get("/star", &[])], ["MISS", "MISS"]);
 }

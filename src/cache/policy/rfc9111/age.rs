@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http1::Fields;
 
-use super::control::Delta;
 use super::only_date;
+use crate::policy::list::Delta;
 use crate::policy::rules::{Answered, Asked};
 
 /// Returns how old an answer was when its head was there: what caches before this one say, and the way it took.

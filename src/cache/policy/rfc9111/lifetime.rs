@@ -36,7 +36,7 @@ pub(super) fn terms(
             after(answered.at, lifetime, initial_age)
         }
     };
-    let span = |delta: Option<super::control::Delta>| delta.map_or(Duration::ZERO, |delta| delta.span());
+    let span = |delta: Option<crate::policy::list::Delta>| delta.map_or(Duration::ZERO, |delta| delta.span());
     Ok(Terms {
         valid_until,
         stale_while_revalidate: span(control.stale_while_revalidate),

@@ -10,7 +10,8 @@ use sfv::visitor::{
 };
 use sfv::{BareItemFromInput, KeyRef, Parser, Version};
 
-use super::control::{Control, DELTA_MOST, Delta};
+use super::control::Control;
+use crate::policy::list::{DELTA_MOST, Delta};
 
 /// Reads the targeted field of that name.
 pub(super) fn read(fields: &Fields, name: &str) -> Option<Control> {

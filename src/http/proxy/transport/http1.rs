@@ -118,7 +118,7 @@ impl HeadReader<'_> {
             if !matches!(self.head.status, 100 | 102..=199) {
                 return self.framed(bytes, outgoing);
             }
-            if let Some(hints) = outgoing.hints.as_ref().filter(|_| self.head.status == 103) {
+            if let Some(hints) = &outgoing.hints {
                 hints.pass(location, &self.head);
             }
             parser.reset();
