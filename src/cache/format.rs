@@ -156,11 +156,23 @@ pub struct Prefix {
 impl Prefix {
     /// Lays out a file for a key: struct, key, header lines and block. Offsets and body length in `meta` are set by it.
     pub fn new(key: &Key, meta: &mut Meta, head: &[u8]) -> Result<Self, FormatError> {
+        Self::padded(key, meta, head, 0)
+    }
+
+    /// Lays out other header lines before a body that stays where it is; nothing where they do not fit there.
+    pub(crate) fn fitted(key: &Key, meta: &mut Meta, head: &[u8]) -> Option<Self> {
+        let body_start = usize::from(meta.body_start);
+        let tight = Self::new(key, &mut meta.clone(), head).ok()?;
+        let padding = body_start.checked_sub(tight.bytes.len())?;
+        Self::padded(key, meta, head, padding).ok()
+    }
+
+    fn padded(key: &Key, meta: &mut Meta, head: &[u8], padding: usize) -> Result<Self, FormatError> {
         let header_start = STRUCT_BYTES + KEY_MARK.len() + key.text.len() + 1;
         if [&meta.etag, &meta.vary, &meta.tags].iter().any(|text| text.len() > usize::from(u16::MAX)) {
             return Err(FormatError::TooLong);
         }
-        let block = block::encode(meta);
+        let block = block::encode(meta, padding);
         let body_start = header_start + head.len() + block.len();
         meta.header_start = u16::try_from(header_start).map_err(|_| FormatError::TooLong)?;
         meta.body_start = u16::try_from(body_start).map_err(|_| FormatError::TooLong)?;

@@ -35,8 +35,9 @@ pub use crate::policy::vary::variant;
 pub use crate::purge::{Mode, Purge, Purged, Standing};
 pub use crate::room::{NoRoom, Room};
 pub use crate::store::{
-    Committed, Forgotten, Identity, Inspected, OpenError, PartError, PurgeError, ReadError, Renewed, Role,
-    Scrubbed, Scrubber, Stats, StoreError, StoredEntry, StoredPart, Zone, discard_index,
+    Committed, Forgotten, Identity, Inspected, OpenError, PartError, PurgeError, ReadError, Renewed,
+    RewriteError, Rewritten, Role, Scrubbed, Scrubber, Stats, StoreError, StoredEntry, StoredPart, Zone,
+    discard_index,
 };
 pub use crate::temp::{TempFile, is_left_behind};
 pub use crate::writer::{Durability, Evicted, Eviction, Until};

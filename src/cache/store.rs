@@ -14,6 +14,7 @@ mod order_tests;
 mod parts;
 mod purge;
 mod read;
+mod rewrite;
 mod scrub;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use self::open::{OpenError, Role, discard_index};
 pub use self::parts::{PartError, StoredPart};
 pub use self::purge::{Forgotten, Inspected, PurgeError};
 pub use self::read::{ReadError, StoredEntry};
+pub use self::rewrite::{RewriteError, Rewritten};
 pub use self::scrub::{Scrubbed, Scrubber};
 use crate::complaints::Complaints;
 use crate::format::{Meta, encode_struct};

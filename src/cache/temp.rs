@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,6 +84,17 @@ impl TempFile {
         if let Some(sum) = &mut self.sum {
             sum.update(bytes);
         }
+        Ok(())
+    }
+
+    /// Adds the rest of another file from an offset on; the kernel copies, or shares blocks where it can. Must not be used where a checksum
+    /// is counted.
+    pub(crate) fn append_from(&mut self, mut source: File, from: u64) -> io::Result<()> {
+        debug_assert!(self.sum.is_none(), "the bytes do not pass here");
+        source.seek(SeekFrom::Start(from))?;
+        let mut target = &*self.file;
+        target.seek(SeekFrom::Start(self.len))?;
+        self.len += io::copy(&mut source, &mut target)?;
         Ok(())
     }
 

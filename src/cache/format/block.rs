@@ -4,6 +4,8 @@
 //! texts: (tag u8, length u16, bytes)*   body length u64   crc32 of these u32   length of all u16   "LARDER\0\x01"
 //! ```
 //!
+//! Zeros before a text are padding: other header lines may take the place of longer ones (`Prefix::fitted`).
+//!
 //! What is known only at the end of a body (its length, its checksum) is stated in place then: the checksum is the last text.
 //!
 //! A block whose sum is wrong is taken for header lines of somebody else, which is what it would look like to nginx.
@@ -19,6 +21,8 @@ const UNKNOWN: u64 = u64::MAX;
 /// Body length and the block's own sum, its length, and the mark.
 const FIXED: usize = 8 + 4 + 2 + MAGIC.len();
 
+/// Stands where a tag would, any number of times.
+const PADDING: u8 = 0;
 const ETAG: u8 = 1;
 const VARY: u8 = 2;
 const EPOCH: u8 = 3;
@@ -36,10 +40,12 @@ const PARTS: u8 = 8;
 const NEVER_STALE: u8 = 1;
 const ALWAYS_VALIDATED: u8 = 2;
 
-pub(super) fn encode(meta: &Meta) -> Vec<u8> {
-    let mut out = Vec::with_capacity(FIXED + EPOCH_BYTES);
-    // Always there, so that a validation can raise it in place.
+/// Writes the block, with so many zeros in it.
+pub(super) fn encode(meta: &Meta, padding: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(padding + FIXED + EPOCH_BYTES);
+    // Always there, and first, so that a validation can raise it in place.
     put(&mut out, EPOCH, &meta.epoch.to_le_bytes());
+    out.resize(out.len() + padding, PADDING);
     for (tag, text, beyond) in
         [(ETAG, &meta.etag, TEXT_BYTES), (VARY, &meta.vary, TEXT_BYTES), (TAGS, &meta.tags, 0)]
     {
@@ -90,7 +96,12 @@ pub(super) fn decode(lines: &[u8], meta: &mut Meta) -> usize {
     let (mut texts, length) = content.split_at(content.len() - 8);
     let length = u64::from_le_bytes(length.try_into().expect("split at eight"));
     meta.body_len = (length != UNKNOWN).then_some(length);
-    while let [tag, low, high, rest @ ..] = texts {
+    while let Some((tag, rest)) = texts.split_first() {
+        if *tag == PADDING {
+            texts = rest;
+            continue;
+        }
+        let [low, high, rest @ ..] = rest else { break };
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
         match (*tag, &rest[..len]) {
             (ETAG, text) => meta.etag = text.to_vec(),

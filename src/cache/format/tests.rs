@@ -82,6 +82,25 @@ fn a_vary_that_nginx_has_no_room_for_makes_the_file_a_miss_to_it() {
 }
 
 #[test]
+fn other_header_lines_fit_where_they_are_not_longer() {
+    let (key, head) = (key("k"), b"HTTP/1.1 200 OK\r\nA: bcdef\r\n\r\n");
+    for etag in [3, 300] {
+        let mut written = Meta { etag: vec![b'e'; etag], body_len: Some(5), body_sum: Some(7), ..meta() };
+        let body_start = Prefix::new(&key, &mut written, head).unwrap().bytes.len();
+        for shorter in 0..=5 {
+            let head = [&b"HTTP/1.1 200 OK\r\nA: "[..], &b"bcdef"[shorter..], b"\r\n\r\n"].concat();
+            let mut renewed = Meta { date: at(5), ..written.clone() };
+            let prefix = Prefix::fitted(&key, &mut renewed, &head).unwrap();
+            assert_eq!(prefix.bytes.len(), body_start);
+            let opening = parse(&prefix.bytes, &key).unwrap();
+            assert_eq!((opening.meta, opening.head), (renewed, &head[..]));
+        }
+        let longer = b"HTTP/1.1 200 OK\r\nA: bcdefg\r\n\r\n";
+        assert_eq!(Prefix::fitted(&key, &mut written, longer), None);
+    }
+}
+
+#[test]
 fn what_is_learnt_at_the_end_is_stated() {
     let key = key("k");
     let head = b"HTTP/1.1 200 OK\r\n\r\n";

@@ -7,6 +7,7 @@ mod admit;
 mod age;
 mod control;
 mod fields;
+mod freshen;
 mod lifetime;
 mod reuse;
 mod status;
@@ -19,6 +20,7 @@ use http1::Fields;
 
 use self::control::Control;
 pub use self::fields::is_of_connection;
+pub use self::freshen::{Selected, freshened, selected};
 pub use self::reuse::reuse;
 pub use self::status::is_error;
 use crate::policy::rules::{Answered, Asked};

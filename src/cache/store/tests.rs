@@ -219,6 +219,50 @@ fn the_generation_moves_when_a_file_changes_and_only_then() {
 }
 
 #[test]
+fn other_header_lines_take_the_place_of_stored_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let zone = open(&conf(dir.path(), None));
+    let one = key("one");
+    let large = vec![b'x'; 300_000];
+    for body in [&b"body"[..], &large] {
+        for (name, lines, is_moved) in [
+            ("shorter", &b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n"[..], false),
+            ("as long", HEAD, false),
+            (
+                "longer",
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX-More: than there is room for\r\n\r\n",
+                true,
+            ),
+        ] {
+            store(&zone, &one, body, NOW);
+            let entry = zone.read(&one, &one.digest).unwrap().unwrap();
+            let meta = Meta { valid_until: at(NOW + 999), ..entry.meta.clone() };
+            let renewed = Renewed { digest: &one.digest, identity: &entry.identity, meta: &meta };
+            let rewrite =
+                || zone.rewrite(&one, &renewed, lines, Some(permit(&zone, &one.digest)), dir.path(), at(NOW));
+            let (rewritten, written) = rewrite().unwrap();
+            let identity = match rewritten {
+                Rewritten::InPlace(identity) if !is_moved => identity,
+                Rewritten::Moved(committed) if is_moved => committed.identity,
+                other => panic!("{name}: {other:?}"),
+            };
+            zone.flush(Durability::Committed);
+            assert!(zone.still_there(&one.digest, &identity), "{name}");
+            let found = zone.read(&one, &one.digest).unwrap().unwrap();
+            assert_eq!((&found.head[..], body_of(&found)), (lines, body.to_vec()), "{name}");
+            assert_eq!(found.meta, written, "{name}");
+            assert_eq!(found.meta.valid_until, at(NOW + 999), "{name}");
+            assert_eq!(body_of(&entry), body, "who has it open reads on");
+            assert!(
+                matches!(rewrite().unwrap().0, Rewritten::Gone),
+                "{name}: no longer the file that was read"
+            );
+        }
+    }
+    assert_eq!(zone.stats().entries, 1);
+}
+
+#[test]
 fn a_file_that_does_not_match_its_row_is_a_miss_and_the_row_goes() {
     let dir = tempfile::tempdir().unwrap();
     let zone = open(&conf(dir.path(), None));

@@ -67,7 +67,12 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
 
 /// Returns the range that a request asks of an answer, the whole where it asks for none; none where there is no such range.
 pub fn wanted_range(exchange: &Exchange, response: &Response) -> Option<Range<u64>> {
-    match range::select(&exchange.head, *exchange.location.core.max_ranges, comparison(exchange, response), response) {
+    match range::select(
+        &exchange.head,
+        *exchange.location.core.max_ranges,
+        comparison(exchange, response),
+        response,
+    ) {
         Wanted::Unsatisfiable => None,
         Wanted::Parts(parts) => parts.into_iter().next(),
         Wanted::Everything | Wanted::Whole => {

@@ -4,7 +4,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use cache::{
-    Digest, FillPermit, Key, Meta, NoRoom, PartError, Room, StoreError, StoredPart, TempFile, Trouble,
+    Digest, FillPermit, Key, Meta, NoRoom, PartError, RewriteError, Room, StoreError, StoredPart, TempFile,
+    Trouble,
     format::{FormatError, Prefix},
 };
 use thiserror::Error;
@@ -57,6 +58,9 @@ pub(super) enum NotStored {
     /// A part could not be put into the list of them.
     #[error(transparent)]
     Part(#[from] PartError),
+    /// Its header lines could not be written anew.
+    #[error(transparent)]
+    Head(#[from] RewriteError),
 }
 
 /// What a [`CacheFile`] is made of.
@@ -238,7 +242,7 @@ impl NotStored {
         match self {
             Self::Room(_) => Trouble::Room,
             Self::Format(_) => Trouble::Format,
-            Self::Write(_) | Self::Store(_) | Self::Part(_) => Trouble::Write,
+            Self::Write(_) | Self::Store(_) | Self::Part(_) | Self::Head(_) => Trouble::Write,
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod parts;
 mod pump;
 mod purge;
 mod range_offset;
+mod refreshing;
 mod remembered;
 pub mod request;
 pub mod response;

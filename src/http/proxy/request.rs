@@ -106,6 +106,22 @@ impl Outgoing {
         }
     }
 
+    /// Takes away what makes it a question whether a stored answer is still good, and says whether there was anything.
+    pub fn drop_conditions(&mut self) -> bool {
+        let is_condition = |line: &[u8]| {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            name.eq_ignore_ascii_case(b"If-None-Match") || name.eq_ignore_ascii_case(b"If-Modified-Since")
+        };
+        let before = self.head.len();
+        self.head = self
+            .head
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter(|line| !is_condition(line))
+            .collect::<Vec<_>>()
+            .concat();
+        self.head.len() < before
+    }
+
     /// Returns the target of its request line.
     pub fn target(&self) -> &[u8] {
         let line = self.head.split(|byte| *byte == b'\r').next().unwrap_or_default();

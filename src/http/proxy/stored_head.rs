@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use cache::policy::rfc9111;
 use config::{LocationConf, StoredCookies};
-use http1::ResponseHead;
+use http1::{Fields, ResponseHead, Version};
 
 /// A head, parsed and as bytes.
 #[derive(Debug, Clone)]
@@ -25,8 +25,8 @@ pub(super) fn of(location: &LocationConf, came: Head, now: SystemTime) -> Head {
     let drops_cookies = *location.cache.set_cookie == StoredCookies::Drop;
     let fields = &came.parsed.fields;
     let is_kept = |name: &[u8]| {
-        !(drops_cookies && name.eq_ignore_ascii_case(b"Set-Cookie"))
-            && !rfc9111::is_of_connection(fields, name)
+        let is_dropped = drops_cookies && name.eq_ignore_ascii_case(b"Set-Cookie");
+        !is_dropped && !rfc9111::is_of_connection(fields, name)
     };
     let lacks_date = !came.parsed.fields.contains("Date");
     if !lacks_date && came.parsed.fields.iter().all(|(name, _)| is_kept(name)) {
@@ -35,16 +35,46 @@ pub(super) fn of(location: &LocationConf, came: Head, now: SystemTime) -> Head {
     let mut parsed = ResponseHead::clone(&came.parsed);
     parsed.fields.retain(|name, _| is_kept(name));
     if lacks_date {
-        // RFC 9110, 6.6.1: who stores an answer without a date gives it that of its receipt.
-        let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let date = http1::date::format(i64::try_from(seconds).unwrap_or(i64::MAX));
-        parsed.fields.push(b"Date", date.as_bytes());
+        parsed.fields.push(b"Date", date(now).as_bytes());
     }
     let line_end = came.bytes.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let mut bytes = came.bytes[..line_end].to_vec();
-    http1::write_fields(&mut bytes, &parsed.fields);
-    bytes.extend_from_slice(b"\r\n");
-    Head { parsed: Arc::new(parsed), bytes: bytes.into() }
+    with_lines(came.bytes[..line_end].to_vec(), parsed)
+}
+
+/// Returns the stored head with the fields of a 304 that came at `now` (RFC 9111, 3.2); nothing by nginx's rules, which keep it as it was.
+pub(super) fn freshened(
+    location: &LocationConf,
+    stored: &ResponseHead,
+    not_modified: &Fields,
+    now: SystemTime,
+) -> Option<Head> {
+    if !location.cache.follows_rfc() {
+        return None;
+    }
+    let drops_cookies = *location.cache.set_cookie == StoredCookies::Drop;
+    let keeps = |name: &[u8]| !(drops_cookies && name.eq_ignore_ascii_case(b"Set-Cookie"));
+    let mut parsed = ResponseHead::clone(stored);
+    parsed.fields = rfc9111::freshened(&stored.fields, not_modified, keeps);
+    if !not_modified.contains("Date") {
+        parsed.fields.set("Date", date(now).as_bytes());
+    }
+    let Version { major, minor } = parsed.version;
+    let mut line = format!("HTTP/{major}.{minor} {:03} ", parsed.status).into_bytes();
+    line.extend_from_slice(&parsed.reason);
+    line.extend_from_slice(b"\r\n");
+    Some(with_lines(line, parsed))
+}
+
+/// RFC 9110, 6.6.1: who stores an answer without a date gives it that of its receipt.
+fn date(now: SystemTime) -> String {
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    http1::date::format(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+fn with_lines(mut line: Vec<u8>, parsed: ResponseHead) -> Head {
+    http1::write_fields(&mut line, &parsed.fields);
+    line.extend_from_slice(b"\r\n");
+    Head { parsed: Arc::new(parsed), bytes: line.into() }
 }
 
 #[cfg(test)]

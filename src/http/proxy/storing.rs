@@ -7,29 +7,33 @@
 use std::{
     rc::Rc,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use cache::{
-    Digest, Key, Meta, Parts, Renewed,
-    policy::{self, Admission, Answered, Asked, Rules, nginx},
+    Digest, Key, Meta, Parts,
+    policy::{
+        self, Admission, Answered, Asked, Rules, nginx,
+        rfc9111::{self, Selected},
+    },
 };
 use config::{FillAbandoned, LocationConf, UseStale};
 use http1::{Fields, Method, Version};
 use tokio::sync::oneshot;
 
 use super::{
-    cache_file::{CacheFile, Destination, not_stored},
+    cache_file::{CacheFile, Destination},
     fill::{FillReader, Incomplete, ReadBy, Release, Ticket},
     no_cache::Storing,
     parts::{self, Came},
     pump::{Disk, Pump},
     purge,
+    refreshing::{refresh, time_of},
     remembered::Lesson,
     request::Outgoing,
     stored_head::{self, Head},
     transport::{self, Incoming},
-    zone::{Entry, StoredFile, Zone},
+    zone::{Entry, Zone},
 };
 use crate::{
     clock,
@@ -83,8 +87,29 @@ pub struct Order {
 }
 
 impl Order {
-    fn asked(&self) -> Asked<'_> {
+    /// The client's request, as rules see it.
+    pub(super) fn asked(&self) -> Asked<'_> {
         Asked { method: self.method, fields: &self.request_fields, at: self.asked_at }
+    }
+
+    /// Whether the answer says nothing of what was asked about, so that the whole is to be asked for, without conditions.
+    fn asks_again(&mut self, incoming: &Incoming) -> bool {
+        let Some(stale) = self.stale.as_ref().filter(|_| incoming.head.status == 304) else { return false };
+        is_about_another(&self.location, &stale.entry, incoming) && self.outgoing.drop_conditions()
+    }
+
+    /// The upstream has not answered.
+    fn decide_without(&mut self, fault: Fault, facts: &mut CacheFacts) -> Decision {
+        match self.stale.take().filter(|stale| stale.covers_fault(&self.location, &fault)) {
+            Some(stale) => {
+                facts.detail = Some("stale-on-error");
+                Decision::ServeStale(stale.entry, Some(fault))
+            }
+            None => {
+                self.fail(&fault);
+                Decision::Fail(fault)
+            }
+        }
     }
 
     /// The upstream failed, and nothing can be served instead.
@@ -240,34 +265,28 @@ pub fn start(event_loop: &Rc<EventLoop>, order: Order, ticket: Ticket) -> onesho
 async fn carry_out(
     event_loop: Rc<EventLoop>,
     mut order: Order,
-    ticket: Ticket,
+    mut ticket: Ticket,
     mut sender: oneshot::Sender<Answer>,
 ) {
     let mut facts = UpstreamFacts::default();
     let rule = order.abandoned();
-    let (outgoing, whom) = (&mut order.outgoing, order.asker.whom(&order.request_fields));
-    let fetch =
-        transport::fetch(&event_loop, &order.location, &order.group, outgoing, None, whom, &mut facts);
-    let fetched = tokio::select! {
-        biased;
-        fetched = fetch => fetched,
-        () = abandoned(&mut sender, &ticket), if !rule.goes_on(0, None) => return,
-    };
-    let decision = match fetched {
-        Ok(incoming) => {
-            order.storing.settle(&facts, &incoming.head);
-            decide(&mut order, incoming, &mut facts.cache)
+    let decision = loop {
+        let (outgoing, whom) = (&mut order.outgoing, order.asker.whom(&order.request_fields));
+        let fetch =
+            transport::fetch(&event_loop, &order.location, &order.group, outgoing, None, whom, &mut facts);
+        let fetched = tokio::select! {
+            biased;
+            fetched = fetch => fetched,
+            () = abandoned(&mut sender, &ticket), if !rule.goes_on(0, None) => return,
+        };
+        match fetched {
+            Ok(incoming) if order.asks_again(&incoming) => incoming.body.finish(&mut facts),
+            Ok(incoming) => {
+                order.storing.settle(&facts, &incoming.head);
+                break decide(&mut order, incoming, &mut facts.cache);
+            }
+            Err(fault) => break order.decide_without(fault, &mut facts.cache),
         }
-        Err(fault) => match order.stale.take().filter(|stale| stale.covers_fault(&order.location, &fault)) {
-            Some(stale) => {
-                facts.cache.detail = Some("stale-on-error");
-                Decision::ServeStale(stale.entry, Some(fault))
-            }
-            None => {
-                order.fail(&fault);
-                Decision::Fail(fault)
-            }
-        },
     };
     let (outcome, release) = match decision {
         Decision::Store(incoming, meta) => {
@@ -279,7 +298,7 @@ async fn carry_out(
             return pump.run(last_try).await;
         }
         Decision::Refresh(entry, incoming) => {
-            let entry = refresh(&order, entry, &incoming).await;
+            let entry = refresh(&order, &mut ticket, entry, &incoming).await;
             incoming.body.finish(&mut facts);
             (Ok(Outcome::Refreshed(entry)), Release::LookAgain)
         }
@@ -330,6 +349,12 @@ pub(super) fn validates(location: &LocationConf) -> bool {
     *location.cache.revalidate || location.cache.follows_rfc()
 }
 
+/// RFC 9111, 4.3.4: whether a 304 names another answer than the one that was asked about.
+fn is_about_another(location: &LocationConf, entry: &Entry, incoming: &Incoming) -> bool {
+    location.cache.follows_rfc()
+        && rfc9111::selected(&incoming.head.fields, &entry.head.fields) == Selected::Another
+}
+
 /// What is done with an upstream's answer.
 enum Decision {
     Store(Box<Incoming>, Meta),
@@ -355,7 +380,7 @@ fn decide(order: &mut Order, incoming: Incoming, facts: &mut CacheFacts) -> Deci
     let incoming = Box::new(incoming);
     let status = incoming.head.status;
     if let Some(stale) = order.stale.take() {
-        if status == 304 && validates(location) {
+        if status == 304 && validates(location) && !is_about_another(location, &stale.entry, &incoming) {
             facts.stored = true;
             return Decision::Refresh(stale.entry, incoming);
         }
@@ -440,54 +465,6 @@ fn variant_of(order: &Order, vary: &[u8], etag: &[u8], part: Option<&Parts>) -> 
             let matching = Rules::of(&order.location).matching();
             policy::vary::variant(&order.key.digest, vary, &order.request_fields, matching)
         }
-    }
-}
-
-/// Reads a date as a time.
-fn time_of(text: &[u8]) -> Option<SystemTime> {
-    let seconds = u64::try_from(http1::date::parse(text)?).ok()?;
-    Some(UNIX_EPOCH + Duration::from_secs(seconds))
-}
-
-/// Gives a stale entry the times that a 304 brought.
-async fn refresh(order: &Order, entry: Arc<Entry>, incoming: &Incoming) -> Arc<Entry> {
-    let head = &entry.head;
-    let now = clock::now();
-    let not_modified = Answered { status: 304, fields: &incoming.head.fields, at: now };
-    let stored = (head.status, &head.fields);
-    let Some(terms) = Rules::of(&order.location).renew(&order.asked(), &not_modified, stored) else {
-        return entry;
-    };
-    let mut meta = entry.meta.clone();
-    meta.set_terms(&terms);
-    meta.date = now;
-    meta.epoch = order.epoch;
-    let digest = order.digest;
-    let Some(file) = entry.file() else {
-        // Its file is still being written, with the old times: those in memory count.
-        let entry = Arc::new(entry.renewed(meta, None, 0));
-        order.zone.replace(&order.key, digest, Arc::clone(&entry));
-        return entry;
-    };
-    (meta.header_start, meta.body_start) = file.starts;
-    let (zone, key, written) = (Arc::clone(&order.zone), order.key.clone(), meta.clone());
-    let work = move || {
-        zone.store.update_meta(&key, &Renewed { digest: &digest, identity: &file.identity, meta: &written })
-    };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(Some(identity))) => {
-            let generation = order.zone.store.generation(&digest);
-            let entry = Arc::new(entry.renewed(meta, Some(StoredFile { identity, ..file }), generation));
-            order.zone.replace(&order.key, digest, Arc::clone(&entry));
-            entry
-        }
-        // Replaced meanwhile, or not to be written: what was found is as good for this answer.
-        Ok(Ok(None)) => entry,
-        Ok(Err(error)) => {
-            let _ = not_stored(&order.zone, &error.into());
-            entry
-        }
-        Err(_) => entry,
     }
 }
 

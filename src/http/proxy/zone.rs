@@ -222,7 +222,7 @@ impl Zone {
                 let mut meta = entry.meta.clone();
                 meta.soften(number);
                 let generation = entry.generation.load(Ordering::Relaxed);
-                Some(Arc::new(entry.renewed(meta, None, generation)))
+                Some(Arc::new(entry.renewed(meta, Arc::clone(&entry.head), None, generation)))
             }
             Standing::Gone => None,
         }
@@ -453,8 +453,14 @@ impl Entry {
         }
     }
 
-    /// Makes the same entry with other times, after a validation; `file` where the file has them too.
-    pub fn renewed(&self, meta: Meta, file: Option<StoredFile>, generation: u64) -> Self {
+    /// Makes the same entry with other times and head, after a validation; `file` where the file has them too.
+    pub fn renewed(
+        &self,
+        meta: Meta,
+        head: Arc<ResponseHead>,
+        file: Option<StoredFile>,
+        generation: u64,
+    ) -> Self {
         let body = match &self.body {
             StoredBody::Memory(bytes) => StoredBody::Memory(bytes.clone()),
             StoredBody::File(slice) => StoredBody::File(slice.clone()),
@@ -465,8 +471,20 @@ impl Entry {
             file: file.map_or_else(|| Arc::clone(&self.file), known),
             generation: generation.into(),
             looked_ms: monotonic_ms().into(),
-            ..Self::arriving(meta, Arc::clone(&self.head))
+            ..Self::arriving(meta, head)
         }
+    }
+
+    /// Makes the same entry with another head, where that has moved the body to another file.
+    pub fn moved(&self, meta: Meta, head: Arc<ResponseHead>, committed: &Committed) -> Self {
+        let starts = (meta.header_start, meta.body_start);
+        let offset = u64::from(meta.body_start);
+        let file = StoredFile { identity: committed.identity, starts };
+        let mut moved = self.renewed(meta, head, Some(file), committed.generation);
+        if let StoredBody::File(slice) = &mut moved.body {
+            *slice = FileSlice { file: Arc::clone(&committed.file), offset, len: slice.len };
+        }
+        moved
     }
 
     /// Returns what is known of its file; nothing while that is still being written.

@@ -108,7 +108,8 @@ fn item_18_a_stored_answer_has_ranges_whatever_the_origin_has() {
     for path in ["/a", "/weak", "/none"] {
         server.get(path);
     }
-    let cases: [(&str, &str, &[&str], (u16, &str)); 11] = [
+    type Case<'a> = (&'a str, &'a str, &'a [&'a str], (u16, &'a str));
+    let cases: [Case<'_>; 11] = [
         ("first and last", "/a", &["Range: bytes=2-4"], (206, "234")),
         ("from", "/a", &["Range: bytes=7-"], (206, "789")),
         ("suffix", "/a", &["Range: bytes=-2"], (206, "89")),

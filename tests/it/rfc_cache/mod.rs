@@ -3,6 +3,7 @@
 mod changes;
 mod conditions;
 mod fields;
+mod freshening;
 mod interim;
 mod lifetimes;
 mod parts;
