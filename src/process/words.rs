@@ -79,6 +79,7 @@ Options of proxy:
 Commands of cache (PATTERN: a part of a key, or with * in it a pattern for all of it):
   ls, find PATTERN         list what is stored; --limit N
   show PATTERN             all that is known of it, its head included
+  why URL                  ask for it, and tell what the cache does and why; --header \"Name: value\"
   purge KEY                purge a whole key, or with * at its end the beginning of keys; --tag TAG, --all; --soft
   stats                    how much there is
   verify                   compare files with what they state and with the index; --repair puts right what is wrong

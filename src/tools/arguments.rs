@@ -35,6 +35,13 @@ pub enum Deed {
         /// Keys that are meant.
         pattern: Pattern,
     },
+    /// `why URL [--header FIELD]`.
+    Why {
+        /// What is asked for.
+        url: String,
+        /// Fields that are sent along.
+        fields: Vec<String>,
+    },
     /// `purge KEY|--tag TAG|--all [--soft]`.
     Purge {
         /// What is meant.
@@ -79,9 +86,9 @@ pub struct PrewarmArguments {
 }
 
 /// What may follow `larder cache`.
-pub const DEEDS: [&str; 8] = ["ls", "find", "show", "purge", "stats", "verify", "export", "import"];
-const CACHE_OPTIONS: [&str; 9] =
-    ["-c", "-p", "--zone", "--json", "--limit", "--tag", "--all", "--soft", "--repair"];
+pub const DEEDS: [&str; 9] = ["ls", "find", "show", "why", "purge", "stats", "verify", "export", "import"];
+const CACHE_OPTIONS: [&str; 10] =
+    ["-c", "-p", "--zone", "--json", "--limit", "--header", "--tag", "--all", "--soft", "--repair"];
 const PREWARM_OPTIONS: [&str; 4] = ["--to", "--rate", "--concurrency", "--host"];
 /// Requests under way at a time where no other number is given: enough to keep an origin busy, not to drown it.
 const CONCURRENCY: usize = 4;
@@ -98,6 +105,7 @@ struct Sorted {
     repair: Repair,
     named: Option<Named>,
     mode: Option<Mode>,
+    fields: Vec<String>,
 }
 
 /// Reads what follows `larder cache`.
@@ -114,6 +122,7 @@ pub fn cache(words: &[OsString]) -> Result<CacheArguments, String> {
             "-p" => sorted.prefix = Some(value("-p")?.into()),
             "--zone" => sorted.zone = Some(value("--zone")?),
             "--limit" => sorted.most = Some(number("--limit", &value("--limit")?)?),
+            "--header" => sorted.fields.push(field(value("--header")?)?),
             "--tag" => sorted.named = Some(Named::Tag(value("--tag")?)),
             "--all" => sorted.named = Some(Named::All),
             "--soft" => sorted.mode = Some(Mode::Soft),
@@ -125,7 +134,7 @@ pub fn cache(words: &[OsString]) -> Result<CacheArguments, String> {
             _ => sorted.words.push(word),
         }
     }
-    let Sorted { words, conf, prefix, zone, output, most, repair, named, mode } = sorted;
+    let Sorted { words, conf, prefix, zone, output, most, repair, named, mode, fields } = sorted;
     let mut words = words.into_iter();
     let name = words.next().ok_or_else(|| format!("larder cache what? {}", DEEDS.join(", ")))?;
     let mut word =
@@ -136,6 +145,7 @@ pub fn cache(words: &[OsString]) -> Result<CacheArguments, String> {
             Deed::List { pattern: Some(Pattern::new(word("a part of a key, or a pattern with *")?)), most }
         }
         "show" => Deed::Show { pattern: Pattern::new(word("a URL or a part of a key")?) },
+        "why" => Deed::Why { url: word("a URL")?, fields },
         "purge" => {
             let named = match named {
                 Some(named) => named,
@@ -188,6 +198,17 @@ pub fn prewarm(words: &[OsString]) -> Result<PrewarmArguments, String> {
     let list = list.ok_or("which URLs? larder prewarm FILE, or the URL of a sitemap")?;
     let server = server.ok_or("where does the server listen? larder prewarm --to 127.0.0.1:8080 …")?;
     Ok(PrewarmArguments { server, list, concurrency, rate, host })
+}
+
+/// Reads `Name: value`, in one line.
+fn field(text: String) -> Result<String, String> {
+    let is_line = text.bytes().all(|byte| byte == b'\t' || !byte.is_ascii_control());
+    match text.split_once(':') {
+        Some((name, _)) if !name.is_empty() && is_line => Ok(text),
+        _ => {
+            Err(format!("option \"--header\" requires a field like \"Accept-Language: en\", not \"{text}\""))
+        }
+    }
 }
 
 fn number<T: std::str::FromStr + PartialOrd + From<u8>>(name: &str, text: &str) -> Result<T, String> {
@@ -250,10 +271,14 @@ mod tests {
     #[test]
     fn mistakes_are_told() {
         for (line, wanted) in [
-            ("", "larder cache what? ls, find, show, purge, stats, verify, export, import"),
+            ("", "larder cache what? ls, find, show, why, purge, stats, verify, export, import"),
             ("sho x -c f", "unknown command \"sho\"; did you mean \"show\"?"),
             ("show -c f", "\"larder cache show\" requires a URL or a part of a key"),
             ("purge x --all -c f", "\"larder cache purge\" has no use for \"x\""),
+            (
+                "why u --header A -c f",
+                "option \"--header\" requires a field like \"Accept-Language: en\", not \"A\"",
+            ),
             ("ls x -c f", "\"larder cache ls\" has no use for \"x\""),
             ("ls", "which configuration? larder cache … -c FILE, or -p DIRECTORY"),
             ("ls -c", "option \"-c\" requires a value"),

@@ -13,6 +13,8 @@ mod prewarm;
 mod removal;
 mod report;
 mod sitemap;
+mod url;
+mod why;
 
 use std::{error::Error, process::ExitCode, sync::Arc};
 
@@ -33,7 +35,7 @@ enum Verdict {
 
 /// Carries out `larder cache …`.
 pub fn work_on_caches(arguments: &CacheArguments) -> ExitCode {
-    finish(caches(arguments).and_then(|caches| work(arguments, &caches)))
+    finish(work(arguments))
 }
 
 /// Carries out `larder prewarm …`.
@@ -72,15 +74,17 @@ fn caches(arguments: &CacheArguments) -> Result<Vec<Arc<CachePath>>, Failure> {
     Ok(caches)
 }
 
-fn work(arguments: &CacheArguments, caches: &[Arc<CachePath>]) -> Result<Verdict, Failure> {
+fn work(arguments: &CacheArguments) -> Result<Verdict, Failure> {
     let output = arguments.output;
+    let caches = || caches(arguments);
     match &arguments.deed {
-        Deed::List { pattern, most } => listing::list(caches, pattern.as_ref(), *most, output),
-        Deed::Show { pattern } => listing::show(caches, pattern, output),
-        Deed::Purge { named, mode } => removal::purge(caches, named, *mode, output),
-        Deed::Stats => listing::stats(caches, output),
-        Deed::Verify { repair } => damage::verify(caches, *repair, output),
-        Deed::Export { to, pattern } => archive::export(caches, to, pattern.as_ref()),
-        Deed::Import { from } => archive::import(caches, from),
+        Deed::List { pattern, most } => listing::list(&caches()?, pattern.as_ref(), *most, output),
+        Deed::Show { pattern } => listing::show(&caches()?, pattern, output),
+        Deed::Why { url, fields } => why::why(&arguments.conf, url, fields, output),
+        Deed::Purge { named, mode } => removal::purge(&caches()?, named, *mode, output),
+        Deed::Stats => listing::stats(&caches()?, output),
+        Deed::Verify { repair } => damage::verify(&caches()?, *repair, output),
+        Deed::Export { to, pattern } => archive::export(&caches()?, to, pattern.as_ref()),
+        Deed::Import { from } => archive::import(&caches()?, from),
     }
 }

@@ -21,6 +21,7 @@ use super::{
     arguments::PrewarmArguments,
     report::{Progress, say},
     sitemap,
+    url::Url,
 };
 use crate::clock::{self, Moment};
 
@@ -32,13 +33,6 @@ const HEAD_BYTES: usize = 64 << 10;
 const SITEMAP_BYTES: usize = 50 << 20;
 /// Sitemaps that one list may lead to.
 const SITEMAPS_MOST: usize = 1000;
-
-/// A page to ask for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Page {
-    host: String,
-    target: String,
-}
 
 /// Asks for all pages.
 pub fn run(arguments: &PrewarmArguments) -> Result<Verdict, Failure> {
@@ -79,7 +73,7 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, page: &Page, visited: io::Result<Visit>) {
+    fn add(&mut self, page: &Url, visited: io::Result<Visit>) {
         let why = match visited {
             Ok(Visit { status: 200..=399, .. }) => {
                 self.fetched += 1;
@@ -94,11 +88,11 @@ impl Counts {
 }
 
 /// Finds out what to ask for.
-fn pages(arguments: &PrewarmArguments) -> Result<Vec<Page>, Failure> {
+fn pages(arguments: &PrewarmArguments) -> Result<Vec<Url>, Failure> {
     let host = arguments.host.clone().unwrap_or_else(|| arguments.server.to_string());
     let list = &arguments.list;
     if list.starts_with("http://") || list.starts_with("https://") {
-        return pages_of_site(arguments.server, page(list, &host)?, &host);
+        return pages_of_site(arguments.server, Url::parse(list, Some(&host))?, &host);
     }
     let lines: Vec<String> = if list == "-" {
         io::stdin().lock().lines().collect::<Result<_, _>>()?
@@ -108,11 +102,11 @@ fn pages(arguments: &PrewarmArguments) -> Result<Vec<Page>, Failure> {
     };
     let lines =
         lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| page(line, &host)).collect()
+    lines.map(|line| Ok(Url::parse(line, Some(&host))?)).collect()
 }
 
 /// Follows a sitemap, through the same server.
-fn pages_of_site(server: SocketAddr, first: Page, host: &str) -> Result<Vec<Page>, Failure> {
+fn pages_of_site(server: SocketAddr, first: Url, host: &str) -> Result<Vec<Url>, Failure> {
     let (mut found, mut waiting, mut seen) = (Vec::new(), vec![first], HashSet::new());
     let mut visitor = Visitor::new(server);
     while let Some(next) = waiting.pop() {
@@ -129,32 +123,13 @@ fn pages_of_site(server: SocketAddr, first: Page, host: &str) -> Result<Vec<Page
         }
         let sitemap = sitemap::read(&visit.body).map_err(|error| format!("{name}: {error}"))?;
         for url in &sitemap.pages {
-            found.push(page(url, host)?);
+            found.push(Url::parse(url, Some(host))?);
         }
         for url in &sitemap.sitemaps {
-            waiting.push(page(url, host)?);
+            waiting.push(Url::parse(url, Some(host))?);
         }
     }
     Ok(found)
-}
-
-/// Reads a line: a URL, or a path on the host that is asked by default.
-fn page(line: &str, host: &str) -> Result<Page, Failure> {
-    let rest = line.strip_prefix("http://").or_else(|| line.strip_prefix("https://"));
-    let (host, target) = match rest {
-        Some(rest) => match rest.find(['/', '?']) {
-            Some(at) => rest.split_at(at),
-            None => (rest, "/"),
-        },
-        None => (host, line),
-    };
-    let target = target.split('#').next().unwrap_or_default();
-    let target = if target.starts_with('?') { format!("/{target}") } else { target.to_owned() };
-    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    if !target.starts_with('/') || host.is_empty() || !is_plain(&target) || !is_plain(host) {
-        return Err(format!("\"{line}\" is neither a URL nor a path").into());
-    }
-    Ok(Page { host: host.to_owned(), target })
 }
 
 /// How many pages are begun a second.
@@ -211,7 +186,7 @@ impl Visitor {
 
     /// Asks for a page and keeps at most so many bytes of its body. A kept connection that was closed meanwhile is
     /// replaced once.
-    fn visit(&mut self, page: &Page, wanted: usize) -> io::Result<Visit> {
+    fn visit(&mut self, page: &Url, wanted: usize) -> io::Result<Visit> {
         if let Some(connection) = self.connection.take()
             && let Ok(visit) = self.ask(connection, page, wanted)
         {
@@ -223,8 +198,8 @@ impl Visitor {
         self.ask(Connection { stream, input: Vec::new() }, page, wanted)
     }
 
-    fn ask(&mut self, mut connection: Connection, page: &Page, wanted: usize) -> io::Result<Visit> {
-        let Page { host, target } = page;
+    fn ask(&mut self, mut connection: Connection, page: &Url, wanted: usize) -> io::Result<Visit> {
+        let Url { host, target } = page;
         let version = env!("CARGO_PKG_VERSION");
         let request =
             format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: larder-prewarm/{version}\r\n\r\n");
@@ -333,26 +308,5 @@ impl Connection {
         let room = wanted.saturating_sub(kept.len()).min(count);
         kept.extend_from_slice(&self.input[..room]);
         self.input.drain(..count);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_urls_or_paths() {
-        for (line, host, target) in [
-            ("/a?b", "default", "/a?b"),
-            ("http://h/a#b", "h", "/a"),
-            ("https://h:8443", "h:8443", "/"),
-            ("http://h?x", "h", "/?x"),
-        ] {
-            let wanted = Page { host: host.to_owned(), target: target.to_owned() };
-            assert_eq!(page(line, "default").unwrap(), wanted, "{line}");
-        }
-        for line in ["a", "ftp://h/a", "/a b", "http:///a", "/\u{fc}"] {
-            assert!(page(line, "default").is_err(), "{line}");
-        }
     }
 }

@@ -29,7 +29,7 @@ fn filled() -> (Origin, Server) {
     let origin = Origin::answering(|asked| {
         answer(200).field("Surrogate-Key", "pages all").field("ETag", "\"e\"").body(asked.target())
     });
-    let inside = "proxy_cache zone; proxy_cache_key k:$uri;";
+    let inside = "proxy_cache zone; proxy_cache_key k:$uri; proxy_cache_tags Surrogate-Key;";
     let server = Server::start(&location(inside, &origin));
     for path in ["/a", "/b"] {
         server.get(path);
@@ -66,11 +66,11 @@ fn what_is_stored_is_listed_and_shown() {
     assert!(text.lines().all(|line| line.starts_with("200 ") && line.contains("fresh for 59m")), "{text}");
     assert_eq!(said(&cache(&server, &["ls", "--limit", "1"]).unwrap()).lines().count(), 1);
     let found = said(&cache(&server, &["find", "k:/a", "--json"]).unwrap());
-    for part in [r#""key":"k:/a""#, r#""status":200"#, r#""body_bytes":2"#] {
+    for part in [r#""key":"k:/a""#, r#""status":200"#, r#""body_bytes":2"#, r#""tags":["pages","all"]"#] {
         assert!(found.contains(part), "{part} is missing:\n{found}");
     }
     let shown = said(&cache(&server, &["show", "/a"]).unwrap());
-    for part in ["key       k:/a\n", "etag      \"e\"\n", "  HTTP/1.1 200 OK\n"] {
+    for part in ["key       k:/a\n", "etag      \"e\"\n", "tags      pages all\n", "  HTTP/1.1 200 OK\n"] {
         assert!(shown.contains(part), "{part} is missing:\n{shown}");
     }
     let nothing = cache(&server, &["show", "/nothing"]).unwrap();
@@ -80,6 +80,20 @@ fn what_is_stored_is_listed_and_shown() {
         stats.contains("answers   2, 2 of them fresh\n") && stats.contains("index     2 keys\n"),
         "{stats}"
     );
+}
+
+#[test]
+fn a_running_server_knows_at_once_what_was_purged() {
+    let (_origin, server) = filled();
+    let Some(purged) = cache(&server, &["purge", "k:/a"]) else { return };
+    assert_eq!(said(&purged), "cache \"zone\": 1 entry purged\n");
+    assert_eq!((server.get("/a").cache(), server.get("/b").cache()), ("MISS", "HIT"));
+    assert!(!cache(&server, &["purge", "k:/nothing"]).unwrap().status.success());
+    cache(&server, &["purge", "--tag", "pages"]);
+    assert_eq!(server.get("/b").cache(), "MISS");
+    wait_until("it is stored", || server.get("/b").cache() == "HIT");
+    cache(&server, &["purge", "k:/*", "--soft"]);
+    assert_eq!(server.get("/b").cache(), "EXPIRED");
 }
 
 #[test]
@@ -162,6 +176,41 @@ fn pages_are_fetched_before_anybody_asks() {
     let asked: Vec<_> = origin.requests().iter().map(|asked| asked.target().to_owned()).collect();
     assert_eq!(asked.iter().filter(|target| *target == "/a").count(), 1, "{asked:?}");
     assert!(asked.contains(&"/b?x=1&y=2".to_owned()), "{asked:?}");
+}
+
+#[test]
+fn reasons_are_told() {
+    let origin = Origin::answering(|asked| match asked.target() {
+        "/account" => answer(200).field("Set-Cookie", "a=b").body("yours"),
+        target => answer(200).field("Vary", "X-A").body(target),
+    });
+    let server = Server::start(&location("proxy_cache zone; proxy_cache_bypass $http_x_skip;", &origin));
+    let url = |path: &str| format!("http://localhost:{}{path}", server.address().port());
+    let why = |words: &[&str]| cache(&server, &[&["why"], words].concat());
+    let Some(missed) = why(&[&url("/a")]) else { return };
+    let text = said(&missed);
+    assert!(missed.status.success(), "{text}");
+    for part in ["location  /\n", "cache     zone\n", "answer    200, MISS\n", "upstream  200\n"] {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    assert!(
+        text.contains("nothing was stored under the key; the answer is stored now, fresh for "),
+        "{text}"
+    );
+    assert_eq!(server.get("/a").cache(), "HIT", "it was a request like any other");
+    for (words, part) in [
+        (&["/a"][..], "it is stored, fresh for "),
+        (&["/a", "--header", "X-A: 1"], "what was stored answers requests with other fields (Vary)"),
+        (&["/a", "--header", "X-Skip: 1"], "the configuration lets the cache not answer"),
+        (&["/account"], "the answer is not stored: it sets a cookie"),
+        (&["/account", "--json"], r#""detail":"set-cookie""#),
+    ] {
+        let whole = url(words[0]);
+        let words = [&[whole.as_str()], &words[1..]].concat();
+        let text = said(&why(&words).unwrap());
+        assert!(text.contains(part), "{words:?}: {part} is missing:\n{text}");
+    }
+    assert!(said(&why(&["http://localhost:1/"]).unwrap()).contains("no server listens there"));
 }
 
 #[test]

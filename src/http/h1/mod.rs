@@ -15,7 +15,7 @@ use config::LocationConf;
 use http1::{RequestHead, RequestParser};
 
 use self::receive::Received;
-use super::{access_log, client::Client, phases, site::EventLoop};
+use super::{Exchange, access_log, client::Client, phases, site::EventLoop};
 use crate::net::{Stream, Timer};
 
 /// Status of a client that was too slow; as nginx, only the log shows it.
@@ -51,28 +51,39 @@ enum Next {
 
 /// Serves one accepted connection until it ends. `listener` is the index of its address in the configuration.
 pub async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: usize) {
-    let client = Rc::new(Client::new(stream, event_loop.next_serial(), listener));
-    let defaults = &event_loop.site.http().listeners[listener].default_server;
-    if *defaults.defaults.core.tcp_nodelay {
-        // A socket that is already dead fails here; the first read will tell.
-        let _ = client.stream.set_nodelay();
-    }
-    let timer = Timer::new(*defaults.core.client_header_timeout);
-    let mut connection = Connection {
-        event_loop,
-        client,
-        timer,
-        parser: RequestParser::new(),
-        head: RequestHead::new(),
-        out: Vec::new(),
-        sent_bytes: 0,
-        send_timeout: Duration::ZERO,
-        pace: None,
-    };
-    connection.run().await;
+    Connection::new(event_loop, stream, listener).run().await;
+}
+
+/// Serves one request, and returns it as it was answered: for somebody who asks why the answer is what it is. No log tells
+/// of it. None where no request came.
+pub async fn serve_one(event_loop: Rc<EventLoop>, stream: Stream, listener: usize) -> Option<Box<Exchange>> {
+    let mut connection = Connection::new(event_loop, stream, listener);
+    let received = connection.receive(None).await?;
+    Some(connection.answer(received).await.1)
 }
 
 impl Connection {
+    fn new(event_loop: Rc<EventLoop>, stream: Stream, listener: usize) -> Self {
+        let client = Rc::new(Client::new(stream, event_loop.next_serial(), listener));
+        let defaults = &event_loop.site.http().listeners[listener].default_server;
+        if *defaults.defaults.core.tcp_nodelay {
+            // A socket that is already dead fails here; the first read will tell.
+            let _ = client.stream.set_nodelay();
+        }
+        let timer = Timer::new(*defaults.core.client_header_timeout);
+        Self {
+            event_loop,
+            client,
+            timer,
+            parser: RequestParser::new(),
+            head: RequestHead::new(),
+            out: Vec::new(),
+            sent_bytes: 0,
+            send_timeout: Duration::ZERO,
+            pace: None,
+        }
+    }
+
     async fn run(&mut self) {
         let mut idle: Option<Duration> = None;
         loop {
@@ -88,14 +99,29 @@ impl Connection {
         }
     }
 
-    /// Answers one request.
+    /// Answers one request and logs it.
     async fn exchange(&mut self, received: Received) -> (Next, std::sync::Arc<LocationConf>) {
+        let (mut next, mut exchange) = self.answer(received).await;
+        access_log::record(&exchange);
+        if !exchange.body.is_done() {
+            next = match next {
+                Next::Request => linger::discard_body(&mut exchange).await,
+                Next::Close | Next::Linger => Next::Linger,
+                Next::Drop => Next::Drop,
+            };
+        }
+        self.head = exchange.head;
+        (next, exchange.location)
+    }
+
+    /// Answers one request.
+    async fn answer(&mut self, received: Received) -> (Next, Box<Exchange>) {
         let (mut exchange, fault) = self.begin(received);
         let response = match fault {
             None => phases::respond(&mut exchange).await,
             Some(fault) => phases::refuse(&mut exchange, fault).await,
         };
-        let mut next = match response {
+        let next = match response {
             None => {
                 if exchange.sent.status == TIMED_OUT && *exchange.location.core.reset_timedout_connection {
                     // The socket goes away either way.
@@ -108,15 +134,6 @@ impl Connection {
                 self.send(&mut exchange, response).await
             }
         };
-        access_log::record(&exchange);
-        if !exchange.body.is_done() {
-            next = match next {
-                Next::Request => linger::discard_body(&mut exchange).await,
-                Next::Close | Next::Linger => Next::Linger,
-                Next::Drop => Next::Drop,
-            };
-        }
-        self.head = exchange.head;
-        (next, exchange.location)
+        (next, exchange)
     }
 }
