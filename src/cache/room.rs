@@ -17,6 +17,7 @@ const BLOCK_BYTES: u64 = 4096;
 pub struct Room {
     bytes: u64,
     shared: Arc<Shared>,
+    made_way: bool,
 }
 
 /// Why there is no room.
@@ -31,7 +32,7 @@ impl Room {
     pub(crate) fn new(shared: &Arc<Shared>, bytes: u64) -> Self {
         let bytes = on_disk(bytes);
         shared.reserve(bytes);
-        Self { bytes, shared: Arc::clone(shared) }
+        Self { bytes, shared: Arc::clone(shared), made_way: false }
     }
 
     /// How much may be written.
@@ -39,9 +40,20 @@ impl Room {
         self.bytes
     }
 
+    /// Notes that entries had to go for it.
+    pub(crate) fn has_made_way(&mut self) {
+        self.made_way = true;
+    }
+
+    /// Whether entries had to go for it since this was last asked: who keeps their files open keeps their space.
+    pub fn made_way(&mut self) -> bool {
+        std::mem::take(&mut self.made_way)
+    }
+
     /// Makes this room as large as both were.
     pub(crate) fn absorb(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);
+        self.made_way |= other.made_way;
     }
 }
 

@@ -210,7 +210,7 @@ impl Zone {
 
     /// Reserves room within `max_size`, evicting entries where it needs to.
     pub fn reserve(&self, bytes: u64) -> Result<Room, NoRoom> {
-        let room = Room::new(&self.shared, bytes);
+        let mut room = Room::new(&self.shared, bytes);
         let Some(limit) = self.conf.max_size else { return Ok(room) };
         if room.bytes() > limit {
             return Err(NoRoom { wanted: bytes });
@@ -219,6 +219,7 @@ impl Zone {
             // A little more than is needed: one transaction then serves many fills.
             let target = (limit - limit / 64).max(room.bytes());
             let gone = self.evict(Eviction { until: Until::Bytes(target), files: EVICT_FILES });
+            room.has_made_way();
             // Where it is reached and yet too little, other fills were quicker: try again.
             if gone.entries == 0 && !gone.reached {
                 return Err(NoRoom { wanted: bytes });

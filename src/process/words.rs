@@ -8,8 +8,9 @@ const NGINX_VERSION: &str = "1.31.5";
 
 /// What is built in, in the words of nginx's configure, since tools look for them: modules that nginx has by default
 /// and Larder has not yet are named as left out.
-const BUILT: [&str; 19] = [
+const BUILT: [&str; 20] = [
     "--with-http_gunzip_module",
+    "--with-http_slice_module",
     "--with-pcre",
     "--with-pcre-jit",
     "--without-http_access_module",
@@ -109,7 +110,9 @@ mod tests {
         let full = version(Detail::Full);
         assert!(full.contains("\nnginx version: nginx/1.31.5 "));
         assert!(full.contains("\nbuilt without TLS yet\n"));
-        assert!(full.contains("\nconfigure arguments: --with-http_gunzip_module --with-pcre "));
+        assert!(full.contains(
+            "\nconfigure arguments: --with-http_gunzip_module --with-http_slice_module --with-pcre "
+        ));
         assert!(full.lines().count() == 4);
     }
 }

@@ -177,6 +177,9 @@ impl CacheFile {
             Some(room) if room.bytes() < wanted + prefix => store.grow(room, ROOM_STEP_BYTES.max(wanted))?,
             Some(_) => {}
         }
+        if self.room.as_mut().is_some_and(Room::made_way) {
+            self.zone.close_gone();
+        }
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use cache::{
     Digest, Key, Meta, Parts,
     policy::{
-        self, Admission, Answered, Asked, Rules, nginx,
+        self, Admission, Answered, Asked, Refusal, Rules, nginx,
         rfc9111::{self, Selected},
     },
 };
@@ -413,7 +413,11 @@ fn admit(order: &Order, incoming: &Incoming, facts: &mut CacheFacts) -> Result<M
     match Rules::of(&order.location).admit(&order.asked(), &answered) {
         Admission::Refused(refusal) => {
             facts.detail = Some(refusal.as_str());
-            Err(NotAdmitted::Refused)
+            Err(match refusal {
+                // It is the request that it is refused for: the next one's answer may be stored.
+                Refusal::Authorization => NotAdmitted::ThisOnce,
+                _ => NotAdmitted::Refused,
+            })
         }
         // Parts of several variants are not told apart.
         Admission::Store { vary, .. } if part.is_some() && !vary.is_empty() => Err(NotAdmitted::ThisOnce),

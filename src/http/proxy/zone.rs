@@ -165,8 +165,8 @@ impl Zone {
         }
     }
 
-    /// Blocks for a look at each file that may have gone.
-    fn close_gone(&self) {
+    /// Gives up the descriptors of files that are removed or replaced. Blocks for a look at each that may be.
+    pub fn close_gone(&self) {
         for (digest, entry) in self.memory.files() {
             let Some(file) = entry.file.get() else { continue };
             // Whoever asks for it next settles with purges; here only its file counts.
