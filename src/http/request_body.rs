@@ -128,6 +128,11 @@ impl RequestBody {
         matches!(self.stage, Stage::Done)
     }
 
+    /// Whether the request has none, not even an empty one that was announced.
+    pub fn is_absent(&self) -> bool {
+        !self.announced && self.is_done()
+    }
+
     /// Returns the whole body, where it has been collected.
     pub fn collected(&self) -> Option<&Collected> {
         self.collected.as_ref()

@@ -127,10 +127,10 @@ type Written = Result<(Arc<File>, Option<PathBuf>), FileError>;
 
 impl ReadAhead {
     /// Reads ahead within the limits of a location.
-    pub fn new(body: UpstreamBody, location: &Arc<LocationConf>) -> Self {
+    pub fn new(body: Box<UpstreamBody>, location: &Arc<LocationConf>) -> Self {
         Self {
             location: Arc::clone(location),
-            body: Box::new(body),
+            body,
             limits: Limits::of(&location.proxy),
             queue: VecDeque::new(),
             memory_bytes: 0,

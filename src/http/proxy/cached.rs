@@ -84,7 +84,7 @@ pub(super) async fn serve(
     group: &Arc<Group>,
     zone: Arc<Zone>,
 ) -> Ending {
-    if !exchange.body.is_done() {
+    if !exchange.body.is_absent() {
         // As nginx: a body is read first, so that the key may name it.
         if let Err(fault) = request_body::collect(exchange).await {
             return Ending::Fail(fault);

@@ -43,7 +43,7 @@ use http1::{Method, ResponseHead, Version};
 use self::{
     ahead::ReadAhead,
     request::Purpose,
-    transport::{ClientBody, Incoming},
+    transport::{ClientBody, Incoming, UpstreamBody},
     zone::Zone,
 };
 use super::{
@@ -143,6 +143,7 @@ async fn ask(
     let client = Rc::clone(&exchange.client);
     match streams {
         true => exchange.body.look_ahead(&client, BodyLimits::of(&location.core))?,
+        false if exchange.body.is_absent() => {}
         false => request_body::collect(exchange).await?,
     }
     let mut outgoing = request::build(exchange, pass, purpose)?;
@@ -225,26 +226,29 @@ fn deliver(exchange: &mut Exchange, group: &Arc<Group>, incoming: Incoming) -> E
         response.content_length = body.length();
     }
     response.body = match upgraded {
-        Some(upgraded) => Body::Tunnel(Box::new(upgraded)),
+        Some(upgraded) => Body::Tunnel(upgraded),
+        None if buffering.unwrap_or(*location.proxy.buffering) => buffered(exchange, &head, body),
+        // As nginx: what is passed on at once is not kept.
         None => {
-            let buffers = buffering.unwrap_or(*location.proxy.buffering);
-            let source = match buffers {
-                // As nginx: what is passed on at once is not kept.
-                true if store_file::may_keep(exchange, &head) => {
-                    body.limit_rate(rate::from_upstream(exchange));
-                    Source::Fill(Box::new(store_file::start(exchange, &head, body)))
-                }
-                true => {
-                    body.limit_rate(rate::from_upstream(exchange));
-                    Source::Ahead(Box::new(ReadAhead::new(body, &location)))
-                }
-                false => {
-                    body.limit_pieces(*location.proxy.buffer_size);
-                    Source::Upstream(Box::new(body))
-                }
-            };
-            Body::Stream { source, window: None }
+            body.limit_pieces(*location.proxy.buffer_size);
+            Body::Stream { source: Source::Upstream(body), window: None }
         }
     };
     Ending::Answer(Box::new(response))
+}
+
+/// Takes a body from the upstream sooner than a slow client takes it (`proxy_buffering on`).
+fn buffered(exchange: &mut Exchange, head: &ResponseHead, mut body: Box<UpstreamBody>) -> Body {
+    let source = if store_file::may_keep(exchange, head) {
+        body.limit_rate(rate::from_upstream(exchange));
+        Source::Fill(Box::new(store_file::start(exchange, head, body)))
+    } else if let Some(whole) = body.take_whole() {
+        // Most answers are small and come along with their head: nothing is left to be read ahead.
+        body.finish(&mut exchange.upstream);
+        return Body::Memory(whole);
+    } else {
+        body.limit_rate(rate::from_upstream(exchange));
+        Source::Ahead(Box::new(ReadAhead::new(body, &exchange.location)))
+    };
+    Body::Stream { source, window: None }
 }

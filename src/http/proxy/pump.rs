@@ -26,7 +26,7 @@ const BATCH_BYTES: u64 = 64 << 10;
 /// A body on its way.
 pub(super) struct Pump {
     ticket: Ticket,
-    body: UpstreamBody,
+    body: Box<UpstreamBody>,
     /// Content-Length, where there is one.
     length: Option<u64>,
     received: u64,
@@ -61,7 +61,7 @@ enum Event {
 }
 
 impl Pump {
-    pub(super) fn new(ticket: Ticket, body: UpstreamBody, length: Option<u64>, disk: Disk) -> Self {
+    pub(super) fn new(ticket: Ticket, body: Box<UpstreamBody>, length: Option<u64>, disk: Disk) -> Self {
         Self {
             ticket,
             body,

@@ -55,7 +55,7 @@ fn sent_head(exchange: &Exchange) -> bool {
 }
 
 /// Begins to keep an answer, on a task of its own that goes on without the client, and returns what the client reads.
-pub(super) fn start(exchange: &Exchange, head: &ResponseHead, body: UpstreamBody) -> FillReader {
+pub(super) fn start(exchange: &Exchange, head: &ResponseHead, body: Box<UpstreamBody>) -> FillReader {
     let (ticket, reader) = Ticket::unlisted();
     let sink = StoreFile {
         location: Arc::clone(&exchange.location),

@@ -162,8 +162,8 @@ impl UpstreamBody {
 
     /// Sets how fast it may be read from now on.
     pub fn limit_rate(&mut self, rate: Option<Rate>) {
-        let (begun, next_read) = (clock::moment(), Instant::now());
-        self.pace = rate.map(|rate| Pace { rate, begun, read: 0, next_read });
+        self.pace =
+            rate.map(|rate| Pace { rate, begun: clock::moment(), read: 0, next_read: Instant::now() });
     }
 
     /// Whether all of it has arrived and was handed out, or the rest will not come.
@@ -204,6 +204,13 @@ impl UpstreamBody {
         let piece = self.take()?;
         self.settle();
         Some(piece)
+    }
+
+    /// Returns the whole body, where all of it came along with the head.
+    pub fn take_whole(&mut self) -> Option<Bytes> {
+        let Stage::Length { left } = self.stage else { return None };
+        let arrived = self.source.as_ref()?.connection.input.len().min(self.piece_most) as u64;
+        if arrived < left { None } else { self.take_arrived() }
     }
 
     /// Notes in the last try what the whole answer took.

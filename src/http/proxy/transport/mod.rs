@@ -49,10 +49,10 @@ pub struct Incoming {
     pub head: Arc<ResponseHead>,
     /// The head's bytes as received, for the file of a cache.
     pub head_bytes: Bytes,
-    /// The body.
-    pub body: UpstreamBody,
+    /// The body; in a box, since an answer passes through many hands.
+    pub body: Box<UpstreamBody>,
     /// The connection, where both sides have changed to another protocol.
-    pub upgraded: Option<Upgraded>,
+    pub upgraded: Option<Box<Upgraded>>,
     /// X-Accel-Buffering: `proxy_buffering` for this answer, where it says so.
     pub buffering: Option<bool>,
 }
@@ -326,10 +326,10 @@ impl<'a> Round<'a> {
         let read_timeout = *self.location.proxy.read_timeout;
         let origin = Origin { event_loop, read_timeout, begun, received };
         let (body, upgraded) = match head.status {
-            101 => (UpstreamBody::none(origin), Some(Upgraded::new(connection, pick))),
+            101 => (UpstreamBody::none(origin), Some(Box::new(Upgraded::new(connection, pick)))),
             _ => (UpstreamBody::new(origin, connection, pick, framing, reuse), None),
         };
-        Incoming { head, head_bytes, body, upgraded, buffering }
+        Incoming { head, head_bytes, body: Box::new(body), upgraded, buffering }
     }
 }
 

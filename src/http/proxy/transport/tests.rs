@@ -412,7 +412,7 @@ async fn a_tunnel_carries_both_ways_and_passes_ends_on() {
             theirs.read_to_string(&mut said).await.expect("text");
         };
         let upgraded = incoming.upgraded.expect("a tunnel");
-        let (counts, ()) = tokio::join!(tunnel(&client, upgraded, &bench.location), user);
+        let (counts, ()) = tokio::join!(tunnel(&client, *upgraded, &bench.location), user);
         assert_eq!(said, "first words, last words");
         assert_eq!(seen.await.expect("the peer ends"), [format!("{request}sent ahead, then more")]);
         assert_eq!(counts, TunnelCounts { to_client: 23, to_upstream: 21 });
