@@ -1,6 +1,6 @@
 //! What a child gives up or is given: user and group, limits, priority, directory.
 
-use std::{ffi::CString, io};
+use std::{ffi::CString, fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use config::{Config, InvalidUser, MainConf, UserSpec};
 use nix::{
@@ -10,7 +10,7 @@ use nix::{
         resource::{Resource, setrlimit},
         signal::Signal,
     },
-    unistd::{Gid, Group, Pid, Uid, User, chdir, getppid, initgroups, setgid, setuid},
+    unistd::{Gid, Group, Pid, Uid, User, chdir, getppid, initgroups, setegid, seteuid, setgid, setuid},
 };
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
@@ -27,6 +27,21 @@ pub struct Identity {
     pub uid: Uid,
     /// Group.
     pub gid: Gid,
+}
+
+/// Gives root's rights up for those of a directory's owner: what is made in it from then on is that owner's. Nothing changes
+/// for anybody else, and where it is root's own.
+///
+/// # Errors
+/// The system refuses.
+pub fn stoop_to_owner(directory: &Path) -> io::Result<()> {
+    let owner = fs::metadata(directory)?;
+    if owner.uid() == Uid::effective().as_raw() || !Uid::current().is_root() {
+        return Ok(());
+    }
+    seteuid(Uid::from_raw(0))?;
+    setegid(Gid::from_raw(owner.gid()))?;
+    Ok(seteuid(Uid::from_raw(owner.uid()))?)
 }
 
 /// A right that cannot be taken or given up.

@@ -21,7 +21,7 @@ use super::{
     master::Master,
     pid_file,
     quick::Quick,
-    single,
+    rights, single,
     title::Title,
     upgrade, words,
 };
@@ -39,7 +39,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
         Ok(Command::Help) => print(&words::help()),
-        Ok(Command::Cache(wish)) => tools::work_on_caches(&wish),
+        Ok(Command::Cache(wish)) => tools::work_on_caches(&wish, &rights::stoop_to_owner),
         Ok(Command::Prewarm(wish)) => tools::prewarm(&wish),
         Ok(Command::Version(detail)) => {
             // As nginx: on standard error.

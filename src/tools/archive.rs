@@ -8,12 +8,11 @@ use std::{
     fs::{self, File},
     io::{self, Read, Write},
     ops::ControlFlow,
-    os::unix::fs::{MetadataExt, chown},
     path::{Component, Path},
     sync::Arc,
 };
 
-use cache::{Digest, Durability, Role, Zone, digest_of_name, hex, path_of};
+use cache::{Digest, Durability, Role, Standing, Zone, digest_of_name, hex, path_of};
 use config::CachePath;
 
 use super::{
@@ -29,13 +28,21 @@ use crate::clock;
 const STANDARD: &str = "-";
 
 /// Writes the answers whose keys fit into an archive.
-pub fn export(caches: &[Arc<CachePath>], to: &Path, pattern: Option<&Pattern>) -> Result<Verdict, Failure> {
+pub fn export(
+    caches: impl FnOnce() -> Result<Vec<Arc<CachePath>>, Failure>,
+    to: &Path,
+    pattern: Option<&Pattern>,
+) -> Result<Verdict, Failure> {
     let is_standard = to == Path::new(STANDARD);
-    let out: Box<dyn Write> =
-        if is_standard { Box::new(io::stdout().lock()) } else { Box::new(File::create(to)?) };
+    // Before anything else, with the rights of whoever asks.
+    let out: Box<dyn Write> = if is_standard {
+        Box::new(io::stdout().lock())
+    } else {
+        Box::new(File::create(to).map_err(|error| named(to, &error))?)
+    };
     let mut archive = tar::Builder::new(io::BufWriter::new(out));
     let mut count = 0_u64;
-    each_answer(caches, pattern, &mut |conf, file| {
+    each_answer(&caches()?, pattern, &mut |conf, file| {
         count += u64::from(append(&mut archive, conf, &file)?);
         Ok(ControlFlow::Continue(()))
     })?;
@@ -66,10 +73,16 @@ fn append(archive: &mut tar::Builder<impl Write>, conf: &CachePath, file: &Cache
 }
 
 /// Takes the answers of an archive into the caches of the same names.
-pub fn import(caches: &[Arc<CachePath>], from: &Path) -> Result<Verdict, Failure> {
-    let input: Box<dyn Read> =
-        if from == Path::new(STANDARD) { Box::new(io::stdin().lock()) } else { Box::new(File::open(from)?) };
-    let opened = caches.iter().map(|conf| Zone::open(conf, Role::Tool)).collect::<Result<Vec<_>, _>>()?;
+pub fn import(
+    caches: impl FnOnce() -> Result<Vec<Arc<CachePath>>, Failure>,
+    from: &Path,
+) -> Result<Verdict, Failure> {
+    let input: Box<dyn Read> = if from == Path::new(STANDARD) {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(from).map_err(|error| named(from, &error))?)
+    };
+    let opened = caches()?.iter().map(|conf| Zone::open(conf, Role::Tool)).collect::<Result<Vec<_>, _>>()?;
     let mut archive = tar::Archive::new(io::BufReader::new(input));
     let mut progress = Progress::new("files");
     let (mut taken, mut refused) = (0_u64, 0_u64);
@@ -120,6 +133,9 @@ fn take(zone: &Zone, digest: &Digest, member: &mut impl Read) -> Result<(), Fail
     io::copy(member, &mut temp)?;
     match look(temp.path(), *digest)? {
         Some(Found::Answer(file)) => {
+            if zone.judge(&file.key, &file.meta) == Standing::Gone {
+                return Err("it was purged since it was stored".into());
+            }
             let is_whole = file.meta.body_len.is_none_or(|stated| stated == file.body_len());
             if !is_whole {
                 return Err("it is not as long as it says".into());
@@ -128,7 +144,6 @@ fn take(zone: &Zone, digest: &Digest, member: &mut impl Read) -> Result<(), Fail
         Some(Found::Damaged { why, .. }) => return Err(format!("it {why}").into()),
         None => return Err("it vanished".into()),
     }
-    give_to_owner_of(&directory, temp.path())?;
     let size = temp.as_file().metadata()?.len();
     temp.persist(&path)?;
     zone.replaced(digest, size, clock::now());
@@ -138,11 +153,6 @@ fn take(zone: &Zone, digest: &Digest, member: &mut impl Read) -> Result<(), Fail
 /// What a file is called while it is written.
 const TEMP_PREFIX: &str = ".import-";
 
-/// The server's processes must be able to read and remove what root brought.
-fn give_to_owner_of(directory: &Path, file: &Path) -> io::Result<()> {
-    let owner = fs::metadata(directory)?;
-    if fs::metadata(file)?.uid() == owner.uid() {
-        return Ok(());
-    }
-    chown(file, Some(owner.uid()), Some(owner.gid()))
+fn named(path: &Path, error: &io::Error) -> Failure {
+    format!("\"{}\": {error}", path.display()).into()
 }

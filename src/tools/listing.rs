@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use cache::{Meta, Role, Zone, hex, purge};
+use cache::{Meta, Role, Standing, Zone, hex, purge};
 use config::CachePath;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use super::{
     Failure, Verdict,
     files::{CachedFile, Found, walk},
     pattern::Pattern,
-    report::{Output, Progress, bytes, epoch, say, span, tell},
+    report::{Output, Progress, bytes, epoch, say, shown, span, tell},
 };
 use crate::clock;
 
@@ -68,14 +68,21 @@ pub fn stats(caches: &[Arc<CachePath>], output: Output) -> Result<Verdict, Failu
         let mut counts = Counts::default();
         let now = clock::now();
         let mut progress = Progress::new("files");
+        let purges = Purges::of(conf);
         let flow = walk(conf, &mut |found| {
             progress.step();
-            counts.add(found, now);
+            match found {
+                Found::Answer(file) => match purges.judged(file) {
+                    Some(file) => counts.add(&file, now),
+                    None => counts.purged += 1,
+                },
+                Found::Damaged { .. } => counts.damaged += 1,
+            }
             Ok(ControlFlow::Continue(()))
         })?;
         debug_assert!(flow.is_continue(), "nothing breaks it off");
         drop(progress);
-        let indexed = Zone::open(conf, Role::Tool).map(|zone| zone.stats().entries).ok();
+        let indexed = purges.0.as_ref().map(|zone| zone.stats().entries);
         tell(output, || counts.text(conf, indexed), || counts.json(conf, indexed))?;
     }
     Ok(Verdict::Good)
@@ -89,11 +96,15 @@ pub(super) fn each_answer(
 ) -> io::Result<()> {
     let mut progress = Progress::new("files");
     for conf in caches {
+        let purges = Purges::of(conf);
         let flow = walk(conf, &mut |found| {
             progress.step();
             match found {
                 Found::Answer(file) if pattern.is_none_or(|pattern| pattern.fits(&file.key.text)) => {
-                    each(conf, *file)
+                    match purges.judged(file) {
+                        Some(file) => each(conf, *file),
+                        None => Ok(ControlFlow::Continue(())),
+                    }
                 }
                 Found::Answer(_) | Found::Damaged { .. } => Ok(ControlFlow::Continue(())),
             }
@@ -105,9 +116,29 @@ pub(super) fn each_answer(
     Ok(())
 }
 
+/// The purges of a cache: what they name is still in its file for a while. Who may not open the cache is shown the files.
+struct Purges(Option<Zone>);
+
+impl Purges {
+    fn of(conf: &Arc<CachePath>) -> Self {
+        Self(Zone::open(conf, Role::Tool).ok())
+    }
+
+    /// Returns an answer as it stands now; none where it was purged.
+    fn judged(&self, mut file: Box<CachedFile>) -> Option<Box<CachedFile>> {
+        let Some(zone) = &self.0 else { return Some(file) };
+        match zone.judge(&file.key, &file.meta) {
+            Standing::Live => {}
+            Standing::Soft(number) => file.meta.soften(number),
+            Standing::Gone => return None,
+        }
+        Some(file)
+    }
+}
+
 fn line(file: &CachedFile, now: SystemTime) -> String {
     let status = file.status().map_or_else(|| "?".to_owned(), |status| status.to_string());
-    let key = String::from_utf8_lossy(&file.key.text).into_owned();
+    let key = shown(&file.key.text);
     format!("{status:>3}  {:>10}  {:<22}  {key}", bytes(file.body_len()), freshness(&file.meta, now))
 }
 
@@ -125,7 +156,7 @@ fn age(meta: &Meta, now: SystemTime) -> Duration {
 fn portrait(conf: &CachePath, file: &CachedFile, now: SystemTime) -> String {
     let meta = &file.meta;
     let mut lines = vec![
-        format!("key       {}", String::from_utf8_lossy(&file.key.text)),
+        format!("key       {}", shown(&file.key.text)),
         format!("cache     {}", conf.name),
         format!("file      {}", file.path.display()),
         format!("body      {} ({} bytes)", bytes(file.body_len()), file.body_len()),
@@ -134,15 +165,15 @@ fn portrait(conf: &CachePath, file: &CachedFile, now: SystemTime) -> String {
     ];
     for (name, text) in [("etag", &meta.etag), ("vary", &meta.vary)] {
         if !text.is_empty() {
-            lines.push(format!("{name:<8}  {}", String::from_utf8_lossy(text)));
+            lines.push(format!("{name:<8}  {}", shown(text)));
         }
     }
     let tags = tags(meta);
     if !tags.is_empty() {
-        lines.push(format!("tags      {}", tags.join(" ")));
+        lines.push(format!("tags      {}", shown(tags.join(" ").as_bytes())));
     }
-    let head = String::from_utf8_lossy(&file.head);
-    lines.extend(head.trim_end().lines().map(|line| format!("  {line}")));
+    let head = file.head.trim_ascii_end().split(|byte| *byte == b'\n');
+    lines.extend(head.map(|line| format!("  {}", shown(line.trim_ascii_end()))));
     lines.join("\n") + "\n"
 }
 
@@ -171,17 +202,15 @@ fn facts(conf: &CachePath, file: &CachedFile) -> Value {
 struct Counts {
     answers: u64,
     fresh: u64,
+    /// Purged, with files that are still there.
+    purged: u64,
     damaged: u64,
     file_bytes: u64,
     statuses: BTreeMap<u16, u64>,
 }
 
 impl Counts {
-    fn add(&mut self, found: Found, now: SystemTime) {
-        let Found::Answer(file) = found else {
-            self.damaged += 1;
-            return;
-        };
+    fn add(&mut self, file: &CachedFile, now: SystemTime) {
         self.answers += 1;
         self.fresh += u64::from(file.meta.valid_until > now);
         self.file_bytes += file.size;
@@ -191,7 +220,7 @@ impl Counts {
     }
 
     fn text(&self, conf: &CachePath, indexed: Option<u64>) -> String {
-        let Self { answers, fresh, damaged, file_bytes, statuses } = self;
+        let Self { answers, fresh, purged, damaged, file_bytes, statuses } = self;
         let limit = conf.max_size.map_or_else(String::new, |limit| format!(" of {}", bytes(limit)));
         let mut lines = vec![
             format!("cache     {} ({})", conf.name, conf.path.display()),
@@ -199,6 +228,9 @@ impl Counts {
             format!("files     {}{limit}", bytes(*file_bytes)),
         ];
         lines.extend(indexed.map(|indexed| format!("index     {indexed} keys")));
+        if *purged > 0 {
+            lines.push(format!("purged    {purged}, with files that are still there"));
+        }
         if *damaged > 0 {
             lines.push(format!("damaged   {damaged}: see \"larder cache verify\""));
         }
@@ -214,6 +246,7 @@ impl Counts {
             "path": conf.path.display().to_string(),
             "answers": self.answers,
             "fresh": self.fresh,
+            "purged": self.purged,
             "damaged": self.damaged,
             "file_bytes": self.file_bytes,
             "max_size": conf.max_size,

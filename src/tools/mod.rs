@@ -16,7 +16,7 @@ mod sitemap;
 mod url;
 mod why;
 
-use std::{error::Error, process::ExitCode, sync::Arc};
+use std::{error::Error, io, path::Path, process::ExitCode, sync::Arc};
 
 use config::CachePath;
 
@@ -33,9 +33,12 @@ enum Verdict {
     Bad,
 }
 
-/// Carries out `larder cache …`.
-pub fn work_on_caches(arguments: &CacheArguments) -> ExitCode {
-    finish(work(arguments))
+/// Gives up root's rights for those of a directory's owner.
+pub type Stoop<'a> = &'a dyn Fn(&Path) -> io::Result<()>;
+
+/// Carries out `larder cache …`. What is made in a cache must be its owner's: `stoop` is asked before anything is.
+pub fn work_on_caches(arguments: &CacheArguments, stoop: Stoop<'_>) -> ExitCode {
+    finish(work(arguments, stoop))
 }
 
 /// Carries out `larder prewarm …`.
@@ -74,17 +77,31 @@ fn caches(arguments: &CacheArguments) -> Result<Vec<Arc<CachePath>>, Failure> {
     Ok(caches)
 }
 
-fn work(arguments: &CacheArguments) -> Result<Verdict, Failure> {
+/// Becomes the owner of a cache. One that is not there yet is the server's to make.
+fn enter(directory: &Path, stoop: Stoop<'_>) -> Result<(), Failure> {
+    if !directory.is_dir() {
+        return Err(format!("there is no cache at \"{}\" yet", directory.display()).into());
+    }
+    stoop(directory).map_err(|error| format!("\"{}\": {error}", directory.display()).into())
+}
+
+fn work(arguments: &CacheArguments, stoop: Stoop<'_>) -> Result<Verdict, Failure> {
     let output = arguments.output;
-    let caches = || caches(arguments);
+    let caches = || {
+        let caches = caches(arguments)?;
+        for cache in &caches {
+            enter(&cache.path, stoop)?;
+        }
+        Ok::<_, Failure>(caches)
+    };
     match &arguments.deed {
         Deed::List { pattern, most } => listing::list(&caches()?, pattern.as_ref(), *most, output),
         Deed::Show { pattern } => listing::show(&caches()?, pattern, output),
-        Deed::Why { url, fields } => why::why(&arguments.conf, url, fields, output),
+        Deed::Why { url, fields } => why::why(&arguments.conf, url, fields, output, stoop),
         Deed::Purge { named, mode } => removal::purge(&caches()?, named, *mode, output),
         Deed::Stats => listing::stats(&caches()?, output),
         Deed::Verify { repair } => damage::verify(&caches()?, *repair, output),
-        Deed::Export { to, pattern } => archive::export(&caches()?, to, pattern.as_ref()),
-        Deed::Import { from } => archive::import(&caches()?, from),
+        Deed::Export { to, pattern } => archive::export(caches, to, pattern.as_ref()),
+        Deed::Import { from } => archive::import(caches, from),
     }
 }

@@ -40,6 +40,14 @@ pub fn tell(output: Output, text: impl FnOnce() -> String, json: impl FnOnce() -
     }
 }
 
+/// Returns a text that came from elsewhere for a terminal: nothing in it is obeyed.
+pub fn shown(text: &[u8]) -> String {
+    match str::from_utf8(text) {
+        Ok(plain) if !plain.chars().any(char::is_control) => plain.to_owned(),
+        _ => text.escape_ascii().to_string(),
+    }
+}
+
 /// Returns a number of bytes for people.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -111,6 +119,15 @@ impl Drop for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn terminals_obey_nothing() {
+        let cases: [(&[u8], &str); 3] =
+            [(b"/a \xc3\xbc", "/a \u{fc}"), (b"a\x1b[31m\nb", "a\\x1b[31m\\nb"), (b"\xff", "\\xff")];
+        for (text, wanted) in cases {
+            assert_eq!(shown(text), wanted);
+        }
+    }
 
     #[test]
     fn sizes_are_for_people() {

@@ -6,11 +6,15 @@
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
+    path::Path,
     pin::pin,
     sync::Arc,
 };
 
-use cache::policy::{CacheStatus, Forward};
+use cache::{
+    Role, Zone,
+    policy::{CacheStatus, Forward},
+};
 use config::{
     CacheZone, Content, HostLookup, HttpConf, ListenAddress, MainText, Source, load, offline::ConfFile,
 };
@@ -22,7 +26,7 @@ use tokio::{
 };
 
 use super::{
-    Failure, Verdict,
+    Failure, Stoop, Verdict, enter,
     report::{Output, span, tell},
     url::Url,
 };
@@ -36,12 +40,29 @@ use crate::{
 };
 
 /// Asks for a URL and tells what the cache did. `fields` are sent along with the request, each `Name: value`.
-pub fn why(conf: &ConfFile, url: &str, fields: &[String], output: Output) -> Result<Verdict, Failure> {
+pub fn why(
+    conf: &ConfFile,
+    url: &str,
+    fields: &[String],
+    output: Output,
+    stoop: Stoop<'_>,
+) -> Result<Verdict, Failure> {
     let main = MainText::File(conf.file.clone());
     let source = Source { prefix: conf.prefix.clone(), main, globals: None, error_log: None };
     let loaded = load(&source, &Machine)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let caches = loaded.config.http.as_ref().map_or_else(Vec::new, |http| http.zones.clone());
+    for cache in &caches {
+        enter(&cache.path, stoop)?;
+        // What is missing in it is made, and its owner's.
+        drop(Zone::open(cache, Role::Tool)?);
+    }
+    // Logs may be for root only.
+    stoop(Path::new("/"))?;
     let site = Site::new(Arc::new(loaded.config))?;
+    for cache in &caches {
+        enter(&cache.path, stoop)?;
+    }
     if site.config.http.is_none() {
         return Err("the configuration has no http block".into());
     }

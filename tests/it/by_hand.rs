@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::{MetadataExt, chown},
     path::PathBuf,
     process::{Command, Output},
 };
@@ -87,6 +88,8 @@ fn a_running_server_knows_at_once_what_was_purged() {
     let (_origin, server) = filled();
     let Some(purged) = cache(&server, &["purge", "k:/a"]) else { return };
     assert_eq!(said(&purged), "cache \"zone\": 1 entry purged\n");
+    let left = said(&cache(&server, &["ls"]).unwrap());
+    assert!(left.contains("k:/b") && !left.contains("k:/a"), "{left}");
     assert_eq!((server.get("/a").cache(), server.get("/b").cache()), ("MISS", "HIT"));
     assert!(!cache(&server, &["purge", "k:/nothing"]).unwrap().status.success());
     cache(&server, &["purge", "--tag", "pages"]);
@@ -135,6 +138,9 @@ fn a_cache_moves_to_another_server_as_an_archive() {
     let answer = other.get("/a");
     assert_eq!((answer.cache(), answer.text().as_str()), ("HIT", "/a"));
     assert_eq!(nobody.request_count(), 0);
+    cache(&other, &["purge", "k:/a"]);
+    let refused = cache(&other, &["import", &archive]).unwrap();
+    assert!(said(&refused).contains("it was purged since it was stored"), "{}", said(&refused));
     fs::write(&archive, "no archive").unwrap();
     assert!(!cache(&other, &["import", &archive]).unwrap().status.success());
 }
@@ -211,6 +217,30 @@ fn reasons_are_told() {
         assert!(text.contains(part), "{words:?}: {part} is missing:\n{text}");
     }
     assert!(said(&why(&["http://localhost:1/"]).unwrap()).contains("no server listens there"));
+}
+
+#[test]
+fn what_root_does_in_a_cache_is_its_owners() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped: not root");
+        return;
+    }
+    let (_origin, server) = filled();
+    if server.program().is_nginx() {
+        return;
+    }
+    let owner = 65_534;
+    let mut waiting = vec![server.dir().join("cache")];
+    while let Some(path) = waiting.pop() {
+        chown(&path, Some(owner), Some(owner)).unwrap();
+        if path.is_dir() {
+            waiting.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    let purged = cache(&server, &["purge", "--tag", "pages"]).unwrap();
+    assert!(purged.status.success(), "{}", said(&purged));
+    let purges = fs::metadata(server.dir().join("cache/larder.purges")).unwrap();
+    assert_eq!((purges.uid(), purges.gid()), (owner, owner));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::format::{self, Meta, STRUCT_BYTES};
 use crate::key::{Digest, Key, path_of};
+use crate::parts::list_digest;
 use crate::policy::vary::{self, Matching};
 use crate::purge::Standing;
 use crate::room::on_disk;
@@ -151,6 +152,12 @@ impl Zone {
     pub fn lists(&self, digest: &Digest) -> Result<bool, ReadError> {
         let row = self.index.row(digest).map_err(ReadError::Index)?;
         Ok(row.is_some_and(|row| row.has_file()) || self.pending.contains(digest))
+    }
+
+    /// Whether parts of a key's answer may be stored. A look into the index: some microseconds.
+    pub fn holds_parts(&self, key: &Key) -> bool {
+        // Where the index does not answer there may be anything.
+        self.is_cold() || self.lists(&list_digest(&key.digest)).unwrap_or(true)
     }
 
     /// A file that the loader has not reached yet. It counts as just used, since it has been.

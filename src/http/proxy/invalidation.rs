@@ -149,7 +149,8 @@ fn place_of(exchange: &Exchange, target: &[u8]) -> Option<Place> {
 
 /// Purges what a place has. What is not there needs none, so that the record of purges does not grow with each request.
 async fn invalidate(exchange: &Exchange, Place { zone, key }: Place) {
-    if !zone.holds(&key) && zone.find(&key, &key.digest).await.is_none() {
+    let has_parts = zone.store.holds_parts(&key);
+    if !has_parts && !zone.holds(&key) && zone.find(&key, &key.digest).await.is_none() {
         return;
     }
     zone.remembered.forget(&key.digest);

@@ -80,7 +80,9 @@ async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
         Ok(Some(zone)) if invalidation::concerns(exchange) => {
             exchange.upstream.cache_status = None;
             exchange.upstream.cache.forward = Some(Forward::Method);
-            invalidation::pass_on(exchange, pass, &group, zone).await
+            let ending = invalidation::pass_on(exchange, pass, &group, Arc::clone(&zone)).await;
+            purge::invalidate_groups(exchange, &zone).await;
+            ending
         }
         Ok(zone) => {
             // A redirect may have led here from a location with a cache.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{ask, rfc};
-use crate::support::{Gate, Origin, Reply, Server, answer};
+use crate::support::{Gate, Origin, Reply, Server, answer, wait_until};
 
 /// An origin whose pages may be kept, and whose answers to other methods are what `changed` makes of them.
 fn origin(changed: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Origin {
@@ -48,6 +48,21 @@ fn item_16_a_success_of_an_unsafe_method_invalidates_its_uri() {
     for (method, lines, wanted) in cases {
         assert_eq!(invalidated(&server, (method, "/a", lines), &pages), wanted, "{method}");
     }
+}
+
+#[test]
+fn item_16_groups_that_the_answer_names() {
+    let origin = Origin::answering(|asked| match asked.line().split(' ').next().unwrap() {
+        "GET" => {
+            answer(200).field("Cache-Control", "max-age=600").field("Cache-Groups", "\"g\"").body("page")
+        }
+        _ => answer(200).field("Cache-Group-Invalidation", "\"g\""),
+    });
+    let server = Server::start(&rfc("proxy_cache_tags Cache-Groups;", &origin));
+    let stored = || server.client().send("GET /a HTTP/1.1\r\nHost: h\r\n\r\n").response().cache() == "HIT";
+    wait_until("it is stored", stored);
+    ask(&server, "PUT", "/elsewhere", &["Content-Length: 0"]);
+    assert!(!stored());
 }
 
 #[test]

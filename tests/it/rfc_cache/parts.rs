@@ -69,6 +69,20 @@ fn range_of(asked: &Asked) -> String {
 }
 
 #[test]
+fn a_change_of_the_file_invalidates_its_parts() {
+    let world = World::start();
+    wait_until("a part is stored", || {
+        world.range(0, 9);
+        world.asked().is_empty()
+    });
+    let mut client = world.server.client();
+    client.send("POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").response();
+    world.asked();
+    world.range(0, 9);
+    assert_eq!(world.asked(), ["0-9"]);
+}
+
+#[test]
 fn a_range_goes_through_and_its_part_is_kept() {
     let world = World::start();
     assert_eq!(world.range(100, 199).cache(), "MISS");

@@ -10,7 +10,7 @@ pub(super) struct Base<'a> {
     pub(super) target: &'a [u8],
 }
 
-/// Returns path and query of what a reference leads to, where that has the same origin. Segments of dots are left as they are.
+/// Returns path and query of what a reference leads to, where that has the same origin.
 pub(super) fn resolve(base: &Base<'_>, reference: &[u8]) -> Option<Vec<u8>> {
     let reference = reference.split(|byte| *byte == b'#').next().unwrap_or_default();
     let hierarchical = match scheme_len(reference) {
@@ -29,17 +29,43 @@ pub(super) fn resolve(base: &Base<'_>, reference: &[u8]) -> Option<Vec<u8>> {
         let (authority, target) = rest.split_at(end);
         let is_same =
             !authority.is_empty() && origin(base.scheme, authority) == origin(base.scheme, base.authority);
-        return is_same.then(|| absolute(target));
+        return is_same.then(|| without_dots(&absolute(target)));
     }
     Some(match hierarchical.first() {
         None => base.target.to_vec(),
-        Some(b'/') => hierarchical.to_vec(),
+        Some(b'/') => without_dots(hierarchical),
         Some(b'?') => [base_path, hierarchical].concat(),
         Some(_) => {
             let directory = base_path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
-            [&base_path[..directory], hierarchical].concat()
+            without_dots(&[&base_path[..directory], hierarchical].concat())
         }
     })
+}
+
+/// Removes the segments `.` and `..` of a path, each with what it stands for (RFC 3986, 5.2.4). A query stays.
+fn without_dots(target: &[u8]) -> Vec<u8> {
+    let path_end = target.iter().position(|byte| *byte == b'?').unwrap_or(target.len());
+    let (path, query) = target.split_at(path_end);
+    let mut segments: Vec<&[u8]> = Vec::new();
+    let mut ends_in_dots = false;
+    for segment in path.split(|byte| *byte == b'/').skip(1) {
+        ends_in_dots = matches!(segment, b"." | b"..");
+        match segment {
+            b"." => {}
+            b".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    let mut out = Vec::with_capacity(target.len());
+    for segment in &segments {
+        out.push(b'/');
+        out.extend_from_slice(segment);
+    }
+    if ends_in_dots || segments.is_empty() {
+        out.push(b'/');
+    }
+    out.extend_from_slice(query);
+    out
 }
 
 /// The length of the scheme, where the reference has one.
@@ -76,10 +102,14 @@ mod tests {
             ("/x", Some("/x")),
             ("/x?y#z", Some("/x?y")),
             ("x", Some("/a/x")),
-            ("../x", Some("/a/../x")),
+            ("../x", Some("/x")),
+            ("../../../x/./y/..?z", Some("/x/?z")),
+            ("..", Some("/")),
+            ("./", Some("/a/")),
+            ("//example.com/a//b/../c", Some("/a//c")),
             ("?y", Some("/a/b?y")),
             ("x:y", None),
-            ("./x:y", Some("/a/./x:y")),
+            ("./x:y", Some("/a/x:y")),
             ("//example.com/x", Some("/x")),
             ("//EXAMPLE.com:80/x", Some("/x")),
             ("//example.com:8080/x", None),
@@ -88,7 +118,7 @@ mod tests {
             ("http://example.com", Some("/")),
             ("http://example.com?y", Some("/?y")),
             ("HTTP://example.com:/x", Some("/x")),
-            ("http://example.com/x/../y?z", Some("/x/../y?z")),
+            ("http://example.com/x/../y?z", Some("/y?z")),
             ("http://user@example.com/x", None),
             ("http://example.com.evil/x", None),
             ("https://example.com/x", None),
