@@ -322,7 +322,8 @@ pub fn is_entry(file: &Path) -> bool {
     name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn entries_below(directory: &Path) -> usize {
+/// How many stored answers are below a directory.
+pub fn entries_below(directory: &Path) -> usize {
     files_below(directory).iter().filter(|file| is_entry(file)).count()
 }
 

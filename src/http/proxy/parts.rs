@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use cache::{Key, Parts};
+use cache::{Digest, Key, Parts};
 use http1::ResponseHead;
 
 use super::zone::{Entry, Zone};
@@ -79,18 +79,33 @@ impl StoredParts {
         self.parts.complete_length
     }
 
-    /// Finds a part that has the byte at a position; one may be gone that was there. Cancel safe.
+    /// Finds what is stored of the byte at a position: a part, or the whole that was made of all parts since. Cancel safe.
     pub async fn at(&self, position: u64) -> Option<(Body, ContentRange)> {
-        let range = self.parts.at(position)?;
-        let digest = self.key.part_digest(self.etag(), range);
-        let entry = self.zone.find(&self.key, &digest).await?;
-        let is_it = entry.meta.parts.as_ref().is_some_and(|parts| parts.ranges.first() == Some(range));
-        if !is_it || entry.body_len() != range.end - range.start {
-            return None;
+        if let Some(range) = self.parts.at(position) {
+            let digest = self.key.part_digest(self.etag(), range);
+            let is_it = |entry: &Arc<Entry>| {
+                let own = entry.meta.parts.as_ref().and_then(|parts| parts.ranges.first());
+                own == Some(range) && entry.body_len() == range.end - range.start
+            };
+            if let Some(entry) = self.zone.find(&self.key, &digest).await.filter(is_it) {
+                return Some(self.read(&digest, &entry, range));
+            }
         }
-        self.zone.touch(&digest, &entry);
+        self.whole().await
+    }
+
+    /// Finds the whole, if it has been stored since: its parts are removed then.
+    async fn whole(&self) -> Option<(Body, ContentRange)> {
+        let digest = self.key.digest;
+        let entry = self.zone.find(&self.key, &digest).await?;
+        let is_it = entry.meta.etag == self.etag() && entry.body_len() == self.complete_length();
+        is_it.then(|| self.read(&digest, &entry, &(0..self.complete_length())))
+    }
+
+    fn read(&self, digest: &Digest, entry: &Entry, range: &Range<u64>) -> (Body, ContentRange) {
+        self.zone.touch(digest, entry);
         let Range { start, end } = *range;
-        Some((entry.body(), ContentRange { start, end, complete_length: self.parts.complete_length }))
+        (entry.body(), ContentRange { start, end, complete_length: self.complete_length() })
     }
 
     /// Returns where the next part behind a position begins, or the whole ends.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::caching::entries_below;
 use crate::support::{
     Client, Gate, Origin, Ranged, Response, Server, answer, client::To, location, origin::Asked, wait_until,
 };
@@ -123,6 +124,26 @@ fn the_whole_is_completed_from_its_parts() {
     let whole = world.ask("Range: bytes=0-1,5-6\r\n");
     assert_eq!(whole.status(), 206, "what is whole is a stored answer like any other");
     assert!(whole.field("Content-Type").unwrap().starts_with("multipart/"), "{whole}");
+}
+
+#[test]
+fn who_reads_parts_goes_on_with_the_whole_that_is_made_of_them() {
+    const LEN: usize = 8 << 20;
+    let world = World::start();
+    world.replace(Ranged::new(LEN, "a"));
+    world.range(0, LEN / 2 - 1);
+    world.range(LEN - 1000, LEN - 1);
+    world.asked();
+    // It has begun, and waits for a client that does not read.
+    let mut slow = Client::connect_narrow(world.server.address(), 4096);
+    slow.send("GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    world.range(LEN / 2, LEN - 1001);
+    wait_until("the parts have made way for the whole", || {
+        entries_below(&world.server.dir().join("cache")) == 1
+    });
+    let whole = slow.response();
+    assert!(whole.status() == 200 && whole.body == world.body(), "{} bytes", whole.body.len());
+    assert_eq!(world.asked(), [format!("{}-{}", LEN / 2, LEN - 1001)]);
 }
 
 #[test]
