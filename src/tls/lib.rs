@@ -1,0 +1,5 @@
+//! TLS as nginx's directives ask for it, on rustls: certificates, keys, ciphers, sessions, verification.
+//!
+//! Nothing here knows a socket or an event loop: settings and files come in, `rustls` configurations and facts about
+//! connections come out. What OpenSSL can do and rustls cannot is said where it is asked for: a warning where going on
+//! is safe, an error where it is not.
