@@ -1,24 +1,22 @@
-//! The body of an answer, piece by piece, and what becomes of the connection behind it.
+//! The body of an answer, piece by piece, whatever it comes over.
 //!
-//! An end counts only where it is proven: the announced length, the last chunk, or a close where nothing else could tell.
-//! Then the connection goes back to the pool at once, before the last piece is even sent on; in all other cases
-//! it is closed.
+//! An end counts only where it is proven: the announced length, the last chunk or frame, or a close where nothing else could
+//! tell. Then the connection is given back at once, before the last piece is even sent on; in all other cases the
+//! answer's claim on it is dropped.
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use config::Measure;
-use http1::{Chunk, ChunkLimits, ChunkedDecoder, Fields, Framing};
+use http1::Fields;
 use tokio::time::{Instant, sleep_until};
 
-use super::{http1::Reuse, log};
+use super::http1::Http1Body;
 use crate::{
     clock::{self, Moment},
-    error_log::{self, Level},
     http::{
         Fault,
         exchange::UpstreamFacts,
-        fault::Kind,
         rate::{Rate, Turn},
         site::EventLoop,
     },
@@ -28,8 +26,10 @@ use crate::{
 /// A body on its way from an upstream.
 pub struct UpstreamBody {
     origin: Origin,
+    /// Where more may come from, until the end.
     source: Option<Source>,
-    stage: Stage,
+    /// Why the end is not one.
+    broken: Option<Fault>,
     length: Option<u64>,
     payload: u64,
     took: Option<Duration>,
@@ -60,47 +60,106 @@ pub(super) struct Origin {
     pub received: u64,
 }
 
-/// The connection, until the end.
+/// What the bytes come over, and the claim on the peer.
 struct Source {
-    connection: Connection,
+    wire: Wire,
     pick: Pick,
-    reuse: Reuse,
 }
 
-enum Stage {
-    Done,
-    Length {
-        left: u64,
-    },
-    /// `ready` bytes of payload stand at the beginning of the input.
-    Chunked {
-        decoder: Box<ChunkedDecoder>,
-        ready: usize,
-    },
-    UntilClose,
+/// What the bytes come over.
+pub(super) enum Wire {
+    /// A connection of its own.
+    Http1(Http1Body),
+}
+
+/// How a body stands after a look at what has arrived.
+pub(super) enum Settled {
+    Going,
+    /// Its end is proven.
+    Over,
     Broken(Fault),
 }
 
 /// What is being done, for the log.
-const READING: &str = "reading upstream";
-/// Bytes that one read asks for: a body known to be small, and any other.
-const SMALL_READ_BYTES: usize = 16 << 10;
-const LARGE_READ_BYTES: usize = 64 << 10;
-/// A buffer is read into until less than this part of it is free: pieces keep all of their buffer, so that buffers that
-/// hold little would take far more memory than what is in them.
-const FREE_PART_LEAST: usize = 4;
+pub(super) const READING: &str = "reading upstream";
+/// Bytes that one read and one piece have at most.
+pub(super) const LARGE_READ_BYTES: usize = 64 << 10;
+
+impl Wire {
+    /// Returns Content-Length, where the answer has a body of known length.
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Http1(body) => body.length(),
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_ready(),
+        }
+    }
+
+    fn has_whole(&self, piece_most: usize) -> bool {
+        match self {
+            Self::Http1(body) => body.has_whole(piece_most),
+        }
+    }
+
+    fn take(&mut self, piece_most: usize) -> Option<Bytes> {
+        match self {
+            Self::Http1(body) => body.take(piece_most),
+        }
+    }
+
+    fn settle(&mut self) -> Settled {
+        match self {
+            Self::Http1(body) => body.settle(),
+        }
+    }
+
+    async fn receive(&mut self, most: usize, timeout: Duration) -> Result<Option<usize>, Fault> {
+        match self {
+            Self::Http1(body) => body.receive(most, timeout).await,
+        }
+    }
+
+    fn finish(self, event_loop: &EventLoop, pick: &Pick) -> Option<Arc<Fields>> {
+        match self {
+            Self::Http1(body) => body.finish(event_loop, pick),
+        }
+    }
+
+    /// Returns the connection, where it has changed to another protocol.
+    pub fn into_upgraded(self) -> Option<Connection> {
+        match self {
+            Self::Http1(body) => Some(body.into_connection()),
+        }
+    }
+}
 
 impl UpstreamBody {
     /// Makes a body without bytes, whose answer is over.
     pub(super) fn none(origin: Origin) -> Self {
         let took = Some(origin.begun.elapsed());
+        Self { took, ..Self::of(origin, None, None) }
+    }
+
+    /// Begins to read a body.
+    pub(super) fn new(origin: Origin, wire: Wire, pick: Pick) -> Self {
+        let length = wire.length();
+        let mut body = Self::of(origin, Some(Source { wire, pick }), length);
+        body.settle();
+        body
+    }
+
+    fn of(origin: Origin, source: Option<Source>, length: Option<u64>) -> Self {
         Self {
             origin,
-            source: None,
-            stage: Stage::Done,
-            length: None,
+            source,
+            broken: None,
+            length,
             payload: 0,
-            took,
+            took: None,
             trailers: None,
             piece_most: LARGE_READ_BYTES,
             at_end: None,
@@ -108,39 +167,11 @@ impl UpstreamBody {
         }
     }
 
-    /// Begins to read a body; what has arrived of it is in the connection's input.
-    pub(super) fn new(
-        origin: Origin,
-        connection: Connection,
-        pick: Pick,
-        framing: Framing,
-        reuse: Reuse,
-    ) -> Self {
-        let (stage, length) = match framing {
-            Framing::Empty => (Stage::Length { left: 0 }, None),
-            Framing::Length(left) => (Stage::Length { left }, Some(left)),
-            Framing::Chunked => {
-                let decoder = Box::new(ChunkedDecoder::new(ChunkLimits::default()));
-                (Stage::Chunked { decoder, ready: 0 }, None)
-            }
-            Framing::UntilClose => (Stage::UntilClose, None),
-        };
-        let source = Some(Source { connection, pick, reuse });
-        let (payload, took, trailers, piece_most, at_end) = (0, None, None, LARGE_READ_BYTES, None);
-        let pace = None;
-        let mut body =
-            Self { origin, source, stage, length, payload, took, trailers, piece_most, at_end, pace };
-        body.settle();
-        body
-    }
-
     /// Has something done at the proven end, which may be past.
     pub fn at_end(&mut self, deed: Box<dyn FnOnce()>) {
-        match self.stage {
-            Stage::Done => deed(),
-            Stage::Length { .. } | Stage::Chunked { .. } | Stage::UntilClose | Stage::Broken(_) => {
-                self.at_end = Some(deed);
-            }
+        match self.source.is_none() && self.broken.is_none() {
+            true => deed(),
+            false => self.at_end = Some(deed),
         }
     }
 
@@ -168,18 +199,12 @@ impl UpstreamBody {
 
     /// Whether all of it has arrived and was handed out, or the rest will not come.
     pub fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Done | Stage::Broken(_))
+        self.source.is_none()
     }
 
     /// Whether a piece or the end can be had without waiting.
     pub fn is_ready(&self) -> bool {
-        match &self.stage {
-            Stage::Done | Stage::Broken(_) => true,
-            Stage::Chunked { ready, .. } => *ready > 0,
-            Stage::Length { .. } | Stage::UntilClose => {
-                self.source.as_ref().is_some_and(|source| !source.connection.input.is_empty())
-            }
-        }
+        self.source.as_ref().is_none_or(|source| source.wire.is_ready())
     }
 
     /// Returns the next piece; none at the proven end. Cancel safe.
@@ -191,26 +216,27 @@ impl UpstreamBody {
             if let Some(piece) = self.take_arrived() {
                 return Ok(Some(piece));
             }
-            match &self.stage {
-                Stage::Done => return Ok(None),
-                Stage::Broken(fault) => return Err(fault.clone()),
-                Stage::Length { .. } | Stage::Chunked { .. } | Stage::UntilClose => self.receive().await,
+            if let Some(fault) = &self.broken {
+                return Err(fault.clone());
             }
+            if self.source.is_none() {
+                return Ok(None);
+            }
+            self.receive().await;
         }
     }
 
     /// Returns the next piece, where one has arrived.
     pub fn take_arrived(&mut self) -> Option<Bytes> {
-        let piece = self.take()?;
+        let piece = self.source.as_mut()?.wire.take(self.piece_most)?;
+        self.payload += piece.len() as u64;
         self.settle();
         Some(piece)
     }
 
     /// Returns the whole body, where all of it came along with the head.
     pub fn take_whole(&mut self) -> Option<Bytes> {
-        let Stage::Length { left } = self.stage else { return None };
-        let arrived = self.source.as_ref()?.connection.input.len().min(self.piece_most) as u64;
-        if arrived < left { None } else { self.take_arrived() }
+        if self.source.as_ref()?.wire.has_whole(self.piece_most) { self.take_arrived() } else { None }
     }
 
     /// Notes in the last try what the whole answer took.
@@ -225,56 +251,12 @@ impl UpstreamBody {
         }
     }
 
-    /// Takes payload off the input.
-    fn take(&mut self) -> Option<Bytes> {
-        let input = &mut self.source.as_mut()?.connection.input;
-        let count = match &mut self.stage {
-            Stage::Done | Stage::Broken(_) => 0,
-            Stage::Length { left } => {
-                let arrived = input.len().min(self.piece_most);
-                let count = usize::try_from(*left).map_or(arrived, |left| arrived.min(left));
-                *left -= count as u64;
-                count
-            }
-            Stage::Chunked { ready, .. } => {
-                let count = (*ready).min(self.piece_most);
-                *ready -= count;
-                count
-            }
-            Stage::UntilClose => input.len().min(self.piece_most),
-        };
-        self.payload += count as u64;
-        (count > 0).then(|| input.split_to(count).freeze())
-    }
-
-    /// Takes framing off the input, up to payload or the end. After this, what is in the input is payload.
     fn settle(&mut self) {
         let Some(source) = &mut self.source else { return };
-        let input = &mut source.connection.input;
-        match &mut self.stage {
-            Stage::Length { left: 0 } => self.end(),
-            Stage::Chunked { decoder, ready } if *ready == 0 && !input.is_empty() => {
-                match decoder.decode(input) {
-                    Ok(Chunk::NeedMore { used }) => drop(input.split_to(used)),
-                    Ok(Chunk::Payload { skip, len }) => {
-                        drop(input.split_to(skip));
-                        *ready = len;
-                    }
-                    Ok(Chunk::End { used }) => {
-                        drop(input.split_to(used));
-                        self.end();
-                    }
-                    Err(_) => {
-                        let detail = "upstream sent invalid chunked response";
-                        self.fail(log::fault(Kind::InvalidBody, READING, detail));
-                    }
-                }
-            }
-            Stage::Done
-            | Stage::Broken(_)
-            | Stage::Length { .. }
-            | Stage::Chunked { .. }
-            | Stage::UntilClose => {}
+        match source.wire.settle() {
+            Settled::Going => {}
+            Settled::Over => self.end(),
+            Settled::Broken(fault) => self.fail(fault),
         }
     }
 
@@ -283,72 +265,38 @@ impl UpstreamBody {
             None => usize::MAX,
             Some(pace) => pace.wait().await,
         };
-        let Some(Source { connection, .. }) = &mut self.source else { return };
-        let wanted = match &self.stage {
-            Stage::Length { left } if *left <= SMALL_READ_BYTES as u64 => SMALL_READ_BYTES,
-            Stage::Length { .. }
-            | Stage::Chunked { .. }
-            | Stage::UntilClose
-            | Stage::Done
-            | Stage::Broken(_) => LARGE_READ_BYTES,
-        };
-        let wanted = wanted.min(self.piece_most).min(allowed);
-        let Connection { stream, timer, input, .. } = connection;
-        if input.capacity() - input.len() < wanted.div_ceil(FREE_PART_LEAST) {
-            input.reserve(wanted);
-        }
-        match timer.within(self.origin.read_timeout, stream.read(input)).await {
-            Ok(0) if matches!(self.stage, Stage::UntilClose) => self.end(),
-            Ok(0) => self.fail(log::premature_close(READING)),
-            Ok(count) => {
+        let Some(source) = &mut self.source else { return };
+        match source.wire.receive(self.piece_most.min(allowed), self.origin.read_timeout).await {
+            Ok(None) => self.end(),
+            Ok(Some(count)) => {
                 self.origin.received += count as u64;
                 if let Some(pace) = &mut self.pace {
                     pace.note(count as u64);
                 }
                 self.settle();
             }
-            Err(error) => self.fail(log::broken(READING, "recv", &error)),
+            Err(fault) => self.fail(fault),
         }
     }
 
     /// The body is whole: the connection is free.
     fn end(&mut self) {
-        self.took = Some(self.origin.begun.elapsed());
-        let stage = std::mem::replace(&mut self.stage, Stage::Done);
+        let took = self.origin.begun.elapsed();
+        self.took = Some(took);
         if let Some(deed) = self.at_end.take() {
             deed();
         }
-        let Some(Source { connection, pick, reuse }) = self.source.take() else { return };
-        pick.took(Measure::LastByte, self.origin.begun.elapsed());
-        let surplus = match stage {
-            Stage::Chunked { decoder, .. } => {
-                let trailers = decoder.trailers();
-                self.trailers = (!trailers.is_empty()).then(|| Arc::new(trailers));
-                Some("data after final chunk")
-            }
-            Stage::Done | Stage::Length { .. } | Stage::UntilClose | Stage::Broken(_) => {
-                // As nginx: what comes where there is no body, as after a HEAD, is nobody's concern.
-                self.length.map(|_| "more data than specified in \"Content-Length\" header")
-            }
-        };
-        if !connection.input.is_empty() {
-            let peer = &pick.peer().name;
-            if let Some(surplus) = surplus {
-                error_log::write(
-                    Level::Warn,
-                    format_args!("upstream sent {surplus} while {READING}, upstream: \"http://{peer}\""),
-                );
-            }
-        } else if reuse == Reuse::Kept {
-            self.origin.event_loop.idle.put(pick.group(), connection);
+        if let Some(Source { wire, pick }) = self.source.take() {
+            pick.took(Measure::LastByte, took);
+            self.trailers = wire.finish(&self.origin.event_loop, &pick);
         }
     }
 
-    /// The body is not whole: the connection is closed.
+    /// The body is not whole: nothing more is wanted from the connection.
     fn fail(&mut self, fault: Fault) {
         self.took = Some(self.origin.begun.elapsed());
-        self.stage = Stage::Broken(fault);
         self.source = None;
+        self.broken = Some(fault);
     }
 }
 

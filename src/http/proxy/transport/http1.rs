@@ -1,4 +1,8 @@
-//! One exchange with one peer over HTTP/1: the request goes out, the head of an answer comes in.
+//! One exchange with one peer over HTTP/1: the request goes out, the head of an answer comes in. `send.rs` and `body.rs` are
+//! its two directions.
+
+mod body;
+mod send;
 
 use std::sync::Arc;
 
@@ -6,7 +10,8 @@ use ::http1::{Framing, Progress as Parsed, ResponseError, ResponseHead, Response
 use bytes::Bytes;
 use config::LocationConf;
 
-use super::{ClientBody, log, send};
+pub use self::body::Http1Body;
+use super::{ClientBody, Lost, READING_HEAD, Reply, body::Wire, log};
 use crate::{
     clock::Moment,
     http::{
@@ -18,35 +23,13 @@ use crate::{
     upstream::{Connection, retry::Progress},
 };
 
-/// The head of an answer, and where its body comes from.
-pub(super) struct Reply {
-    pub connection: Connection,
-    pub head: Arc<ResponseHead>,
-    /// The head as received.
-    pub head_bytes: Bytes,
-    pub framing: Framing,
-    pub reuse: Reuse,
-    /// Bytes received so far, those of the body included.
-    pub received: u64,
-}
-
 /// Whether a connection may carry another request once the answer was read to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reuse {
+enum Reuse {
     Kept,
     Closed,
 }
 
-/// A try that brought no answer.
-#[derive(Debug)]
-pub(super) struct Lost {
-    pub fault: Fault,
-    /// Whether the peer may have seen the request.
-    pub progress: Progress,
-}
-
-/// What is being done, for the log.
-pub(super) const READING_HEAD: &str = "reading response header from upstream";
 /// Bytes that the first read of an answer asks for: head and a small body together.
 const FIRST_READ_BYTES: usize = 16 << 10;
 /// Interim answers (1xx) before the real one.
@@ -84,7 +67,8 @@ pub(super) async fn ask(
         send::Sent::Whole | send::Sent::Partly => Reuse::Closed,
     };
     let head = Arc::new(head);
-    Ok(Reply { connection, head, head_bytes: found.bytes, framing: found.framing, reuse, received })
+    let wire = Wire::Http1(Http1Body::new(connection, found.framing, reuse));
+    Ok(Reply { head, head_bytes: found.bytes, wire, received })
 }
 
 /// Reads the head of an answer.

@@ -1,12 +1,11 @@
 //! One request to an upstream: a peer is chosen and asked, and if need be the next one.
 //!
-//! [`fetch`] tells the tries as a story; `http1.rs` makes one of them, `send.rs` and `body.rs` are its two
-//! directions. Nothing here needs an exchange, since fills of the cache outlive the client that caused them.
+//! [`fetch`] tells the tries as a story; `http1.rs` makes one of them, and `body.rs` is what an answer's body has in
+//! common whatever it comes over. Nothing here needs an exchange, since fills of the cache outlive the client that caused them.
 
 mod body;
 mod http1;
 mod log;
-mod send;
 pub(super) mod target;
 mod tunnel;
 
@@ -16,10 +15,7 @@ use ::http1::{ResponseError, ResponseHead, Version};
 use bytes::Bytes;
 use config::{LocationConf, Measure};
 
-use self::{
-    body::Origin,
-    http1::{Lost, Reply},
-};
+use self::body::{Origin, Wire};
 pub use self::{
     body::UpstreamBody,
     target::target,
@@ -105,6 +101,27 @@ pub async fn fetch(
         }
     }
 }
+
+/// The head of an answer, and what its body comes over.
+struct Reply {
+    head: Arc<ResponseHead>,
+    /// The head as received.
+    head_bytes: Bytes,
+    wire: Wire,
+    /// Bytes received so far, those of the body included.
+    received: u64,
+}
+
+/// A try that brought no answer.
+#[derive(Debug)]
+struct Lost {
+    fault: Fault,
+    /// Whether the peer may have seen the request.
+    progress: Progress,
+}
+
+/// What is being done, for the log.
+const READING_HEAD: &str = "reading response header from upstream";
 
 /// Where a connection may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,9 +271,7 @@ impl<'a> Round<'a> {
                         pick.took(Measure::Header, begun.elapsed());
                         Ok(reply)
                     }
-                    Verdict::NextPeer => {
-                        Err(self.pass_over(pick, Cause::Status(status), http1::READING_HEAD))
-                    }
+                    Verdict::NextPeer => Err(self.pass_over(pick, Cause::Status(status), READING_HEAD)),
                 };
             }
             Err(lost) => lost,
@@ -317,7 +332,7 @@ impl<'a> Round<'a> {
 
     /// Makes the answer of a head that is to be passed on.
     fn accept(&self, reply: Reply, pick: Pick, begun: Moment) -> Incoming {
-        let Reply { connection, head, head_bytes, framing, reuse, received } = reply;
+        let Reply { head, head_bytes, wire, received } = reply;
         let buffering = match self.location.proxy.ignore_headers.x_accel_buffering {
             true => None,
             false => head.fields.get("X-Accel-Buffering").and_then(buffering),
@@ -326,8 +341,11 @@ impl<'a> Round<'a> {
         let read_timeout = *self.location.proxy.read_timeout;
         let origin = Origin { event_loop, read_timeout, begun, received };
         let (body, upgraded) = match head.status {
-            101 => (UpstreamBody::none(origin), Some(Box::new(Upgraded::new(connection, pick)))),
-            _ => (UpstreamBody::new(origin, connection, pick, framing, reuse), None),
+            101 => {
+                let upgraded = wire.into_upgraded().map(|connection| Upgraded::new(connection, pick));
+                (UpstreamBody::none(origin), upgraded.map(Box::new))
+            }
+            _ => (UpstreamBody::new(origin, wire, pick), None),
         };
         Incoming { head, head_bytes, body: Box::new(body), upgraded, buffering }
     }

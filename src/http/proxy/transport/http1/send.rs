@@ -13,7 +13,7 @@ use std::{
 use bytes::BytesMut;
 use config::LocationConf;
 
-use super::{ClientBody, log};
+use super::super::{ClientBody, log};
 use crate::{
     http::{
         Fault,
