@@ -18,7 +18,6 @@ use crate::{
         cache_path::cache_path,
         computed,
         condition::condition,
-        core::{Root, root_template},
         events::EventsConf,
         health_check::health_check,
         late_host::LateLookup,
@@ -30,22 +29,19 @@ use crate::{
         proxy_pass::{proxy_pass, redirect_rules},
         resolver::STARTUP,
         rewrite::{self, If, RewriteStep},
-        server::ServerCore,
         server_name::server_name,
-        store,
-        try_files::try_files,
         upstream::{UpstreamConf, UpstreamServer, UpstreamSettings},
     },
     hosts::HostPattern,
+    inheritance::ServerSettings,
     locations::LocationTable,
     names::ServerName,
     parse::Directive,
     regex::Case,
     resolve::{Listening, listeners},
     scope::Scope,
-    settings::{E, Group, H, L, Levels, M, S, Setting, U},
+    settings::{E, Group, H, L, Levels, M, S, U},
     source::{Met, Problem},
-    template::Template,
     tree::{Config, Content, HttpConf, LocationConf, LocationName, ProxyPass, ServerConf},
 };
 
@@ -125,7 +121,7 @@ fn events(block: &[Directive], scope: &Scope<'_>) -> EventsConf {
 fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
     name_things(inside(block), scope);
     let scope = &*scope;
-    let mut core = ServerCore::default();
+    let mut own = ServerSettings::default();
     let mut outer = LocationConf { id: scope.location_id(), ..LocationConf::default() };
     let mut servers = Vec::new();
     let mut computed = BTreeMap::new();
@@ -138,7 +134,7 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
                 let made = computed::computed(directive, scope);
                 return Some(made.map(|(number, made)| drop(computed.insert(number, made))));
             }
-            _ => return outer.apply(directive, scope).or_else(|| core.apply(directive, scope)),
+            _ => return outer.apply(directive, scope).or_else(|| own.apply(directive, scope)),
         }
         Some(Ok(()))
     });
@@ -147,8 +143,7 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
         .for_each(|problem| scope.report(problem));
     outer.settle(scope);
     scope.settle(outer.proxy.settle_buffers(block));
-    let built: Vec<Listening> =
-        servers.into_iter().map(|block| server(block, &core, &outer, scope)).collect();
+    let built: Vec<Listening> = servers.into_iter().map(|block| server(block, &own, &outer, scope)).collect();
     HttpConf {
         listeners: listeners(&built, scope),
         servers: built.into_iter().map(|listening| listening.server).collect(),
@@ -157,6 +152,7 @@ fn http(block: &Directive, scope: &mut Scope<'_>) -> HttpConf {
         log_formats: scope.formats.values().cloned().collect(),
         computed: computed.into_values().collect(),
         defaults: Arc::new(outer),
+        directory: scope.directory().to_owned(),
         location_count: scope.location_count(),
         binds_transparently: scope.binds_transparently.get(),
         defined: scope.defined.clone(),
@@ -262,8 +258,13 @@ fn upstream(block: &Directive, resolver: Resolver, scope: &mut Scope<'_>) -> Res
     Ok(())
 }
 
-fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scope: &Scope<'_>) -> Listening {
-    let mut core = ServerCore::default();
+fn server(
+    block: &Directive,
+    outer_own: &ServerSettings,
+    outer: &LocationConf,
+    scope: &Scope<'_>,
+) -> Listening {
+    let mut own = ServerSettings::default();
     let mut conf = LocationConf { id: scope.location_id(), ..LocationConf::default() };
     let mut names: Vec<ServerName> = Vec::new();
     let mut first_name = None;
@@ -287,7 +288,7 @@ fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scop
                     return Some(Err(problem));
                 }
             },
-            _ => return conf.apply_own(directive, scope).or_else(|| core.apply(directive, scope)),
+            _ => return conf.apply_own(directive, scope).or_else(|| own.apply(directive, scope)),
         }
         Some(Ok(()))
     });
@@ -297,7 +298,8 @@ fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scop
     if names.is_empty() {
         names.push(ServerName::Host(HostPattern::Exact(String::new())));
     }
-    core.inherit(outer_core);
+    own.inherit(outer_own);
+    scope.settle(own.ssl.settle(&own.ssl_places));
     conf.inherit(outer);
     scope.settle(conf.proxy.settle_buffers(block));
     conf.steps = self::steps(&steps, &conf, Levels::SERVER_IF, scope);
@@ -305,7 +307,10 @@ fn server(block: &Directive, outer_core: &ServerCore, outer: &LocationConf, scop
     let server = ServerConf {
         names,
         first_name: first_name.unwrap_or_default(),
-        core,
+        core: own.core,
+        ssl: own.ssl,
+        ssl_places: own.ssl_places,
+        http2: own.http2,
         listen: listens.iter().flat_map(|(listen, _)| listen.addresses.clone()).collect(),
         defaults: Arc::new(conf),
         locations,
@@ -501,96 +506,4 @@ fn conditional(
     let step = RewriteStep::If(Box::new(If { condition, location, steps: steps.len() }));
     steps.insert(0, step);
     steps
-}
-
-impl LocationConf {
-    /// Applies a directive that `http` may have too.
-    fn apply(&mut self, directive: &Directive, scope: &Scope<'_>) -> Option<Result<(), Problem>> {
-        self.core
-            .apply(directive, scope)
-            .or_else(|| self.headers.apply(directive, scope))
-            .or_else(|| self.gzip.apply(directive, scope))
-            .or_else(|| self.ssi.apply(directive, scope))
-            .or_else(|| self.slice.apply(directive, scope))
-            .or_else(|| self.log.apply(directive, scope))
-            .or_else(|| self.rewrite.apply(directive, scope))
-            .or_else(|| self.proxy.refuse_mixed_off(directive))
-            .or_else(|| store::refuse_both(directive, &self.proxy, &self.cache))
-            .or_else(|| self.proxy.apply(directive, scope))
-            .or_else(|| self.proxy_socket.apply(directive, scope))
-            .or_else(|| self.proxy_ssl.apply(directive, scope))
-            .or_else(|| self.cache.apply(directive, scope))
-            .or_else(|| self.resolver.apply(directive, scope))
-    }
-
-    /// Applies a directive of a server or location.
-    fn apply_own(&mut self, directive: &Directive, scope: &Scope<'_>) -> Option<Result<(), Problem>> {
-        if directive.is("try_files") {
-            if self.try_files.is_some() {
-                return Some(Err(directive.duplicate()));
-            }
-            return Some(try_files(directive, scope).map(|tried| self.try_files = Some(Arc::new(tried))));
-        }
-        if directive.is("root") && matches!(*self.core.document_root, Root::Alias(_)) {
-            return Some(Err(directive.complain("is duplicate, \"alias\" directive was specified earlier")));
-        }
-        self.apply(directive, scope)
-    }
-
-    fn alias(&mut self, directive: &Directive, scope: &Scope<'_>) -> Result<(), Problem> {
-        match &*self.core.document_root {
-            Root::Alias(_) => return Err(directive.duplicate()),
-            Root::Root(_) if self.core.document_root.is_written() => {
-                return Err(directive.complain("is duplicate, \"root\" directive was specified earlier"));
-            }
-            Root::Root(_) => {}
-        }
-        if matches!(self.name, LocationName::Named(_)) {
-            return Err(directive.fail(0, "the \"alias\" directive cannot be used inside the named location"));
-        }
-        let path = root_template(directive, scope)?;
-        self.core.document_root = Setting::written(Root::Alias(path));
-        self.alias_len = self.replaced_len();
-        Ok(())
-    }
-
-    /// Returns how much of a path an `alias` replaces: with an expression, all of it.
-    fn replaced_len(&self) -> Option<usize> {
-        match self.name {
-            LocationName::Regex(_) => None,
-            _ => Some(self.name.prefix_len()),
-        }
-    }
-
-    fn inherit(&mut self, outer: &Self) {
-        if !self.core.document_root.is_written() {
-            self.alias_len = outer.alias_len;
-        }
-        self.core.inherit(&outer.core);
-        self.headers.inherit(&outer.headers);
-        self.gzip.inherit(&outer.gzip);
-        self.ssi.inherit(&outer.ssi);
-        self.slice.inherit(&outer.slice);
-        self.log.inherit(&outer.log);
-        self.rewrite.inherit(&outer.rewrite);
-        self.proxy.inherit(&outer.proxy);
-        self.proxy_socket.inherit(&outer.proxy_socket);
-        self.proxy_ssl.inherit(&outer.proxy_ssl);
-        self.cache.inherit(&outer.cache);
-        self.resolver.inherit(&outer.resolver);
-        store::settle(&mut self.proxy, &mut self.cache);
-    }
-
-    /// Puts in what depends on the prefix, at `http`.
-    fn settle(&mut self, scope: &Scope<'_>) {
-        let prefix = &scope.source.prefix;
-        let html = prefix.join("html");
-        self.core.document_root.default_to(Root::Root(Template::text(html.to_string_lossy().as_bytes())));
-        for temp in [&mut self.core.client_body_temp_path, &mut self.proxy.temp_path] {
-            let mut settled = (**temp).clone();
-            settled.path = prefix.join(settled.path);
-            temp.default_to(settled);
-        }
-        self.log.settle(scope);
-    }
 }

@@ -41,6 +41,9 @@ fn find(directive: &Directive, level: Levels) -> Result<RowDoc, Problem> {
 /// Apart from [`check`], since it takes its time, and nobody reads it of the thousandth one.
 pub fn suggestion(directive: &Directive, level: Levels) -> Option<String> {
     let name = &*directive.name();
+    if name == "ssl" {
+        return Some("TLS is asked for where it is spoken: listen 443 ssl;".to_owned());
+    }
     if is_later(name) || rows().any(|row| row.name == name) {
         return None;
     }

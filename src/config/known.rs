@@ -11,10 +11,7 @@ const LATER: &[&str] = &[
      auth_jwt_header_set auth_jwt_key_cache auth_jwt_key_file auth_jwt_key_request auth_jwt_leeway
      auth_jwt_require auth_jwt_type auth_oidc auth_request auth_request_set deny disable_symlinks
      limit_except oidc_provider
-     satisfy status_zone keepalive_min_timeout http2 http2_body_preread_size http2_chunk_size
-     http2_idle_timeout http2_max_concurrent_pushes http2_max_concurrent_streams
-     http2_max_field_size http2_max_header_size http2_max_requests http2_push http2_push_preload
-     http2_recv_buffer_size http2_recv_timeout http3 http3_hq http3_max_concurrent_streams
+     satisfy status_zone keepalive_min_timeout http3 http3_hq http3_max_concurrent_streams
      http3_stream_buffer_size quic_active_connection_id_limit quic_bpf quic_gso quic_host_key
      quic_retry",
     // Rewriting, maps and the like.
@@ -58,14 +55,7 @@ const LATER: &[&str] = &[
      proxy_ssl proxy_ssl_alpn proxy_timeout proxy_pass_error_message
      proxy_smtp_auth",
     // TLS.
-    "ssl ssl_alpn ssl_buffer_size ssl_certificate ssl_certificate_cache ssl_certificate_compression
-     ssl_certificate_key ssl_ciphers ssl_client_certificate ssl_conf_command ssl_crl ssl_dhparam
-     ssl_early_data ssl_ecdh_curve ssl_ech_file ssl_encrypted_hello_key ssl_handshake_timeout
-     ssl_key_log ssl_ocsp ssl_ocsp_cache ssl_ocsp_responder ssl_password_file
-     ssl_prefer_server_ciphers ssl_preread ssl_protocols ssl_reject_handshake ssl_session_cache
-     ssl_session_ticket_key ssl_session_tickets ssl_session_timeout ssl_stapling ssl_stapling_file
-     ssl_stapling_responder ssl_stapling_verify ssl_trusted_certificate ssl_verify_client
-     ssl_verify_depth",
+    "ssl_alpn ssl_ech_file ssl_encrypted_hello_key ssl_handshake_timeout ssl_preread",
     // Mail and stream.
     "mail stream auth_http auth_http_header auth_http_pass_client_cert auth_http_timeout imap_auth
      imap_capabilities imap_client_buffer pop3_auth pop3_capabilities preread_buffer_size
@@ -127,7 +117,7 @@ mod tests {
 
     #[test]
     fn names_of_modules_are_known() {
-        for name in ["gzip_static", "ssl_certificate", "fastcgi_pass", "uwsgi_param", "grpc_set_header"] {
+        for name in ["gzip_static", "ssl_preread", "fastcgi_pass", "uwsgi_param", "grpc_set_header"] {
             assert!(is_later(name), "{name}");
         }
         assert!(!is_later("proxy_cache_vaild"));

@@ -14,6 +14,7 @@ mod diagnostic;
 mod directives;
 mod flags;
 mod hosts;
+mod inheritance;
 mod known;
 mod lex;
 mod locations;
@@ -22,6 +23,7 @@ mod names;
 mod networks;
 pub mod offline;
 mod parse;
+mod places;
 mod ranges;
 mod regex;
 mod resolve;
@@ -65,6 +67,7 @@ pub use crate::{
         gzip::{GzipConf, GzipDisable, GzipProxied, GzipVersion},
         headers::{AddHeader, Expires, HeadersConf, Sign},
         health_check::{AtFirst, HealthCheck},
+        http2::Http2Conf,
         late_host::{LateHost, LateLookup},
         log::{AccessLog, AccessLogs, LogConf, LogEscape, LogFormat, LogLevel, LogSink, LogTarget},
         main::{Affinity, EnvVar, MainConf, UserSpec, WorkerCount},
@@ -73,13 +76,16 @@ pub use crate::{
         media_types::MediaTypes,
         proxy::{HttpVersion, IgnoreHeaders, ProxyConf, SetHeader},
         proxy_socket::{BindFrom, ProxyBind, ProxySocketConf, Transparency, parse_local_address},
-        proxy_ssl::{CertificateCache, ProxySslConf, SslProtocols},
+        proxy_ssl::ProxySslConf,
         resolver::{Families, NameServers, ResolverConf, Startup},
         rewrite::{AfterRewrite, If, Replacement, Rewrite, RewriteConf, RewriteStep, SetTarget},
         server::ServerCore,
+        session_cache::{OwnCache, SessionCache, SharedCache},
         slice::SliceConf,
         split_clients::SplitConf,
         ssi::SsiConf,
+        ssl::{Ocsp, SslConf, VerifyClient},
+        ssl_values::{CertificateCache, ConfCommand, SslProtocols},
         sticky::{CookieExpires, SessionBegins, Sticky, StickyCookie, StickyLearn},
         store::Store,
         try_files::{Fallback, TriedFile, TriedKind, TryFiles},
@@ -92,14 +98,15 @@ pub use crate::{
     map::{MapTable, Mapped},
     names::{NameMatch, NameTable, ServerName},
     networks::{Network, address_of},
+    places::Places,
     regex::{Captures, Case, GaveUp, InvalidRegex, Regex},
     settings::{Arity, Levels, RowDoc, Setting},
     source::{MainText, Source, SourceFile},
     suggest::did_you_mean,
     template::{Part, Template, VariableSource},
     tree::{
-        Config, Content, HttpConf, ListenAddress, ListenConf, LocationConf, LocationName, ProxyPass,
-        ProxyTarget, Return, ReturnWith, ServerConf, SocketKeepalive, SocketOptions,
+        Config, Content, HttpConf, ListenAddress, ListenConf, ListenProtocols, LocationConf, LocationName,
+        ProxyPass, ProxyTarget, Return, ReturnWith, ServerConf, SocketKeepalive, SocketOptions,
     },
     values::{SizeValue, parse_size},
     variable::{Slot, Unset, UpstreamVariable, Variable},

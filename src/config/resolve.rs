@@ -6,8 +6,8 @@ use crate::{
     directives::listen::Listen,
     names::NameTable,
     scope::Scope,
-    source::{Problem, Span},
-    tree::{ListenAddress, ListenConf, ServerConf, SocketOptions},
+    source::{Met, Problem, Span},
+    tree::{ListenAddress, ListenConf, ListenProtocols, ServerConf, SocketOptions},
 };
 
 /// A server and what it listens on.
@@ -24,7 +24,8 @@ pub struct Listening {
 struct Gathered<'a> {
     address: ListenAddress,
     options: Option<SocketOptions>,
-    default_server: Option<&'a Arc<ServerConf>>,
+    protocols: ListenProtocols,
+    default_server: Option<&'a Listening>,
     servers: Vec<&'a Listening>,
 }
 
@@ -50,7 +51,14 @@ fn gather<'a>(
 ) -> Result<(), Problem> {
     let number = gathered.iter().position(|known| known.address == *address).unwrap_or_else(|| {
         let address = address.clone();
-        gathered.push(Gathered { address, options: None, default_server: None, servers: Vec::new() });
+        let protocols = ListenProtocols::default();
+        gathered.push(Gathered {
+            address,
+            options: None,
+            protocols,
+            default_server: None,
+            servers: Vec::new(),
+        });
         gathered.len() - 1
     });
     let known = &mut gathered[number];
@@ -58,13 +66,15 @@ fn gather<'a>(
         return Err(Problem::new(place, format!("a duplicate listen {address}")));
     }
     known.servers.push(listening);
+    known.protocols.ssl |= listen.protocols.ssl;
+    known.protocols.http2 |= listen.protocols.http2;
     if let Some(options) = &listen.options
         && known.options.replace(options.clone()).is_some()
     {
         let problem = Problem::new(place, format!("duplicate listen options for {address}"));
         return Err(problem.with_help("write the options at one of the servers only"));
     }
-    if listen.default_server && known.default_server.replace(&listening.server).is_some() {
+    if listen.default_server && known.default_server.replace(listening).is_some() {
         return Err(Problem::new(place, format!("a duplicate default server for {address}")));
     }
     Ok(())
@@ -81,12 +91,32 @@ impl Gathered<'_> {
                 }
             }
         }
-        let first = || &self.servers.first().expect("an address comes with a server").server;
+        let first = self.servers.first().expect("an address comes with a server");
+        let default = self.default_server.unwrap_or(first);
+        scope.settle(self.check_certificates(default));
         ListenConf {
-            default_server: Arc::clone(self.default_server.unwrap_or_else(first)),
+            default_server: Arc::clone(&default.server),
+            protocols: self.protocols,
             socket: self.options.unwrap_or_default(),
             names,
             address: self.address,
         }
+    }
+    /// As nginx: servers without a certificate borrow that of the default server; where that one only rejects handshakes,
+    /// all must have one or reject too.
+    fn check_certificates(&self, default: &Listening) -> Result<(), Problem> {
+        let is_ready = |listening: &&Listening| listening.server.ssl.is_ready();
+        if !self.protocols.ssl || !default.server.ssl.certificate.is_empty() {
+            return Ok(());
+        }
+        let lacking = if is_ready(&default) {
+            self.servers.iter().find(|server| !is_ready(server))
+        } else {
+            Some(&default)
+        };
+        lacking.map_or(Ok(()), |listening| {
+            let message = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
+            Err(Problem::new(listening.place, message).met(Met::Listening))
+        })
     }
 }

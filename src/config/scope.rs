@@ -3,20 +3,21 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::{
     HostLookup, SHOWN_MAX,
     definitions::is_fixed,
+    diagnostic::Place,
     directives::{
         cache_path::CachePath, log::LogFormat, match_block::MatchConf, resolver::Startup,
         upstream::UpstreamConf,
     },
     parse::Directive,
     regex::{Case, Regex},
-    source::{Met, Problem, Source, Texts},
+    source::{Met, Problem, Source, Span, Texts},
     suggest::did_you_mean,
     template::{InvalidTemplate, Template},
     variable::{LATER_VARIABLES, Variable},
@@ -36,6 +37,8 @@ pub struct Scope<'a> {
     pub defined: BTreeMap<String, Variable>,
     /// Log formats by name.
     pub formats: BTreeMap<String, Arc<LogFormat>>,
+    /// Sizes of caches of TLS sessions, by name.
+    pub session_caches: RefCell<BTreeMap<String, u64>>,
     /// Caches by name.
     pub zones: BTreeMap<String, Arc<CachePath>>,
     /// Groups by their keys ([`UpstreamConf::key`]).
@@ -62,6 +65,7 @@ impl<'a> Scope<'a> {
             next_location: Cell::new(0),
             defined: BTreeMap::new(),
             formats: BTreeMap::new(),
+            session_caches: RefCell::new(BTreeMap::new()),
             zones: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             implicit: RefCell::new(BTreeMap::new()),
@@ -105,6 +109,21 @@ impl<'a> Scope<'a> {
     /// Makes an argument a path: a relative one starts from the prefix.
     pub fn path(&self, directive: &Directive, number: usize) -> PathBuf {
         self.source.prefix.join(&*directive.text(number))
+    }
+
+    /// Returns the directory of the main file.
+    pub fn directory(&self) -> &Path {
+        self.texts.directory()
+    }
+
+    /// Makes an argument a path: a relative one starts from the directory of the main file.
+    pub fn conf_path(&self, directive: &Directive, number: usize) -> PathBuf {
+        self.directory().join(&*directive.text(number))
+    }
+
+    /// Finds a place that people can read.
+    pub fn place(&self, span: Span) -> Option<Place> {
+        self.texts.place(span)
     }
 
     /// Compiles an argument that may have variables.

@@ -107,6 +107,10 @@ pub trait Join {
     fn join(&mut self, more: Self);
 }
 
+impl Join for () {
+    fn join(&mut self, (): Self) {}
+}
+
 impl<T> Join for Vec<T> {
     fn join(&mut self, more: Self) {
         self.extend(more);

@@ -92,6 +92,8 @@ pub enum Met {
     Behind(Span),
     /// At the end of `http`, when levels inherit from each other.
     Inheriting,
+    /// Behind that, when addresses and their servers are looked at.
+    Listening,
     /// Behind that, when variables get their meaning.
     Naming,
     /// When all is read.
@@ -178,6 +180,11 @@ impl Texts {
         Arc::clone(&self.files[file].text)
     }
 
+    /// Returns the directory of the main file.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Returns the number of the command line's text, where there is one.
     pub fn command_line(&self) -> Option<usize> {
         self.files.iter().position(|file| file.path == Path::new(COMMAND_LINE))
@@ -246,8 +253,9 @@ impl Texts {
                 Met::There => (problem.span, 0),
                 Met::Behind(end) => (end, 1),
                 Met::Inheriting => (whole, 2),
-                Met::Naming => (whole, 3),
-                Met::AtLast => (Span::NOWHERE, 4),
+                Met::Listening => (whole, 3),
+                Met::Naming => (whole, 4),
+                Met::AtLast => (Span::NOWHERE, 5),
             };
             (self.reading_order(met), stage, self.reading_order(problem.span))
         });
@@ -259,8 +267,13 @@ impl Texts {
     /// Turns a problem into something to show.
     pub fn diagnose(&self, problem: Problem) -> Diagnostic {
         let Problem { level, message, span, help, met: _ } = problem;
-        let find = |file: &SourceFile| Place::find(&file.path, &file.text, span.start..span.end);
-        Diagnostic { level, message, place: self.files.get(span.file).map(find), help }
+        Diagnostic { level, message, place: self.place(span), help }
+    }
+
+    /// Finds a place that people can read; there is none in what is no text.
+    pub fn place(&self, span: Span) -> Option<Place> {
+        let file = self.files.get(span.file)?;
+        Some(Place::find(&file.path, &file.text, span.start..span.end))
     }
 
     /// Returns the files themselves, the command line left out.

@@ -187,8 +187,8 @@ fn errors_of_blocks_and_servers_read_as_nginxs() {
         (main("include /nowhere;"), "open() \"/nowhere\" failed (2: No such file or directory)"),
         (http("auth_basic off;"), "\"auth_basic\" directive is not supported yet"),
         (
-            http("server { listen 80 ssl; }"),
-            "the \"ssl\" parameter of the \"listen\" directive is not supported yet",
+            http("server { listen 80 quic; }"),
+            "the \"quic\" parameter of the \"listen\" directive is not supported yet",
         ),
         (http("server { listen 0; }"), "invalid port in \"0\" of the \"listen\" directive"),
         (

@@ -14,6 +14,7 @@ use crate::{
         gzip::GzipConf,
         headers::HeadersConf,
         health_check::HealthCheck,
+        http2::Http2Conf,
         log::{LogConf, LogFormat},
         main::MainConf,
         proxy::ProxyConf,
@@ -24,12 +25,14 @@ use crate::{
         server::ServerCore,
         slice::SliceConf,
         ssi::SsiConf,
+        ssl::SslConf,
         try_files::TryFiles,
         upstream::UpstreamConf,
         value_rules::ValueRule,
     },
     locations::LocationTable,
     names::{NameTable, ServerName},
+    places::Places,
     regex::Regex,
     template::Template,
     variable::Variable,
@@ -63,6 +66,8 @@ pub struct HttpConf {
     pub computed: Vec<Computed>,
     /// What holds where no server is known yet.
     pub defaults: Arc<LocationConf>,
+    /// Directory of the main file: relative names of certificates that begin with a variable start from it.
+    pub directory: PathBuf,
     /// How many locations there are: [`LocationConf::id`] is below it.
     pub location_count: usize,
     /// Whether connections to upstreams may come from addresses that are not the machine's (`proxy_bind transparent`).
@@ -102,10 +107,21 @@ pub struct ListenConf {
     pub address: ListenAddress,
     /// Options of its socket.
     pub socket: SocketOptions,
+    /// What is spoken there beside HTTP/1 in clear text.
+    pub protocols: ListenProtocols,
     /// Server of requests whose name no other has.
     pub default_server: Arc<ServerConf>,
     /// Servers by name.
     pub names: NameTable,
+}
+
+/// What `listen` says of protocols: what one of an address's `listen`s says holds for all of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ListenProtocols {
+    /// `ssl`: all connections are over TLS.
+    pub ssl: bool,
+    /// `http2`, which nginx no longer likes: HTTP/2 whichever server is asked for.
+    pub http2: bool,
 }
 
 /// Where a socket listens.
@@ -174,6 +190,12 @@ pub struct ServerConf {
     pub first_name: String,
     /// What is asked before a location is known.
     pub core: ServerCore,
+    /// TLS towards clients.
+    pub ssl: SslConf,
+    /// Where that is written.
+    pub ssl_places: Places,
+    /// HTTP/2 towards clients.
+    pub http2: Http2Conf,
     /// Addresses it listens on.
     pub listen: Vec<ListenAddress>,
     /// What holds before a location is found.
@@ -202,6 +224,8 @@ pub struct LocationConf {
     pub proxy_socket: ProxySocketConf,
     /// TLS towards upstreams.
     pub proxy_ssl: ProxySslConf,
+    /// Where that is written.
+    pub proxy_ssl_places: Places,
     /// What is stored.
     pub cache: CacheConf,
     /// Who knows the addresses of names.

@@ -27,6 +27,8 @@ pub const TIME: Reader<Duration> = Reader::one("time", |directive, _| time(direc
 /// A time that may be left out.
 pub const OPTIONAL_TIME: Reader<Option<Duration>> =
     Reader::one("time", |directive, _| time(directive, 0).map(Some));
+/// A time in whole seconds.
+pub const SECONDS: Reader<Duration> = Reader::one("time", |directive, _| seconds(directive, 0));
 /// A number.
 pub const NUMBER: Reader<u64> = Reader::one("number", |directive, _| number(directive, 0));
 /// A number that may be left out.

@@ -24,7 +24,9 @@ fn page(name: &str) -> PathBuf {
 }
 
 /// Which page a directive stands on: the first of these that its name is, or begins with (where a `*` says so).
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 7] = [
+    ("directives/ssl.md", "ssl_*"),
+    ("directives/http2.md", "http2*"),
     ("directives/proxy.md", "proxy_*"),
     ("directives/upstream.md", "upstream resolver* health_check* match"),
     (
@@ -232,9 +234,15 @@ fn examples(page: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+/// Files that are opened while a configuration is read.
+const OPENED: [&str; 1] = ["passphrases"];
+
 /// Reads an example in the surroundings that its context needs.
 fn accept(context: &str, example: &str) -> Result<(), String> {
     let dir = tempfile::tempdir().unwrap();
+    for name in OPENED {
+        fs::write(dir.path().join(name), "secret\n").unwrap();
+    }
     let events = "events {}";
     let http = "proxy_cache_path cache keys_zone=pages:1m; log_format site '$request';
         upstream app { server 127.0.0.1:3000; }";

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use super::error_page::{ERROR_PAGE, ErrorPage};
+use super::{
+    error_page::{ERROR_PAGE, ErrorPage},
+    http2::CHUNK_SIZE,
+};
 use crate::{
     flags::{Flags, flags},
     parse::Directive,
@@ -228,6 +231,8 @@ settings! {
         port_in_redirect: bool = true, "port_in_redirect" in HSL, once(FLAG), "on";
         /// Logs files that are not there.
         log_not_found: bool = true, "log_not_found" in HSL, once(FLAG), "on";
+        /// How much of an answer a frame of HTTP/2 has at most: smaller ones let other answers pass sooner, larger ones cost less.
+        http2_chunk_size: u64 = 8192, "http2_chunk_size" in HSL, once(CHUNK_SIZE), "8k";
         /// Passes a 103 of an upstream on where a text is neither empty nor `0`.
         early_hints: Vec<Template> = Vec::new(), "early_hints" in HSL, joined(TEXTS);
     }

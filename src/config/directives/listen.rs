@@ -7,12 +7,12 @@ use crate::{
     parse::Directive,
     scope::Scope,
     source::Problem,
-    tree::{ListenAddress, SocketKeepalive, SocketOptions},
+    tree::{ListenAddress, ListenProtocols, SocketKeepalive, SocketOptions},
     values::{Precision, accepted, parse_number, parse_size, parse_time},
 };
 
 /// How `listen` is written.
-pub const SYNTAX: &str = "address[:port] | port | unix:path [default_server] [bind] [backlog=number] [reuseport] \
+pub const SYNTAX: &str = "address[:port] | port | unix:path [default_server] [ssl] [http2] [bind] [backlog=number] [reuseport] \
                           [ipv6only=on|off] [so_keepalive=on|off|[keepidle]:[keepintvl]:[keepcnt]] [rcvbuf=size] \
                           [sndbuf=size] [deferred] [fastopen=number]";
 
@@ -26,15 +26,22 @@ pub struct Listen {
     pub addresses: Vec<ListenAddress>,
     /// Options; absent where none is written, since only one `listen` of an address may have some.
     pub options: Option<SocketOptions>,
+    /// What is spoken.
+    pub protocols: ListenProtocols,
     /// `default_server`.
     pub default_server: bool,
 }
 
 /// Reads `listen`.
 pub fn listen(directive: &Directive, scope: &Scope<'_>) -> Result<Listen, Problem> {
-    let mut listen = Listen { addresses: addresses(directive, scope)?, options: None, default_server: false };
+    let mut listen = Listen {
+        addresses: addresses(directive, scope)?,
+        options: None,
+        protocols: ListenProtocols::default(),
+        default_server: false,
+    };
     for number in 1..directive.args.len() {
-        parameter(&mut listen, directive, number)?;
+        parameter(&mut listen, directive, number, scope)?;
     }
     Ok(listen)
 }
@@ -42,7 +49,12 @@ pub fn listen(directive: &Directive, scope: &Scope<'_>) -> Result<Listen, Proble
 /// Makes the `listen` of a server that has none.
 pub fn default_listen() -> Listen {
     let address = ListenAddress::Inet(SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)));
-    Listen { addresses: vec![address], options: None, default_server: false }
+    Listen {
+        addresses: vec![address],
+        options: None,
+        protocols: ListenProtocols::default(),
+        default_server: false,
+    }
 }
 
 fn addresses(directive: &Directive, scope: &Scope<'_>) -> Result<Vec<ListenAddress>, Problem> {
@@ -59,8 +71,10 @@ fn addresses(directive: &Directive, scope: &Scope<'_>) -> Result<Vec<ListenAddre
     }
 }
 
-const PARAMETERS: [&str; 11] = [
+const PARAMETERS: [&str; 13] = [
     "default_server",
+    "ssl",
+    "http2",
     "bind",
     "backlog=",
     "reuseport",
@@ -74,18 +88,40 @@ const PARAMETERS: [&str; 11] = [
 ];
 
 /// Parameters of nginx that are not here yet.
-const LATER: [&str; 6] = ["ssl", "http2", "quic", "proxy_protocol", "setfib", "multipath"];
+const LATER: [&str; 4] = ["quic", "proxy_protocol", "setfib", "multipath"];
 
-fn parameter(listen: &mut Listen, directive: &Directive, number: usize) -> Result<(), Problem> {
+fn parameter(
+    listen: &mut Listen,
+    directive: &Directive,
+    number: usize,
+    scope: &Scope<'_>,
+) -> Result<(), Problem> {
     let text = directive.text(number);
     let (name, value) = text.split_once('=').map_or((&*text, None), |(name, value)| (name, Some(value)));
     if LATER.contains(&name) {
         let message = format!("the \"{name}\" parameter of the \"listen\" directive is not supported yet");
         return Err(directive.fail(number, message));
     }
-    if matches!((name, value), ("default_server" | "default", None)) {
-        listen.default_server = true;
-        return Ok(());
+    // These are no options of a socket, so that several `listen`s of an address may have them.
+    match (name, value) {
+        ("default_server" | "default", None) => {
+            listen.default_server = true;
+            return Ok(());
+        }
+        ("ssl", None) => {
+            listen.protocols.ssl = true;
+            let message = "\"listen ... ssl\" has no effect here: clients are not answered over TLS yet";
+            scope.report(Problem::warning(directive.args[number].span, message));
+            return Ok(());
+        }
+        ("http2", None) => {
+            listen.protocols.http2 = true;
+            let message =
+                "the \"listen ... http2\" directive is deprecated, use the \"http2\" directive instead";
+            scope.report(Problem::warning(directive.args[number].span, message));
+            return Ok(());
+        }
+        _ => {}
     }
     let options = listen.options.get_or_insert_default();
     options.bind = true;

@@ -15,6 +15,7 @@ pub mod geo;
 pub mod gzip;
 pub mod headers;
 pub mod health_check;
+pub mod http2;
 pub mod late_host;
 pub mod listen;
 pub mod log;
@@ -32,9 +33,12 @@ pub mod returns;
 pub mod rewrite;
 pub mod server;
 pub mod server_name;
+pub mod session_cache;
 pub mod slice;
 pub mod split_clients;
 pub mod ssi;
+pub mod ssl;
+pub mod ssl_values;
 pub mod sticky;
 pub mod store;
 pub mod try_files;
@@ -52,6 +56,8 @@ pub fn rows() -> impl Iterator<Item = RowDoc> {
         .chain(of(events::EventsConf::ROWS))
         .chain(blocks::ROWS)
         .chain(of(server::ServerCore::ROWS))
+        .chain(of(ssl::SslConf::ROWS))
+        .chain(of(http2::Http2Conf::ROWS))
         .chain(of(core::CoreConf::ROWS))
         .chain(of(headers::HeadersConf::ROWS))
         .chain(of(gzip::GzipConf::ROWS))

@@ -3,7 +3,10 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::core::{BUFFERS, Buffers};
+use super::{
+    core::{BUFFERS, Buffers},
+    http2::OBSOLETE,
+};
 use crate::{
     parse::Directive,
     settings::{E, H, HS, HSL, M, Reader, settings},
@@ -112,6 +115,22 @@ settings! {
         ssi_min_file_chunk: u64 = 1024, "ssi_min_file_chunk" in HSL, once(SIZE), "1k";
         /// Concerns buffers of another program; a warning tells that it has no effect.
         ssi_ignore_recycled_buffers: bool = false, "ssi_ignore_recycled_buffers" in HSL, once(FLAG), "off";
+        /// Nothing is pushed to clients: nginx ignores it too.
+        http2_max_concurrent_pushes: Words = (), "http2_max_concurrent_pushes" in HS, joined(OBSOLETE);
+        /// Nothing is pushed to clients: nginx ignores it too.
+        http2_push: Words = (), "http2_push" in HSL, joined(OBSOLETE);
+        /// Nothing is pushed to clients: nginx ignores it too.
+        http2_push_preload: Words = (), "http2_push_preload" in HSL, joined(OBSOLETE);
+        /// Is `keepalive_timeout` today.
+        http2_idle_timeout: Words = (), "http2_idle_timeout" in HS, joined(OBSOLETE);
+        /// Is `large_client_header_buffers` today.
+        http2_max_field_size: Words = (), "http2_max_field_size" in HS, joined(OBSOLETE);
+        /// Is `large_client_header_buffers` today.
+        http2_max_header_size: Words = (), "http2_max_header_size" in HS, joined(OBSOLETE);
+        /// Is `keepalive_requests` today.
+        http2_max_requests: Words = (), "http2_max_requests" in HS, joined(OBSOLETE);
+        /// Is `client_header_timeout` today.
+        http2_recv_timeout: Words = (), "http2_recv_timeout" in HS, joined(OBSOLETE);
         /// Reads the clock less often; a warning tells that it has no effect.
         timer_resolution: Duration = Duration::ZERO, "timer_resolution" in M, once(TIME);
     }
@@ -161,6 +180,15 @@ fn power_of_two(directive: &Directive, range: RangeInclusive<u64>, words: &str) 
 /// Why what is about TLS towards upstreams has no effect.
 const NO_TLS_YET: &str = "upstreams are not asked over TLS yet";
 
+/// Why what is about TLS towards clients has no effect.
+const NO_SERVER_TLS_YET: &str = "clients are not answered over TLS yet";
+
+/// Why what is about revoked certificates of clients has no effect.
+const NO_OCSP_YET: &str = "authorities are not asked about certificates of clients yet";
+
+/// Why what is about HTTP/2 towards clients has no effect.
+const NO_HTTP2_YET: &str = "clients are not answered over HTTP/2 yet";
+
 /// Directives whose wish is not met, with the value that wishes for nothing, and why.
 const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("use", "epoll", "events always come from epoll"),
@@ -202,6 +230,42 @@ const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("proxy_ssl_trusted_certificate", "", NO_TLS_YET),
     ("proxy_ssl_verify", "", NO_TLS_YET),
     ("proxy_ssl_verify_depth", "", NO_TLS_YET),
+    ("ssl_buffer_size", "", NO_SERVER_TLS_YET),
+    ("ssl_certificate", "", NO_SERVER_TLS_YET),
+    ("ssl_certificate_cache", "off", NO_SERVER_TLS_YET),
+    ("ssl_certificate_compression", "off", NO_SERVER_TLS_YET),
+    ("ssl_certificate_key", "", NO_SERVER_TLS_YET),
+    ("ssl_ciphers", "", NO_SERVER_TLS_YET),
+    ("ssl_client_certificate", "", NO_SERVER_TLS_YET),
+    ("ssl_conf_command", "", NO_SERVER_TLS_YET),
+    ("ssl_crl", "", NO_SERVER_TLS_YET),
+    ("ssl_early_data", "off", NO_SERVER_TLS_YET),
+    ("ssl_ecdh_curve", "", NO_SERVER_TLS_YET),
+    ("ssl_key_log", "", NO_SERVER_TLS_YET),
+    ("ssl_password_file", "", NO_SERVER_TLS_YET),
+    ("ssl_prefer_server_ciphers", "", NO_SERVER_TLS_YET),
+    ("ssl_protocols", "", NO_SERVER_TLS_YET),
+    ("ssl_reject_handshake", "off", NO_SERVER_TLS_YET),
+    ("ssl_session_cache", "", NO_SERVER_TLS_YET),
+    ("ssl_session_ticket_key", "", NO_SERVER_TLS_YET),
+    ("ssl_session_tickets", "", NO_SERVER_TLS_YET),
+    ("ssl_session_timeout", "", NO_SERVER_TLS_YET),
+    ("ssl_stapling_file", "", NO_SERVER_TLS_YET),
+    ("ssl_trusted_certificate", "", NO_SERVER_TLS_YET),
+    ("ssl_verify_client", "off", NO_SERVER_TLS_YET),
+    ("ssl_verify_depth", "", NO_SERVER_TLS_YET),
+    ("ssl_dhparam", "", "rustls has no key exchange over finite fields"),
+    ("ssl_ocsp", "off", NO_OCSP_YET),
+    ("ssl_ocsp_cache", "off", NO_OCSP_YET),
+    ("ssl_ocsp_responder", "", NO_OCSP_YET),
+    ("ssl_stapling", "off", "proofs are not fetched; \"ssl_stapling_file\" shows one"),
+    ("ssl_stapling_responder", "", "proofs are not fetched"),
+    ("ssl_stapling_verify", "off", "proofs are not fetched"),
+    ("http2", "off", NO_HTTP2_YET),
+    ("http2_body_preread_size", "", NO_HTTP2_YET),
+    ("http2_chunk_size", "", NO_HTTP2_YET),
+    ("http2_max_concurrent_streams", "", NO_HTTP2_YET),
+    ("http2_recv_buffer_size", "", NO_HTTP2_YET),
     ("timer_resolution", "", "the time is read whenever it is asked for, to some milliseconds"),
 ];
 

@@ -2,7 +2,10 @@
 
 use std::net::{TcpListener, TcpStream};
 
-use config::{LocationConf, LocationTable, NameTable, ServerConf, ServerCore};
+use config::{
+    Http2Conf, ListenProtocols, LocationConf, LocationTable, NameTable, Places, ServerConf, ServerCore,
+    SslConf,
+};
 
 use super::*;
 
@@ -11,11 +14,20 @@ fn conf(address: ListenAddress, socket: SocketOptions) -> ListenConf {
         names: Vec::new(),
         first_name: String::new(),
         core: ServerCore::default(),
+        ssl: SslConf::default(),
+        ssl_places: Places::default(),
+        http2: Http2Conf::default(),
         listen: Vec::new(),
         defaults: Arc::new(LocationConf::default()),
         locations: LocationTable::default(),
     };
-    ListenConf { address, socket, default_server: Arc::new(server), names: NameTable::default() }
+    ListenConf {
+        address,
+        socket,
+        protocols: ListenProtocols::default(),
+        default_server: Arc::new(server),
+        names: NameTable::default(),
+    }
 }
 
 fn inet(text: &str) -> ListenConf {
