@@ -10,7 +10,7 @@ use bytes::BytesMut;
 
 use crate::{
     clock,
-    net::{Stream, stream::PeerSide},
+    net::{PeerSide, Stream},
 };
 
 /// One client connection.
@@ -88,7 +88,7 @@ impl Client {
             let count = self.stream.write(head).await?;
             head = &head[count..];
         }
-        Ok(())
+        self.stream.flush().await
     }
 
     /// Waits until the client has closed its side. Cancel safe.

@@ -368,13 +368,12 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::*;
-    use crate::net::Stream;
 
     /// Collects a body with that directive, and lets `look` see it before the request is over.
     async fn collected(in_file: BodyInFile, look: impl FnOnce(&Collected)) -> Vec<std::path::PathBuf> {
         let directory = tempfile::tempdir().unwrap();
         let (_peer, socket) = UnixStream::pair().unwrap();
-        let client = Client::new(Stream::Unix(socket), 1, 0);
+        let client = Client::new(socket.into(), 1, 0);
         client.input.borrow_mut().extend_from_slice(b"hello");
         let mut core =
             CoreConf { client_body_in_file_only: Setting::written(in_file), ..CoreConf::default() };

@@ -1,83 +1,53 @@
-//! A connection of either kind, with just the operations that serving needs.
+//! A connection with just the operations that serving needs: a socket, or TLS over one.
 //!
-//! All methods take `&self`, so a request can be read while its answer is written. Each tries
-//! the system call first and waits only where the kernel says so. No method has a timeout: the
+//! All methods take `&self`, so a request can be read while its answer is written. No method has a timeout: the
 //! caller combines it with a [`super::timer::Timer`].
-
-#![expect(unsafe_code, reason = "a buffer is filled by the kernel without being zeroed first")]
 
 use std::{
     fs::File,
     io::{self, IoSlice},
     net::SocketAddr,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
-    task::{Context, Poll},
-    time::Duration,
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+    task::Context,
 };
 
 use bytes::BytesMut;
-use nix::sys::{
-    sendfile::sendfile64,
-    socket::{MsgFlags, send},
-};
-use socket2::SockRef;
-use tokio::{
-    io::Interest,
-    net::{TcpStream, UnixStream},
-};
+use tokio::net::{TcpStream, UnixStream};
 
-/// A connected stream socket.
+use super::{Socket, tls::TlsStream};
+
+/// A connected stream.
 #[derive(Debug)]
 pub enum Stream {
-    /// TCP.
-    Tcp(TcpStream),
-    /// A UNIX-domain socket.
-    Unix(UnixStream),
+    /// What is written goes out as it is.
+    Plain(Socket),
+    /// What is written goes out encrypted.
+    Tls(Box<TlsStream>),
 }
 
-/// Bytes that one `sendfile` call may move, so that one client cannot hold an event loop.
-const SENDFILE_PIECE_BYTES: u64 = 2 << 20;
-
 impl Stream {
-    /// Waits until there are bytes, the end or an error to read.
+    /// Waits until there are bytes, the end or an error to read, or so it seems. Cancel safe.
+    ///
+    /// It also sends what was left over when the socket took no more.
     pub async fn readable(&self) -> io::Result<()> {
         match self {
-            Self::Tcp(stream) => stream.readable().await,
-            Self::Unix(stream) => stream.readable().await,
+            Self::Plain(socket) => socket.readable().await,
+            Self::Tls(stream) => stream.readable().await,
         }
     }
 
     /// Waits until the socket takes bytes.
     pub async fn writable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.writable().await,
-            Self::Unix(stream) => stream.writable().await,
-        }
+        self.socket().writable().await
     }
 
     /// Reads into the free capacity of `buffer`, which the caller has reserved; zero is the end.
-    ///
-    /// A read that does not fill the buffer has emptied the socket: it is taken for not readable until the kernel
-    /// says otherwise, which saves the read that would only find that out.
     pub fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        let free = buffer.spare_capacity_mut();
-        let mut partial = None;
-        let mut receive = || {
-            let count = SockRef::from(self).recv(free)?;
-            if count == 0 || count == free.len() {
-                return Ok(count);
-            }
-            partial = Some(count);
-            Err(io::ErrorKind::WouldBlock.into())
-        };
-        let received = match self {
-            Self::Tcp(stream) => stream.try_io(Interest::READABLE, &mut receive),
-            Self::Unix(stream) => stream.try_io(Interest::READABLE, &mut receive),
-        };
-        let count = partial.map_or(received, Ok)?;
-        // SAFETY: the kernel has written `count` bytes to the start of the spare capacity.
-        unsafe { buffer.set_len(buffer.len() + count) };
-        Ok(count)
+        match self {
+            Self::Plain(socket) => socket.try_read(buffer),
+            Self::Tls(stream) => stream.try_read(buffer),
+        }
     }
 
     /// Reads once into the free capacity of `buffer`. Cancel safe.
@@ -90,11 +60,13 @@ impl Stream {
         }
     }
 
-    /// Writes what the socket takes at once.
+    /// Writes what is taken at once.
+    ///
+    /// With TLS some of it may still wait for the socket: see [`Self::flush`].
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Unix(stream) => stream.try_write(bytes),
+            Self::Plain(socket) => socket.try_write(bytes),
+            Self::Tls(stream) => stream.try_write(bytes),
         }
     }
 
@@ -110,115 +82,119 @@ impl Stream {
 
     /// Writes at least one byte of several slices. Cancel safe.
     pub async fn write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        loop {
-            let wrote = match self {
-                Self::Tcp(stream) => stream.try_write_vectored(slices),
-                Self::Unix(stream) => stream.try_write_vectored(slices),
-            };
-            match wrote {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
-                done => return done,
-            }
+        match self {
+            Self::Plain(socket) => socket.write_vectored(slices).await,
+            Self::Tls(stream) => stream.write_vectored(slices).await,
         }
     }
 
     /// Writes at least one byte, telling the kernel that more follows at once (`MSG_MORE`). Cancel safe.
     pub async fn write_more(&self, bytes: &[u8]) -> io::Result<usize> {
-        let more = MsgFlags::from_bits_retain(libc::MSG_MORE);
-        let flags = more | MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        self.io(Interest::WRITABLE, || Ok(send(self.as_fd().as_raw_fd(), bytes, flags)?)).await
-    }
-
-    /// Sends up to `len` bytes of a file from `offset` without copying them; zero is the end of the file. Cancel safe.
-    pub async fn send_file(&self, file: &File, offset: u64, len: u64) -> io::Result<usize> {
-        let count = usize::try_from(len.min(SENDFILE_PIECE_BYTES)).expect("2 MiB fit");
-        let mut position = i64::try_from(offset).map_err(io::Error::other)?;
-        self.io(Interest::WRITABLE, || Ok(sendfile64(self.as_fd(), file, Some(&mut position), count)?)).await
-    }
-
-    async fn io<R>(&self, interest: Interest, mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
         match self {
-            Self::Tcp(stream) => stream.async_io(interest, &mut call).await,
-            Self::Unix(stream) => stream.async_io(interest, &mut call).await,
+            Self::Plain(socket) => socket.write_more(bytes).await,
+            Self::Tls(_) => self.write(bytes).await,
+        }
+    }
+
+    /// Writes what is taken at once of several slices, as [`Self::try_write`].
+    pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.try_write_vectored(slices),
+            Self::Tls(stream) => stream.try_write_vectored(slices),
+        }
+    }
+
+    /// Sends what the socket takes at once of what was written before.
+    pub fn try_flush(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(stream) => stream.try_flush(),
+        }
+    }
+
+    /// Waits until the socket has taken all that was written. Cancel safe.
+    ///
+    /// Whoever writes and then waits for something other than this stream must call it: what TLS has encrypted and the socket
+    /// has not taken yet goes out only while somebody reads, writes or flushes.
+    pub async fn flush(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Tls(stream) => stream.flush().await,
+        }
+    }
+
+    /// Sends up to `len` bytes of a file from `offset`, without copying them where nothing is to be encrypted; zero is the
+    /// end of the file. Cancel safe.
+    pub async fn send_file(&self, file: &Arc<File>, offset: u64, len: u64) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.send_file(file, offset, len).await,
+            Self::Tls(stream) => stream.send_file(file, offset, len).await,
         }
     }
 
     /// Waits for bytes or the peer's end, and says which it was without taking anything.
     pub async fn peek_end(&self) -> io::Result<PeerSide> {
-        let mut byte = [0];
-        let count = match self {
-            Self::Tcp(stream) => stream.peek(&mut byte).await?,
-            Self::Unix(_) => {
-                let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-                self.io(Interest::READABLE, || {
-                    Ok(nix::sys::socket::recv(self.as_fd().as_raw_fd(), &mut byte, flags)?)
-                })
-                .await?
-            }
-        };
-        Ok(if count == 0 { PeerSide::Closed } else { PeerSide::Sending })
+        match self {
+            Self::Plain(socket) => socket.peek_end().await,
+            Self::Tls(stream) => stream.peek_end().await,
+        }
     }
 
     /// Whether nothing has happened on an idle connection; then `context` is woken when something does.
     ///
-    /// It takes a byte off to know, so what has not been quiet is of no use any more.
+    /// It takes a byte off to know, so what has not been quiet is of no use any more. What TLS says to itself, as tickets
+    /// and new keys, is taken in and does not count.
     pub fn is_quiet(&self, context: &mut Context<'_>) -> bool {
-        loop {
-            let ready = match self {
-                Self::Tcp(stream) => stream.poll_read_ready(context),
-                Self::Unix(stream) => stream.poll_read_ready(context),
-            };
-            match ready {
-                Poll::Pending => return true,
-                Poll::Ready(Err(_)) => return false,
-                // It may be left over from what was read before: only reading tells.
-                Poll::Ready(Ok(())) => match self.try_read_byte() {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    _ => return false,
-                },
-            }
-        }
-    }
-
-    fn try_read_byte(&self) -> io::Result<usize> {
-        let mut byte = [0];
         match self {
-            Self::Tcp(stream) => stream.try_read(&mut byte),
-            Self::Unix(stream) => stream.try_read(&mut byte),
+            Self::Plain(socket) => socket.is_quiet(context),
+            Self::Tls(stream) => stream.is_quiet(context),
         }
     }
 
     /// Ends our side: the peer reads the end after what was written.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        SockRef::from(self).shutdown(std::net::Shutdown::Write)
+        match self {
+            Self::Plain(socket) => socket.shutdown_write(),
+            Self::Tls(stream) => stream.shutdown_write(),
+        }
     }
 
     /// Sets `TCP_NODELAY`; nothing to do on other sockets.
     pub fn set_nodelay(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_nodelay(true),
-            Self::Unix(_) => Ok(()),
-        }
+        self.socket().set_nodelay()
     }
 
     /// Makes the close a reset that frees the socket at once (`reset_timedout_connection`).
     pub fn reset_on_close(&self) -> io::Result<()> {
-        SockRef::from(self).set_linger(Some(Duration::ZERO))
+        if let Self::Tls(stream) = self {
+            stream.forgo_goodbye();
+        }
+        self.socket().reset_on_close()
     }
 
     /// Returns the peer's address where it has one.
     pub fn peer_address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr().ok(),
-            Self::Unix(_) => None,
-        }
+        self.socket().peer_address()
     }
 
     /// Returns our own address where it has one.
     pub fn local_address(&self) -> Option<SocketAddr> {
+        self.socket().local_address()
+    }
+
+    /// Returns the socket underneath.
+    pub fn socket(&self) -> &Socket {
         match self {
-            Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Unix(_) => None,
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
+        }
+    }
+
+    /// Returns the TLS session, where there is one.
+    pub fn tls(&self) -> Option<&TlsStream> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => Some(stream),
         }
     }
 }
@@ -234,9 +210,24 @@ pub enum PeerSide {
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        }
+        self.socket().as_fd()
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Plain(stream.into())
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Self::Plain(stream.into())
+    }
+}
+
+impl From<TlsStream> for Stream {
+    fn from(stream: TlsStream) -> Self {
+        Self::Tls(Box::new(stream))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{mem, os::fd::AsFd, os::fd::AsRawFd};
 
-use super::Stream;
+use super::{Socket, Stream};
 
 /// What variables tell of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct TcpInfo {
 
 /// Asks the kernel about a connection; nothing for what is not TCP.
 pub fn tcp_info(stream: &Stream) -> Option<TcpInfo> {
-    let Stream::Tcp(_) = stream else { return None };
+    let Socket::Tcp(_) = stream.socket() else { return None };
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).expect("a few hundred bytes");
     // SAFETY: all fields of the struct are integers, for which zero is a value.
     let mut info: libc::tcp_info = unsafe { mem::zeroed() };
@@ -52,7 +52,7 @@ mod tests {
         let info = runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            tcp_info(&Stream::Tcp(stream))
+            tcp_info(&stream.into())
         });
         assert!(info.unwrap().send_window > 0);
     }

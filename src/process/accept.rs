@@ -146,8 +146,8 @@ impl Acceptor {
 impl Listener {
     async fn accept(&self) -> io::Result<Stream> {
         Ok(match self {
-            Self::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
-            Self::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+            Self::Tcp(listener) => listener.accept().await?.0.into(),
+            Self::Unix(listener) => listener.accept().await?.0.into(),
         })
     }
 }

@@ -36,7 +36,7 @@ use crate::{
         Exchange, h1, proxy, route,
         site::{EventLoop, Site},
     },
-    net::{Drain, Stream},
+    net::Drain,
 };
 
 /// Asks for a URL and tells what the cache did. `fields` are sent along with the request, each `Name: value`.
@@ -125,7 +125,7 @@ async fn ask(
     request += "\r\n";
     output.write_all(request.as_bytes()).await?;
     let mut sink = vec![0; 64 << 10];
-    let mut serve = pin!(h1::serve_one(event_loop, Stream::Unix(ours), listener));
+    let mut serve = pin!(h1::serve_one(event_loop, ours.into(), listener));
     let exchange = loop {
         tokio::select! {
             exchange = &mut serve => break exchange,

@@ -100,7 +100,7 @@ impl Connection {
                     // As nginx: an address of the network is none for such a socket.
                     return Err(local.failed(io::Error::from_raw_os_error(libc::EINVAL)));
                 }
-                let stream = Stream::Unix(timer.limit(UnixStream::connect(path)).await?);
+                let stream = Stream::from(timer.limit(UnixStream::connect(path)).await?);
                 set_buffers(&SockRef::from(&stream), dial)?;
                 stream
             }
@@ -137,7 +137,7 @@ async fn connect_tcp(address: SocketAddr, dial: &Dial, timer: &mut Timer) -> Res
     if dial.keepalive == TcpKeepalive::On {
         SockRef::from(&stream).set_keepalive(true)?;
     }
-    Ok(Stream::Tcp(stream))
+    Ok(stream.into())
 }
 
 /// Sets the system's buffers, before anything is sent: their size is told to the peer with the first packet.

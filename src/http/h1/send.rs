@@ -230,13 +230,18 @@ impl Connection {
         }
         match piece {
             Piece::Memory(bytes) => self.send_memory(bytes).await?,
-            Piece::File(slice) if *exchange.location.core.sendfile => self.send_file(exchange, slice).await?,
+            Piece::File(slice) if self.sends_files(exchange) => self.send_file(exchange, slice).await?,
             Piece::File(slice) => self.copy_file(slice).await?,
         }
         if framing == BodyFraming::Chunked {
             self.out.extend_from_slice(http1::CHUNK_END);
         }
         Ok(())
+    }
+
+    /// Whether files go out without being looked at. What is encrypted has to be.
+    fn sends_files(&self, exchange: &Exchange) -> bool {
+        *exchange.location.core.sendfile && self.client.stream.tls().is_none()
     }
 
     async fn send_memory(&mut self, bytes: Bytes) -> io::Result<()> {
@@ -331,6 +336,9 @@ impl Connection {
             left = &left[count..];
         }
         self.out.clear();
+        if self.client.stream.tls().is_some() {
+            self.timer.within(timeout, self.client.stream.flush()).await?;
+        }
         Ok(())
     }
 }

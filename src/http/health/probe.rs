@@ -92,9 +92,9 @@ impl Probe<'_> {
             match address {
                 PeerAddress::Inet(address) => {
                     let address = SocketAddr::new(address.ip(), self.check.port.unwrap_or(address.port()));
-                    Ok(Stream::Tcp(TcpStream::connect(address).await?))
+                    Ok(TcpStream::connect(address).await?.into())
                 }
-                PeerAddress::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
+                PeerAddress::Unix(path) => Ok(UnixStream::connect(path).await?.into()),
             }
         };
         let patience = *self.location.proxy.connect_timeout;

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -12,11 +12,12 @@ use socket2::SockRef;
 use super::{
     deadline::{PATIENCE, now},
     origin::find,
+    tls::Wire,
 };
 
 /// One connection to a server.
 pub struct Client {
-    stream: TcpStream,
+    stream: Wire,
     buffer: Vec<u8>,
     sent_at: Instant,
     ended: bool,
@@ -85,6 +86,11 @@ impl Client {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server accepts connections");
         stream.set_nodelay(true).expect("TCP sockets have the option");
         stream.set_read_timeout(Some(PATIENCE)).expect("the time is not zero");
+        Self::over(Wire::Plain(stream))
+    }
+
+    /// Goes on with a connection.
+    pub fn over(stream: Wire) -> Self {
         Self { stream, buffer: Vec::new(), sent_at: now(), ended: false }
     }
 
@@ -96,12 +102,12 @@ impl Client {
         socket.connect(&address.into()).expect("the server accepts connections");
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE)).expect("the time is not zero");
-        Self { stream, buffer: Vec::new(), sent_at: now(), ended: false }
+        Self::over(Wire::Plain(stream))
     }
 
     /// Changes how long reading waits for bytes.
     pub fn patience(self, time: Duration) -> Self {
-        self.stream.set_read_timeout(Some(time)).expect("the time is not zero");
+        self.stream.socket().set_read_timeout(Some(time)).expect("the time is not zero");
         self
     }
 
@@ -167,13 +173,18 @@ impl Client {
 
     /// Says that no more will be sent.
     pub fn half_close(&mut self) -> &mut Self {
-        let _ = self.stream.shutdown(Shutdown::Write);
+        self.stream.end();
         self
+    }
+
+    /// Returns the connection.
+    pub fn wire(&self) -> &Wire {
+        &self.stream
     }
 
     /// Leaves at once, with a reset.
     pub fn leave(self) {
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO));
     }
 
     fn finish(&self, response: Response) -> Response {

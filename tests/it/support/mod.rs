@@ -13,6 +13,7 @@ pub mod proc;
 pub mod ranged;
 pub mod reply;
 pub mod server;
+pub mod tls;
 
 pub use client::{Client, Response};
 pub use conf::{Conf, http, location, servers};

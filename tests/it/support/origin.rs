@@ -12,11 +12,13 @@ use std::{
     time::Duration,
 };
 
+use rustls::ServerConfig;
 use socket2::SockRef;
 
 use super::{
     deadline::{self, wait_until},
     reply::{End, Part, Reply, WantsBody, answer},
+    tls::Wire,
 };
 
 /// An origin on a port of its own, with a thread per connection.
@@ -45,6 +47,7 @@ struct Shared {
     asked: Mutex<Vec<Asked>>,
     connections: Mutex<Vec<TcpStream>>,
     stopping: AtomicBool,
+    tls: Option<Arc<ServerConfig>>,
 }
 
 enum Script {
@@ -56,6 +59,12 @@ impl Origin {
     /// Answers in that order, and with status 599 once the script is used up.
     pub fn script(replies: impl IntoIterator<Item = Reply>) -> Self {
         Self::start(Script::InOrder(replies.into_iter().collect()))
+    }
+
+    /// Speaks TLS, with a certificate and other settings of its own, and answers as the function says.
+    pub fn over_tls(config: Arc<ServerConfig>, reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        Self::serve(listener, Script::By(Arc::new(reply)), Some(config))
     }
 
     /// Answers every request alike.
@@ -71,7 +80,7 @@ impl Origin {
     /// Answers every request alike, over IPv6; nothing on a machine without it.
     pub fn always_on_ipv6(reply: Reply) -> Option<Self> {
         let listener = TcpListener::bind("[::1]:0").ok()?;
-        Some(Self::serve(listener, Script::By(Arc::new(move |_| reply.clone()))))
+        Some(Self::serve(listener, Script::By(Arc::new(move |_| reply.clone())), None))
     }
 
     /// Forgets what it was asked and answers in that order from now on.
@@ -119,10 +128,10 @@ impl Origin {
     }
 
     fn start(script: Script) -> Self {
-        Self::serve(TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"), script)
+        Self::serve(TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"), script, None)
     }
 
-    fn serve(listener: TcpListener, script: Script) -> Self {
+    fn serve(listener: TcpListener, script: Script, tls: Option<Arc<ServerConfig>>) -> Self {
         let address = listener.local_addr().expect("a bound socket has an address");
         let shared = Arc::new(Shared {
             address: address.to_string(),
@@ -130,6 +139,7 @@ impl Origin {
             asked: Mutex::new(Vec::new()),
             connections: Mutex::new(Vec::new()),
             stopping: AtomicBool::new(false),
+            tls,
         });
         let acceptor = {
             let shared = Arc::clone(&shared);
@@ -210,25 +220,25 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             connections.len() - 1
         };
         let shared = Arc::clone(shared);
-        thread::spawn(move || serve(stream, number, &shared));
+        thread::spawn(move || serve(Wire::accept(stream, shared.tls.as_ref()), number, &shared));
     }
 }
 
 /// Serves one connection until either side ends it.
-fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) {
-    let _ = stream.set_nodelay(true);
+fn serve(mut stream: Wire, connection: usize, shared: &Shared) {
+    let _ = stream.socket().set_nodelay(true);
     let mut buffer = Vec::new();
     while let Some(asked) = read_request(&mut stream, &mut buffer, connection) {
         shared.asked.lock().expect("no holder panics").push(asked.clone());
         let reply = shared.reply_to(&asked);
         for part in reply.steps(asked.wants_body()) {
             if perform(part.with_origin(&shared.address), &mut stream).is_err() {
-                let _ = stream.shutdown(Shutdown::Both);
+                let _ = stream.socket().shutdown(Shutdown::Both);
                 return;
             }
         }
         if reply.end() == End::Reset {
-            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
             shared.forget(connection);
             return;
         }
@@ -236,7 +246,8 @@ fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) {
             break;
         }
     }
-    let _ = stream.shutdown(Shutdown::Both);
+    stream.end();
+    let _ = stream.socket().shutdown(Shutdown::Both);
 }
 
 impl Shared {
@@ -248,7 +259,7 @@ impl Shared {
     }
 }
 
-fn perform(part: Part, stream: &mut TcpStream) -> std::io::Result<()> {
+fn perform(part: Part, stream: &mut Wire) -> std::io::Result<()> {
     match part {
         Part::Bytes(bytes) => stream.write_all(&bytes),
         Part::Pause(time) => {
@@ -277,7 +288,7 @@ fn perform(part: Part, stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// Reads one request; `None` at the end of the connection.
-fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -> Option<Asked> {
+fn read_request(stream: &mut Wire, buffer: &mut Vec<u8>, connection: usize) -> Option<Asked> {
     let head_end = loop {
         if let Some(at) = find(buffer, b"\r\n\r\n") {
             break at + 4;
@@ -285,7 +296,7 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize)
         read_more(stream, buffer)?;
     };
     let head = buffer[..head_end].iter().map(|&byte| char::from(byte)).collect();
-    let peer = stream.peer_addr().ok()?;
+    let peer = stream.socket().peer_addr().ok()?;
     let mut asked = Asked { connection, peer, head, body: Vec::new() };
     let chunked = asked.field("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
     let body_end = if chunked {
@@ -309,7 +320,7 @@ fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize)
     Some(asked)
 }
 
-fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+fn read_more(stream: &mut Wire, buffer: &mut Vec<u8>) -> Option<()> {
     let mut scrap = [0; 65536];
     loop {
         match stream.read(&mut scrap) {

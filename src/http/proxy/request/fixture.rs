@@ -14,7 +14,7 @@ use crate::{
         request_body::{Expectation, RequestBody},
         site::{EventLoop, Site},
     },
-    net::{Drain, Stream},
+    net::Drain,
 };
 
 /// Knows no names but those of one's own machine.
@@ -45,7 +45,7 @@ pub fn exchange(server: &str, request: &str) -> Exchange {
     let event_loop = event_loop(server);
     let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
     theirs.try_write(b"").expect("nothing is written");
-    let client = Rc::new(Client::new(Stream::Unix(ours), 1, 0));
+    let client = Rc::new(Client::new(ours.into(), 1, 0));
     let mut head = RequestHead::new();
     let parsed = RequestParser::new().parse(request.as_bytes(), &HeadRules::default(), &mut head);
     let Ok(Progress::Done(used)) = parsed else { panic!("{parsed:?}") };

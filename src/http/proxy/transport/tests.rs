@@ -15,7 +15,6 @@ use tokio::{
 use super::*;
 use crate::{
     http::proxy::request::{OutgoingBody, Upgrade, fixture},
-    net::Stream,
     upstream::Affinity,
 };
 
@@ -403,7 +402,7 @@ async fn a_tunnel_carries_both_ways_and_passes_ends_on() {
         let request = String::from_utf8(outgoing.head.clone()).expect("text");
         let incoming = bench.send(outgoing).await.expect("an answer");
         let (ours, mut theirs) = UnixStream::pair().expect("a pair of sockets");
-        let client = Client::new(Stream::Unix(ours), 1, 0);
+        let client = Client::new(ours.into(), 1, 0);
         client.input.borrow_mut().extend_from_slice(b"sent ahead, ");
         let mut said = String::new();
         let user = async {

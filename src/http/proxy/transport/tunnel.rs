@@ -109,6 +109,7 @@ impl Flow<'_> {
             self.moved += count as u64;
             return Ok(());
         }
+        self.to.flush().await?;
         self.waiting.reserve(READ_BYTES);
         if self.from.read(&mut self.waiting).await? == 0 {
             self.open = false;

@@ -4,7 +4,6 @@
 //! other for ever: once an answer begins, the rest of the request is not sent and the connection not used again.
 
 use std::{
-    fs::File,
     io::{self, IoSlice},
     pin::pin,
     time::Duration,
@@ -101,7 +100,20 @@ impl Wire<'_> {
             head = &head[of_head..];
             body = &body[count - of_head..];
         }
-        Ok(Sent::Whole)
+        self.flush().await
+    }
+
+    /// Waits until the socket has taken everything, or the answer begins.
+    async fn flush(&mut self) -> io::Result<Sent> {
+        if self.stream.tls().is_none() {
+            return Ok(Sent::Whole);
+        }
+        let stream = self.stream;
+        let step = self.step(async { stream.flush().await.map(|()| 0) }).await?;
+        Ok(match step {
+            Step::Wrote(_) => Sent::Whole,
+            Step::Answered => Sent::Partly,
+        })
     }
 
     async fn send_file(&mut self, mut head: &[u8], slice: &FileSlice) -> io::Result<Sent> {
@@ -112,7 +124,7 @@ impl Wire<'_> {
             };
             head = &head[count..];
         }
-        let (file, mut offset, end): (&File, _, _) = (&slice.file, slice.offset, slice.offset + slice.len);
+        let (file, mut offset, end) = (&slice.file, slice.offset, slice.offset + slice.len);
         while offset < end {
             match self.step(stream.send_file(file, offset, end - offset)).await? {
                 Step::Wrote(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -120,7 +132,7 @@ impl Wire<'_> {
                 Step::Answered => return Ok(Sent::Partly),
             }
         }
-        Ok(Sent::Whole)
+        self.flush().await
     }
 
     /// Passes the client's body on as it arrives.
