@@ -44,6 +44,16 @@ enum Goodbye {
     Settled,
 }
 
+/// What a reader has to wait for.
+enum Outlook {
+    /// Nothing: there is something to read.
+    News,
+    /// The peer.
+    Silent,
+    /// The peer, or room for what it has to be sent before it says anything.
+    Blocked,
+}
+
 /// Bytes of a file that are read and encrypted at once.
 const FILE_PIECE_BYTES: u64 = 64 << 10;
 
@@ -85,15 +95,23 @@ impl TlsStream {
     }
 
     pub(super) async fn readable(&self) -> io::Result<()> {
+        match self.outlook() {
+            Outlook::News => Ok(()),
+            Outlook::Silent => self.socket.readable().await,
+            Outlook::Blocked => self.socket.readable_or_writable().await,
+        }
+    }
+
+    /// Sends what is left over, and says what to wait for before reading.
+    fn outlook(&self) -> Outlook {
         let mut session = self.session.borrow_mut();
         if session.has_news() {
-            return Ok(());
+            return Outlook::News;
         }
-        let is_blocked = session.flush(&self.socket).is_err_and(|error| would_block(&error));
-        drop(session);
-        match is_blocked {
-            true => self.socket.readable_or_writable().await,
-            false => self.socket.readable().await,
+        match session.flush(&self.socket) {
+            Err(error) if would_block(&error) => Outlook::Blocked,
+            // A socket that is broken shows when it is read.
+            Ok(()) | Err(_) => Outlook::Silent,
         }
     }
 

@@ -27,7 +27,7 @@ pub enum Opening {
 /// A client that has said what it wants, and waits for the answer.
 pub struct Greeting {
     socket: Socket,
-    accepted: Accepted,
+    accepted: Box<Accepted>,
     /// What came behind it.
     behind: BytesMut,
 }
@@ -85,6 +85,7 @@ impl Greeting {
                 input.advance(count);
                 match acceptor.accept() {
                     Ok(Some(accepted)) => {
+                        let accepted = Box::new(accepted);
                         return Ok(Opening::Tls(Self { socket, accepted, behind: input }));
                     }
                     Ok(None) => {}

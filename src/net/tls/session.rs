@@ -58,7 +58,13 @@ thread_local! {
 impl Session {
     pub(super) fn new(mut connection: Connection) -> Self {
         connection.set_buffer_limit(Some(WAITING_BYTES));
-        Self { connection, plaintext: Plaintext(0), early: BytesMut::new(), end: End::Open, is_blocked: false }
+        Self {
+            connection,
+            plaintext: Plaintext(0),
+            early: BytesMut::new(),
+            end: End::Open,
+            is_blocked: false,
+        }
     }
 
     pub(super) fn facts(&self) -> &CommonState {
@@ -120,7 +126,12 @@ impl Session {
         self.feed_or_tell(socket, received, None)
     }
 
-    fn feed_or_tell(&mut self, socket: &Socket, received: &[u8], buffer: Option<&mut BytesMut>) -> io::Result<()> {
+    fn feed_or_tell(
+        &mut self,
+        socket: &Socket,
+        received: &[u8],
+        buffer: Option<&mut BytesMut>,
+    ) -> io::Result<()> {
         self.feed(received, buffer).inspect_err(|_| {
             // An alert says why; whether the peer gets it makes no difference here.
             let _ = self.flush(socket);
@@ -213,7 +224,10 @@ impl Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("plaintext", &self.plaintext).field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("plaintext", &self.plaintext)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 

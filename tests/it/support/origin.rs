@@ -62,7 +62,10 @@ impl Origin {
     }
 
     /// Speaks TLS, with a certificate and other settings of its own, and answers as the function says.
-    pub fn over_tls(config: Arc<ServerConfig>, reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn over_tls(
+        config: Arc<ServerConfig>,
+        reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         Self::serve(listener, Script::By(Arc::new(reply)), Some(config))
     }

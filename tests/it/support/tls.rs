@@ -11,7 +11,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
@@ -97,7 +98,11 @@ impl Certified {
     /// Makes the settings of an origin that answers with it.
     pub fn origin(&self) -> Arc<ServerConfig> {
         let config = ServerConfig::builder().with_no_client_auth();
-        Arc::new(config.with_single_cert(vec![self.der.clone()], self.key()).expect("the key is the certificate's"))
+        Arc::new(
+            config
+                .with_single_cert(vec![self.der.clone()], self.key())
+                .expect("the key is the certificate's"),
+        )
     }
 }
 
@@ -128,15 +133,19 @@ impl Tls {
         Self::of(authority, rustls::DEFAULT_VERSIONS, Some(own))
     }
 
-    fn of(authority: &Authority, versions: &[&'static SupportedProtocolVersion], own: Option<&Certified>) -> Self {
+    fn of(
+        authority: &Authority,
+        versions: &[&'static SupportedProtocolVersion],
+        own: Option<&Certified>,
+    ) -> Self {
         let mut roots = RootCertStore::empty();
         roots.add(authority.der.clone()).expect("it is a certificate");
         let builder = ClientConfig::builder_with_protocol_versions(versions).with_root_certificates(roots);
         let mut config = match own {
             None => builder.with_no_client_auth(),
-            Some(own) => {
-                builder.with_client_auth_cert(vec![own.der.clone()], own.key()).expect("the key is the certificate's")
-            }
+            Some(own) => builder
+                .with_client_auth_cert(vec![own.der.clone()], own.key())
+                .expect("the key is the certificate's"),
         };
         config.resumption = Resumption::disabled();
         Self { config, name: "localhost".to_owned() }
@@ -187,7 +196,8 @@ impl Tls {
         socket.set_nodelay(true).expect("TCP sockets have the option");
         socket.set_read_timeout(Some(PATIENCE)).expect("the time is not zero");
         let name = ServerName::try_from(self.name.clone()).expect("the name is a name");
-        let connection = ClientConnection::new(Arc::new(self.config.clone()), name).expect("the settings are whole");
+        let connection =
+            ClientConnection::new(Arc::new(self.config.clone()), name).expect("the settings are whole");
         Wire::Client(Box::new(StreamOwned::new(connection, socket)))
     }
 }
@@ -277,4 +287,32 @@ pub fn openssl(arguments: &[&str]) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "openssl {arguments:?}: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn clients_and_origins_of_tests_speak_tls() {
+    let authority = Authority::new("tests");
+    let origin = super::Origin::over_tls(authority.server(&["localhost", "other"]).origin(), |asked| {
+        super::answer(200).body(asked.target())
+    });
+    let own = authority.client("somebody");
+    let tls13: &SupportedProtocolVersion = &rustls::version::TLS13;
+    let mut reached = Vec::new();
+    for tls in [
+        Tls::trusting(&authority).alpn(&["http/1.1"]),
+        Tls::only(&authority, &rustls::version::TLS12).name("other").remembering(),
+        Tls::certified(&authority, &own).with(|config| config.enable_sni = false),
+    ] {
+        let mut client = tls.connect(origin.address());
+        assert_eq!(client.get("/page").text(), "/page");
+        reached.push(client.wire().client().and_then(|client| client.protocol_version()));
+        client.half_close();
+        assert!(client.rest().0.is_empty());
+    }
+    assert_eq!(reached, [Some(tls13.version), Some(rustls::version::TLS12.version), Some(tls13.version)]);
+    let stranger = Authority::new("another");
+    assert!(stranger.pem().starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(Tls::trusting(&stranger).try_connect(origin.address()).is_err());
+    assert!(!own.chain_pem.is_empty() && own.key_pem.contains("PRIVATE KEY"));
+    assert!(openssl(&["version"]).starts_with("OpenSSL"));
 }
