@@ -15,7 +15,7 @@ use super::{
     filter::{ArrivingParts, Assembling, Compressing, Decompressing},
     proxy::{
         ahead::ReadAhead,
-        fill::FillReader,
+        cache::fill::FillReader,
         transport::{Upgraded, UpstreamBody},
     },
     slice::Slices,

@@ -14,7 +14,7 @@ use super::{
     access_log::{AccessLogs, LocationLogs},
     filter::Expressions,
     health::Check,
-    proxy::zone::Zone,
+    proxy::cache::zone::Zone,
 };
 use crate::{
     net::{Drain, Resolver},

@@ -19,7 +19,7 @@ use crate::{
         Body, Exchange, Response,
         fault::{self, Fault},
         filter,
-        proxy::{storing, transport},
+        proxy::{cache::storing, transport},
         rate::{self, Rate, Turn},
         response::{FileSlice, Piece, Source},
     },

@@ -1,50 +1,29 @@
 //! `proxy_pass`: the cache first, then an upstream.
 //!
-//! `cached.rs` decides whether a stored answer will do and whose turn it is to ask for a new one; `fill.rs`
-//! holds what is arriving for all who wait, `storing.rs` puts it into the cache; `request.rs` and `response.rs` translate heads;
-//! `transport/` talks to one peer after another; `hints.rs` passes on what comes before an answer; `ahead.rs` reads ahead of slow clients;
+//! `cache/` answers from what is stored and stores what comes; `request.rs` and `response.rs` translate heads; `transport/` talks to one peer after another; `hints.rs` passes on what comes before an answer; `ahead.rs` reads ahead of slow clients;
 //! `accel_redirect.rs` lets another location answer where the upstream says so.
 
 mod accel_redirect;
 mod affinity;
 pub mod ahead;
-mod cache_fields;
-mod cache_file;
-mod cached;
-pub mod fill;
+pub mod cache;
 mod hints;
-mod invalidation;
 mod limit_rate;
-mod memory;
-mod no_cache;
-pub mod parts;
-mod pump;
-mod purge;
-mod range_offset;
-mod refreshing;
-mod remembered;
 pub mod request;
 pub mod response;
-mod sink;
 mod store_file;
-mod stored;
-mod stored_head;
-pub mod storing;
 pub mod transport;
 mod via;
-pub mod zone;
 
 use std::{pin::pin, rc::Rc, sync::Arc};
 
-use cache::policy::Forward;
-use config::{CacheZone, ProxyPass, Template};
-use http1::{Method, ResponseHead, Version};
+use config::{ProxyPass, Template};
+use http1::{ResponseHead, Version};
 
 use self::{
     ahead::ReadAhead,
     request::Purpose,
     transport::{ClientBody, Incoming, UpstreamBody},
-    zone::Zone,
 };
 use super::{
     Exchange, Fault,
@@ -60,69 +39,17 @@ use crate::upstream::Group;
 /// Answers a request from the cache or an upstream.
 pub async fn serve(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
     exchange.upstream.cache = CacheFacts::default();
-    if purge::is_wanted(exchange) {
-        return purge::answer(exchange, pass).await;
+    if cache::purge::is_wanted(exchange) {
+        return cache::purge::answer(exchange, pass).await;
     }
-    let mut ending = answer(exchange, pass).await;
+    let mut ending = match transport::target(exchange, pass).await {
+        Ok(group) => cache::serve(exchange, pass, &group).await,
+        Err(fault) => Ending::Fail(fault),
+    };
     if let Ending::Answer(response) = &mut ending {
-        cache_fields::add(exchange, response);
+        cache::fields::add(exchange, response);
     }
     ending
-}
-
-async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
-    let group = match transport::target(exchange, pass).await {
-        Ok(group) => group,
-        Err(fault) => return Ending::Fail(fault),
-    };
-    match zone(exchange) {
-        Ok(Some(zone)) if is_cacheable(exchange) => cached::serve(exchange, pass, &group, zone).await,
-        Ok(Some(zone)) if invalidation::concerns(exchange) => {
-            exchange.upstream.cache_status = None;
-            exchange.upstream.cache.forward = Some(Forward::Method);
-            let ending = invalidation::pass_on(exchange, pass, &group, Arc::clone(&zone)).await;
-            purge::invalidate_groups(exchange, &zone).await;
-            ending
-        }
-        Ok(zone) => {
-            // A redirect may have led here from a location with a cache.
-            exchange.upstream.cache_status = None;
-            exchange.upstream.cache.forward =
-                Some(zone.as_ref().map_or(Forward::Bypass, |_| Forward::Method));
-            let ending = pass_on(exchange, pass, &group).await;
-            if let Some(zone) = zone {
-                purge::invalidate_groups(exchange, &zone).await;
-            }
-            ending
-        }
-        Err(fault) => Ending::Fail(fault),
-    }
-}
-
-/// Finds the zone that the location names.
-fn zone(exchange: &Exchange) -> Result<Option<Arc<Zone>>, Fault> {
-    let CacheZone::Variable(template) = &*exchange.location.cache.zone else {
-        return Ok(exchange.location_state().zone.clone());
-    };
-    let name = template.expand(exchange);
-    let name = String::from_utf8_lossy(&name);
-    if name.is_empty() || name == "off" {
-        return Ok(None);
-    }
-    match exchange.event_loop.site.zone(&name) {
-        Some(zone) => Ok(Some(Arc::clone(zone))),
-        None => Err(Fault::new(Side::Server, Kind::System, format!("cache \"{name}\" not found"))),
-    }
-}
-
-/// Whether answers to this method are looked up and stored (`proxy_cache_methods`).
-fn is_cacheable(exchange: &Exchange) -> bool {
-    match exchange.method {
-        Method::Get | Method::Head => true,
-        // RFC 9110, 9.3.3: no answer to a POST serves another.
-        Method::Post => exchange.location.cache.methods.post && !exchange.location.cache.follows_rfc(),
-        _ => false,
-    }
 }
 
 /// Passes a request to an upstream and its answer to the client, with no cache between.

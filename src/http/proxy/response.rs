@@ -6,14 +6,14 @@ mod rewrite;
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use ::cache::policy::{CacheStatus, rfc9111};
 use bytes::Bytes;
-use cache::policy::{CacheStatus, rfc9111};
 use config::LocationConf;
 use http1::ResponseHead;
 
 pub(super) use self::redirect::location_for_client;
 use self::redirect::{pass_location, pass_refresh};
-use super::{cache_fields, via};
+use super::{cache, via};
 use crate::http::{
     Exchange, Fault, Response,
     response::{Author, Conditions, LastModified, Ranges},
@@ -32,7 +32,7 @@ pub fn to_client(exchange: &Exchange, head: &ResponseHead) -> Response {
     let asked = asked_for(exchange);
     let changes_cookies = cookie::has_rules(&location.proxy);
     let follows_rfc = location.cache.follows_rfc();
-    let writes_age = cache_fields::writes_age(&location.cache, &exchange.upstream.cache);
+    let writes_age = cache::fields::writes_age(&location.cache, &exchange.upstream.cache);
     let mut charset = None;
     response.conditions = match asked {
         AskedFor::Client => Conditions::Upstream,

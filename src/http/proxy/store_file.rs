@@ -17,11 +17,11 @@ use config::{LocationConf, Store};
 use http1::{Method, ResponseHead, Version};
 
 use super::{
-    fill::{Fill, FillReader, Ticket},
-    pump::{Disk, Pump},
-    sink::{GaveUp, Shown, Sink},
+    cache::fill::{Fill, FillReader, Ticket},
+    cache::pump::{Disk, Pump},
+    cache::sink::{GaveUp, Shown, Sink},
+    cache::zone::Entry,
     transport::UpstreamBody,
-    zone::Entry,
 };
 use crate::{
     error_log::Level,

@@ -11,7 +11,7 @@ use super::{ContentRange, Slicing, check, mismatch};
 use crate::http::{
     Body, Exchange, Fault, Response,
     fault::{self, Kind, Side},
-    proxy::parts::StoredParts,
+    proxy::cache::parts::StoredParts,
     response::{Piece, Source},
     subrequest::{self, Asking},
 };

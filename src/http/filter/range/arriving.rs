@@ -4,7 +4,7 @@ use std::{collections::VecDeque, ops::Range};
 
 use bytes::Bytes;
 
-use crate::http::{Exchange, Fault, proxy::fill::FillReader, response::Piece};
+use crate::http::{Exchange, Fault, proxy::cache::fill::FillReader, response::Piece};
 
 /// What is left of a multipart body.
 pub struct ArrivingParts {

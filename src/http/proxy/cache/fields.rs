@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Adds the fields that the location asks for.
-pub(super) fn add(exchange: &Exchange, response: &mut Response) {
+pub fn add(exchange: &Exchange, response: &mut Response) {
     let conf = &exchange.location.cache;
     let facts = &exchange.upstream;
     if writes_age(conf, &facts.cache)
@@ -28,7 +28,7 @@ pub(super) fn add(exchange: &Exchange, response: &mut Response) {
 }
 
 /// Whether the upstream's `Age` gives way to ours.
-pub(super) fn writes_age(conf: &CacheConf, facts: &CacheFacts) -> bool {
+pub fn writes_age(conf: &CacheConf, facts: &CacheFacts) -> bool {
     (*conf.age || conf.follows_rfc()) && facts.held.is_some()
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http1::{Method, ResponseHead};
 
-use super::{response, zone::Entry};
+use super::zone::Entry;
+use crate::http::proxy::response;
 use crate::http::{
     Body, Exchange, Response,
     response::{Author, LastModified, Ranges, SharedFields},

@@ -15,11 +15,11 @@ use crate::http::{
     cache_facts::Held,
     phases::Ending,
     proxy::{
-        client_left,
-        fill::{Begun, Fill, FillReader, Incomplete, ReadBy, Release, Stage},
-        intercept, limit_rate, stored,
-        storing::fill_abandoned,
-        zone::Turn,
+        cache::fill::{Begun, Fill, FillReader, Incomplete, ReadBy, Release, Stage},
+        cache::stored,
+        cache::storing::fill_abandoned,
+        cache::zone::Turn,
+        client_left, intercept, limit_rate,
     },
     response::{Body, Source},
 };

@@ -6,7 +6,7 @@ use cache::Meta;
 use http1::ResponseHead;
 
 use super::*;
-use crate::http::proxy::zone::{Entry, Place};
+use crate::http::proxy::cache::zone::{Entry, Place};
 
 fn incomplete() -> Arc<Incomplete> {
     let entry = Arc::new(Entry::arriving(Meta::default(), Arc::new(ResponseHead::new())));

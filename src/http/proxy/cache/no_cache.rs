@@ -7,7 +7,7 @@
 use config::{Part, Template, Unset, Variable};
 use http1::ResponseHead;
 
-use super::any_true;
+use crate::http::proxy::any_true;
 use crate::http::{
     Exchange,
     exchange::{self, PartOf, UpstreamFacts},

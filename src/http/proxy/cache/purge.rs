@@ -11,7 +11,8 @@ use cache::{
 use config::{CacheConf, ProxyPass};
 use http1::{Fields, Method};
 
-use super::{any_true, request, transport, zone as zone_of, zone::Zone};
+use super::{zone as zone_of, zone::Zone};
+use crate::http::proxy::{any_true, request, transport};
 use crate::{
     clock,
     error_log::{self, Level},
@@ -31,13 +32,13 @@ const PURGED: &[u8] = b"Larder-Purged";
 const GROUPS: &[u8] = b"Cache-Groups";
 
 /// Whether a request is one that purges.
-pub(super) fn is_wanted(exchange: &Exchange) -> bool {
+pub fn is_wanted(exchange: &Exchange) -> bool {
     let conditions = &exchange.location.cache.purge;
     !conditions.is_empty() && any_true(exchange, conditions)
 }
 
 /// Purges what the request names. As nginx: 204 where something was named, else 404.
-pub(super) async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
+pub async fn answer(exchange: &mut Exchange, pass: &ProxyPass) -> Ending {
     match try_answer(exchange, pass).await {
         Ok(response) => Ending::Answer(Box::new(response)),
         Err(fault) => Ending::Fail(fault),
@@ -71,7 +72,7 @@ async fn try_answer(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Respons
 }
 
 /// Purges the groups that the answer to an unsafe method says have changed (RFC 9875, 3), before the client has the answer.
-pub(super) async fn invalidate_groups(exchange: &Exchange, zone: &Arc<Zone>) {
+pub async fn invalidate_groups(exchange: &Exchange, zone: &Arc<Zone>) {
     let origin = tag_origin(exchange);
     let is_safe = matches!(
         exchange.method,
@@ -91,12 +92,12 @@ pub(super) async fn invalidate_groups(exchange: &Exchange, zone: &Arc<Zone>) {
 }
 
 /// The tags of an answer, as an entry keeps them. Nothing where the location wants none.
-pub(super) fn tags(conf: &CacheConf, head: &Fields, origin: &[u8]) -> Vec<u8> {
+pub fn tags(conf: &CacheConf, head: &Fields, origin: &[u8]) -> Vec<u8> {
     collect(head, conf.tags.iter().map(Vec::as_slice), origin)
 }
 
 /// Whose groups the answers to a request are: scheme and host, as far as the location has use for them.
-pub(super) fn tag_origin(exchange: &Exchange) -> Vec<u8> {
+pub fn tag_origin(exchange: &Exchange) -> Vec<u8> {
     if !exchange.location.cache.tags.iter().any(|name| name.eq_ignore_ascii_case(GROUPS)) {
         return Vec::new();
     }

@@ -22,7 +22,7 @@ use http1::{Fields, Method, Version};
 use tokio::sync::oneshot;
 
 use super::{
-    cache_file::{CacheFile, Destination},
+    file::{CacheFile, Destination},
     fill::{FillReader, Incomplete, ReadBy, Release, Ticket},
     no_cache::Storing,
     parts::{self, Came},
@@ -30,10 +30,12 @@ use super::{
     purge,
     refreshing::{refresh, time_of},
     remembered::Lesson,
-    request::Outgoing,
     stored_head::{self, Head},
-    transport::{self, Incoming},
     zone::{Entry, Zone},
+};
+use crate::http::proxy::{
+    request::Outgoing,
+    transport::{self, Incoming},
 };
 use crate::{
     clock,

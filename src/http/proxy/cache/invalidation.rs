@@ -15,11 +15,11 @@ use http1::{
 };
 
 use self::reference::{Base, resolve};
-use super::{
-    ask, cached, deliver,
+use super::{cached, zone, zone::Zone};
+use crate::http::proxy::{
+    ask, deliver,
     request::{self, Purpose},
-    response, zone,
-    zone::Zone,
+    response,
 };
 use crate::{
     clock,

@@ -38,7 +38,7 @@ pub struct Fill {
     /// The number of the last purge at that time.
     epoch: u64,
     /// The temporary file and where the body begins in it, once there is one.
-    pub(super) file: OnceLock<(Arc<File>, u64)>,
+    pub file: OnceLock<(Arc<File>, u64)>,
     state: Mutex<State>,
     /// More to read, or an end.
     changed: Notify,
@@ -213,7 +213,7 @@ impl Ticket {
     }
 
     /// Makes the ticket of a fill that is no cache's, and its only reader.
-    pub(super) fn unlisted() -> (Self, FillReader) {
+    pub fn unlisted() -> (Self, FillReader) {
         let ticket = Self::apart();
         let slot = ticket.fill.state.lock().register();
         let reader = FillReader::new(Arc::clone(&ticket.fill), slot, ReadBy::Initiator);

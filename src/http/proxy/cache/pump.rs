@@ -12,9 +12,9 @@ use tokio::task::{JoinError, JoinHandle};
 use super::{
     fill::{Release, TAIL_BYTES, Ticket},
     sink::{GaveUp, Sink},
-    transport::UpstreamBody,
     zone::Entry,
 };
+use crate::http::proxy::transport::UpstreamBody;
 use crate::{
     error_log::{self, Level},
     http::{Fault, exchange::UpstreamFacts},
@@ -24,7 +24,7 @@ use crate::{
 const BATCH_BYTES: u64 = 64 << 10;
 
 /// A body on its way.
-pub(super) struct Pump {
+pub struct Pump {
     ticket: Ticket,
     body: Box<UpstreamBody>,
     /// Content-Length, where there is one.
@@ -41,7 +41,7 @@ pub(super) struct Pump {
 }
 
 /// What the disk is doing.
-pub(super) enum Disk {
+pub enum Disk {
     /// It waits for more.
     Idle(Box<dyn Sink>),
     /// It writes.
@@ -61,7 +61,7 @@ enum Event {
 }
 
 impl Pump {
-    pub(super) fn new(ticket: Ticket, body: Box<UpstreamBody>, length: Option<u64>, disk: Disk) -> Self {
+    pub fn new(ticket: Ticket, body: Box<UpstreamBody>, length: Option<u64>, disk: Disk) -> Self {
         Self {
             ticket,
             body,
@@ -76,12 +76,12 @@ impl Pump {
     }
 
     /// Says when to give up what nobody reads.
-    pub(super) fn abandoned(self, abandoned: FillAbandoned) -> Self {
+    pub fn abandoned(self, abandoned: FillAbandoned) -> Self {
         Self { abandoned, ..self }
     }
 
     /// Moves all of it. `facts` are those of the one who asked, for what the whole answer took.
-    pub(super) async fn run(mut self, facts: UpstreamFacts) {
+    pub async fn run(mut self, facts: UpstreamFacts) {
         loop {
             let reads = self.may_read();
             if matches!(self.disk, Disk::Failed) && self.ticket.unread().is_none() {

@@ -19,15 +19,15 @@ use cache::{
 use http1::Fields;
 
 use super::{
-    cache_file::not_stored,
+    file::not_stored,
     fill::Ticket,
     purge,
     stored_head::{self, Head},
     storing::Order,
-    transport::Incoming,
     zone::{Entry, StoredFile},
 };
 use crate::clock;
+use crate::http::proxy::transport::Incoming;
 
 /// Makes the entry that an entry is after a 304.
 pub(super) async fn refresh(

@@ -8,7 +8,7 @@ use super::zone::{Entry, Zone};
 use cache::Digest;
 
 /// The disk's side of a fill. Blocking; runs on threads made for that. What goes wrong is logged by the sink.
-pub(super) trait Sink: Send {
+pub trait Sink: Send {
     /// Writes chunks, and returns up to which byte of the body the file can be read.
     fn write(&mut self, chunks: &[Bytes]) -> Result<u64, GaveUp>;
 
@@ -21,18 +21,18 @@ pub(super) trait Sink: Send {
 
 /// The body will not be on the disk; why is in the log.
 #[derive(Debug)]
-pub(super) struct GaveUp;
+pub struct GaveUp;
 
 /// An entry that can be found before it is stored.
-pub(super) struct Shown {
-    pub(super) entry: Arc<Entry>,
-    pub(super) zone: Arc<Zone>,
-    pub(super) digest: Digest,
+pub struct Shown {
+    pub entry: Arc<Entry>,
+    pub zone: Arc<Zone>,
+    pub digest: Digest,
 }
 
 impl Shown {
     /// Takes it back: it could not be stored.
-    pub(super) fn withdraw(self) {
+    pub fn withdraw(self) {
         self.zone.withdraw(&self.digest, &self.entry);
     }
 }

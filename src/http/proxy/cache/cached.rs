@@ -24,17 +24,18 @@ use self::{
     waiting::{Waited, follow},
 };
 use super::{
-    affinity, any_true, client_left, deliver,
     fill::Ticket,
-    hints, intercept, limit_rate,
     no_cache::{self, Storing},
-    pass_on, purge, range_offset,
+    purge, range_offset,
     remembered::Lesson,
-    request::{self, Purpose},
     stored,
     storing::{self, AskedBy, OnError, Order, Outcome, Stale},
-    transport::Incoming,
     zone::{Entry, Turn, Zone},
+};
+use crate::http::proxy::{
+    affinity, any_true, client_left, deliver, hints, intercept, limit_rate, pass_on,
+    request::{self, Purpose},
+    transport::Incoming,
 };
 use crate::{
     clock::{self, Moment},
