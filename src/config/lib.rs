@@ -101,7 +101,7 @@ pub use crate::{
     places::Places,
     regex::{Captures, Case, GaveUp, InvalidRegex, Regex},
     settings::{Arity, Levels, RowDoc, Setting},
-    source::{MainText, Source, SourceFile},
+    source::{MainText, Source, SourceFile, system_words},
     suggest::did_you_mean,
     template::{Part, Template, VariableSource},
     tree::{

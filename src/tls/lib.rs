@@ -3,3 +3,22 @@
 //! Nothing here knows a socket or an event loop: settings and files come in, `rustls` configurations and facts about
 //! connections come out. What OpenSSL can do and rustls cannot is said where it is asked for: a warning where going on
 //! is safe, an error where it is not.
+
+mod certificate;
+mod identity;
+mod key_kind;
+mod legacy_pem;
+mod passwords;
+mod pem;
+mod private_key;
+#[cfg(test)]
+mod rehearsal;
+mod resolver;
+mod source;
+
+pub use crate::{
+    identity::{Identities, IdentityError, Pair, load},
+    passwords::{Passwords, PasswordsError},
+    resolver::Resolver,
+    source::Source,
+};
