@@ -5,8 +5,10 @@
 //! is safe, an error where it is not.
 
 mod certificate;
+mod client_sessions;
 mod identity;
 mod key_kind;
+mod key_log;
 mod legacy_pem;
 mod passwords;
 mod pem;
@@ -14,11 +16,17 @@ mod private_key;
 #[cfg(test)]
 mod rehearsal;
 mod resolver;
+mod sessions;
 mod source;
+mod tickets;
 
 pub use crate::{
+    client_sessions::{ClientSessions, PeerSessions},
     identity::{Identities, IdentityError, Pair, load},
+    key_log::{KeyLogError, KeyLogFile},
     passwords::{Passwords, PasswordsError},
     resolver::Resolver,
+    sessions::{SessionContext, SessionStore, SessionZone},
     source::Source,
+    tickets::{TicketKeyError, TicketKeys, Ticketer},
 };

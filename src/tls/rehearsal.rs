@@ -4,7 +4,11 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use rustls::{
@@ -13,9 +17,16 @@ use rustls::{
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, aws_lc_rs},
     server::ResolvesServerCert,
+    time_provider::TimeProvider,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tempfile::TempDir;
+
+use crate::{
+    identity::{Pair, load},
+    resolver::Resolver,
+    source::Source,
+};
 
 /// A folder that the `openssl` command works in.
 pub(crate) struct Workshop(TempDir);
@@ -200,4 +211,32 @@ fn deliver(mut bytes: &[u8], mut take: impl FnMut(&mut &[u8]) -> std::io::Result
     while !bytes.is_empty() {
         take(&mut bytes).unwrap();
     }
+}
+
+/// A clock that stands until it is set.
+#[derive(Debug)]
+pub(crate) struct TestClock(AtomicU64);
+
+impl TestClock {
+    pub(crate) fn at(seconds: u64) -> Arc<Self> {
+        Arc::new(Self(AtomicU64::new(seconds)))
+    }
+
+    pub(crate) fn set(&self, seconds: u64) {
+        self.0.store(seconds, Ordering::Relaxed);
+    }
+}
+
+impl TimeProvider for TestClock {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(self.0.load(Ordering::Relaxed))))
+    }
+}
+
+/// Shows a certificate that nobody knows.
+pub(crate) fn resolver() -> Resolver {
+    let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+    let inline = |text: String| Source::Inline(text.into_bytes());
+    let pair = Pair { certificate: inline(made.cert.pem()), key: inline(made.signing_key.serialize_pem()) };
+    Resolver::new([load(&pair, None).unwrap()])
 }

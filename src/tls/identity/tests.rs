@@ -1,3 +1,5 @@
+//! Files as the `openssl` command writes them, read and refused.
+
 use std::fs;
 
 use rustls::sign::SingleCertAndKey;
