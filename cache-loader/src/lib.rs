@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use cache::format::STRUCT_BYTES;
-use cache::{Digest, Durability, OpenError, Role, Zone, digest_of_name, is_left_behind, path_of};
+use cache::{
+    Digest, Durability, Loss, OpenError, Role, Zone, digest_of_name, is_left_behind, lacks_rows, path_of,
+};
 use config::CachePath;
 use thiserror::Error;
 
@@ -21,6 +23,10 @@ use thiserror::Error;
 const SECOND_LOOK: Duration = Duration::from_secs(60);
 /// From one try to the next where there is no index.
 const NO_INDEX: Duration = Duration::from_secs(60);
+/// How often it begins anew at once, where somebody removed an index.
+const AGAIN_MOST: u32 = 5;
+/// How often it looks whether that has happened, until its second look.
+const WATCH: Duration = Duration::from_secs(1);
 /// Levels of directories that nginx allows.
 const DEEPEST: usize = 3;
 
@@ -41,6 +47,12 @@ pub enum LoadError {
     /// The result could not be noted.
     #[error("could not note that a cache is loaded ({0})")]
     Note(#[source] io::Error),
+    /// Its index was removed meanwhile, and made anew.
+    #[error("the index of cache \"{name}\" was removed")]
+    IndexReplaced {
+        /// The cache.
+        name: String,
+    },
     /// There was no index for all rows.
     #[error("cache \"{name}\" has no index for its files")]
     NoIndex {
@@ -69,24 +81,59 @@ pub enum Outcome {
     Stopped,
 }
 
-/// Loads each cache whose index may lack files, now and once more after a minute; ends early when told to: `rest` waits
-/// for at most that long, and says whether it is so.
+/// Loads each cache whose index may lack files, now and once more after a minute, and where an index is removed meanwhile; ends
+/// early when told to: `rest` waits for at most that long, and says whether it is so.
 ///
 /// Call it in a process of its own, which has opened none of them.
 pub fn run(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), LoadError> {
     let second_look = monotonic() + SECOND_LOOK;
-    while let Err(error) = load_all(zones, rest) {
-        let LoadError::NoIndex { .. } = error else { return Err(error) };
-        // A disk that is full or broken: files are found without rows meanwhile.
-        tracing::error!("{error}, trying again in {} s", NO_INDEX.as_secs());
-        if rests(rest, NO_INDEX) {
-            return Ok(());
+    let mut anew = 0..AGAIN_MOST;
+    loop {
+        match load_all(zones, rest) {
+            Err(error @ LoadError::IndexReplaced { .. }) if anew.next().is_some() => {
+                tracing::warn!("{error}, its files are looked at again");
+            }
+            Err(error @ (LoadError::IndexReplaced { .. } | LoadError::NoIndex { .. })) => {
+                // A disk that is full or broken: files are found without rows meanwhile.
+                tracing::error!("{error}, trying again in {} s", NO_INDEX.as_secs());
+                if rests(rest, NO_INDEX) {
+                    return Ok(());
+                }
+            }
+            Err(error) => return Err(error),
+            Ok(()) => {
+                let is_due = || !anew.is_empty() && zones.iter().any(|conf| lacks_rows(conf));
+                match watch(rest, second_look, is_due) {
+                    Watched::Stopped => return Ok(()),
+                    Watched::Due => drop(anew.next()),
+                    Watched::Over => return load_all(zones, rest),
+                }
+            }
         }
     }
-    if rests(rest, second_look.saturating_duration_since(monotonic())) {
-        return Ok(());
+}
+
+/// How a watch ended.
+enum Watched {
+    Stopped,
+    Due,
+    Over,
+}
+
+/// Rests until then, unless something is due earlier.
+fn watch(rest: &impl Fn(Duration) -> bool, until: Instant, is_due: impl Fn() -> bool) -> Watched {
+    loop {
+        let left = until.saturating_duration_since(monotonic());
+        if rest(left.min(WATCH)) {
+            return Watched::Stopped;
+        }
+        if left.is_zero() {
+            return Watched::Over;
+        }
+        if is_due() {
+            return Watched::Due;
+        }
     }
-    load_all(zones, rest)
 }
 
 fn load_all(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result<(), LoadError> {
@@ -119,11 +166,12 @@ pub fn load(conf: &Arc<CachePath>, rest: &impl Fn(Duration) -> bool) -> Result<O
         return Ok(Outcome::Stopped);
     }
     walk.zone.flush(Durability::Synced);
-    if walk.zone.has_lost_index() {
-        return Err(LoadError::NoIndex { name: conf.name.clone() });
+    let name = || conf.name.clone();
+    match walk.zone.set_loaded().map_err(LoadError::Note)? {
+        None => Ok(Outcome::Complete(walk.loaded)),
+        Some(Loss::Replaced) => Err(LoadError::IndexReplaced { name: name() }),
+        Some(Loss::Unwritten) => Err(LoadError::NoIndex { name: name() }),
     }
-    walk.zone.set_loaded().map_err(LoadError::Note)?;
-    Ok(Outcome::Complete(walk.loaded))
 }
 
 /// Rests for all of a time, and says whether it was told to end.

@@ -1,5 +1,6 @@
 //! Walks over directories as nginx, a crash or a hand left them.
 
+use std::cell::Cell;
 use std::process::Command;
 
 use cache::{Key, hex};
@@ -79,7 +80,32 @@ fn a_walk_that_was_stopped_starts_again() {
     assert_eq!(load(&conf, &|_| true).unwrap(), Outcome::Stopped);
     assert!(Zone::open(&conf, Role::Worker).unwrap().is_cold());
     // Told to end while it waits for its second look.
-    run(std::slice::from_ref(&conf), &|time| time > Duration::from_secs(1)).unwrap();
+    run(std::slice::from_ref(&conf), &|time| time >= WATCH).unwrap();
     let zone = Zone::open(&conf, Role::Worker).unwrap();
     assert_eq!((zone.is_cold(), zone.stats().entries), (false, 1));
+}
+
+#[test]
+fn an_index_that_is_removed_meanwhile_has_files_looked_at_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = Arc::new(conf(dir.path()));
+    for number in 0..20 {
+        let digest = Key::new(format!("key {number}").into_bytes()).digest;
+        put(&path_of(&conf, &digest), FILE);
+    }
+    let steps = Cell::new(0);
+    // Once on the way, once after the end.
+    let rest = |time| {
+        steps.set(steps.get() + 1);
+        if [10, 60].contains(&steps.get()) {
+            fs::remove_file(dir.path().join("larder.mdb")).unwrap();
+            if time == WATCH {
+                drop(Zone::open(&conf, Role::Worker).unwrap());
+            }
+        }
+        steps.get() > 200
+    };
+    run(std::slice::from_ref(&conf), &rest).unwrap();
+    let zone = Zone::open(&conf, Role::Worker).unwrap();
+    assert_eq!((zone.is_cold(), zone.stats().entries), (false, 20));
 }

@@ -56,7 +56,7 @@ pub fn run(zones: &[Arc<CachePath>], rest: &impl Fn(Duration) -> bool) -> Result
         for watch in watches.iter_mut().filter(|watch| watch.due <= now) {
             watch.look(rest);
         }
-        if let Some(lost) = watches.iter().find(|watch| watch.zone.has_lost_index()) {
+        if let Some(lost) = watches.iter().find(|watch| watch.zone.loss().is_some()) {
             return Err(RunError::IndexLost { name: lost.zone.conf().name.clone() });
         }
         let next = watches.iter().map(|watch| watch.due).min();

@@ -35,9 +35,9 @@ pub use crate::policy::vary::variant;
 pub use crate::purge::{Mode, Purge, Purged, Standing};
 pub use crate::room::{NoRoom, Room};
 pub use crate::store::{
-    Committed, Forgotten, Identity, Inspected, OpenError, PartError, PurgeError, ReadError, Renewed,
+    Committed, Forgotten, Identity, Inspected, Loss, OpenError, PartError, PurgeError, ReadError, Renewed,
     RewriteError, Rewritten, Role, Scrubbed, Scrubber, Stats, StoreError, StoredEntry, StoredPart, Zone,
-    discard_index,
+    discard_index, lacks_rows,
 };
 pub use crate::temp::{TempFile, is_left_behind};
 pub use crate::writer::{Durability, Evicted, Eviction, Until};

@@ -33,9 +33,10 @@ use config::CachePath;
 use parking_lot::Mutex;
 use thiserror::Error;
 
+pub use self::held_index::Loss;
 pub(crate) use self::held_index::{HeldIndex, is_passing};
 pub use self::maintain::Stats;
-pub use self::open::{OpenError, Role, discard_index};
+pub use self::open::{OpenError, Role, discard_index, lacks_rows};
 pub use self::parts::{PartError, StoredPart};
 pub use self::purge::{Forgotten, Inspected, PurgeError};
 pub use self::read::{ReadError, StoredEntry};
@@ -64,7 +65,7 @@ pub struct Zone {
     shared: Arc<Shared>,
     index: Arc<HeldIndex>,
     pending: Arc<Pending>,
-    purges: Purges,
+    purges: Arc<Purges>,
     complaints: Arc<Complaints>,
     changes: SyncSender<Change>,
     writer: Mutex<Option<JoinHandle<()>>>,

@@ -229,8 +229,29 @@ fn rename_into(from: &Path, target: &Path) -> io::Result<()> {
             create_dirs(beside(target))?;
             fs::rename(from, target)
         }
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            move_aside(target)?;
+            fs::rename(from, target)
+        }
         other => other,
     }
+}
+
+/// Clears a name that somebody gave to a directory: what that holds is not ours to remove.
+fn move_aside(dir: &Path) -> io::Result<()> {
+    if fs::remove_dir(dir).is_ok() {
+        return Ok(());
+    }
+    let names = (0_u32..).map(|number| dir.with_extension(format!("aside-{number}")));
+    let aside = names.into_iter().find(|name| fs::symlink_metadata(name).is_err());
+    let aside = aside.ok_or(io::ErrorKind::AlreadyExists)?;
+    fs::rename(dir, &aside)?;
+    tracing::error!(
+        "\"{}\" is a directory where a cached file belongs, it is moved to \"{}\"",
+        dir.display(),
+        aside.display()
+    );
+    Ok(())
 }
 
 fn copy_whole(from: &File, to: &File) -> io::Result<()> {

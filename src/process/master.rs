@@ -37,8 +37,9 @@ use crate::{
 
 /// Shortest life of a child after which another is started at once.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
-/// How long children that were told to end at once may take. As nginx.
-const KILL_AFTER: Duration = Duration::from_secs(1);
+/// How long children that were told to end at once may take: those that have a cache open write its index to a disk that may
+/// be busy, or the next start would have to look at all files. nginx, which keeps nothing, gives a second.
+const KILL_AFTER: Duration = Duration::from_secs(30);
 
 /// The master.
 pub struct Master {
@@ -232,6 +233,10 @@ impl Master {
     fn start(&mut self, role: Role) {
         let Self { current, next, title, children, program, .. } = self;
         let Some(generation) = current else { return };
+        // Somebody may have removed what the children may not make themselves.
+        if let Err(error) = files::prepare(&generation.config, generation.identity.as_ref()) {
+            error_log::write(Level::Alert, format_args!("{error}"));
+        }
         let log = generation.config.main.error_log.clone();
         let program = &*program;
         match children::start(role, generation, title, || {

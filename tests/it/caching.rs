@@ -17,7 +17,7 @@ use crate::support::{
 
 /// Every location of these tests: two event loops, a lock, and stale answers while one request updates.
 const LOCKED: &str =
-    "proxy_cache zone; proxy_cache_lock on; proxy_cache_lock_timeout 20s; proxy_cache_lock_age 20s;";
+    "proxy_cache zone; proxy_cache_lock on; proxy_cache_lock_timeout 1h; proxy_cache_lock_age 1h;";
 
 fn two_loops(conf: &Conf) -> Conf {
     conf.with_text(|text| text.replace("worker_processes 1", "worker_processes 2"))
@@ -137,10 +137,9 @@ fn a_client_that_leaves_does_not_hold_the_key() {
     first.head_only();
     first.leave();
     gate.open();
-    let started = now();
+    // Were the key held, there would be no answer for an hour.
     let answer = server.get("/a");
     assert!(answer.body.len() == 2 * HALF_BYTES || answer.text() == "again", "{answer}");
-    assert!(now() - started < Duration::from_secs(5), "the key was held for {:?}", now() - started);
 }
 
 #[test]
@@ -166,9 +165,13 @@ fn a_file_deleted_by_hand_is_a_miss_within_a_second() {
     for file in files_below(&cache).iter().filter(|file| is_entry(file)) {
         fs::remove_file(file).expect("the file is ours");
     }
-    let started = now();
-    wait_until("the deletion is noticed", || server.get("/a").text() == "two");
-    assert!(now() - started < Duration::from_secs(2), "noticed after {:?}", now() - started);
+    let removed = now();
+    wait_until("the deletion is noticed", || {
+        let asked = now();
+        let is_noticed = server.get("/a").text() == "two";
+        assert!(is_noticed || asked - removed < Duration::from_secs(2), "served {:?} later", asked - removed);
+        is_noticed
+    });
 }
 
 #[test]

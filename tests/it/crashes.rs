@@ -16,7 +16,7 @@ use crate::{
         Client, Origin, Reply, Server, Stop, answer,
         client::{End, To},
         conf::cached,
-        deadline::{SetOnDrop, now},
+        deadline::SetOnDrop,
         peers::Program,
         proc, wait_for, wait_until,
     },
@@ -29,8 +29,8 @@ pub const KILLS: usize = 50;
 const KEYS: usize = 40;
 
 const ZONE: &str = "proxy_cache_path cache levels=1:2 keys_zone=zone:1m inactive=1h use_temp_path=off;";
-const DIRECTIVES: &str = "proxy_cache zone; proxy_cache_lock on; proxy_cache_key $uri; proxy_cache_lock_age 2s; \
-     proxy_cache_lock_timeout 3s;";
+const DIRECTIVES: &str = "proxy_cache zone; proxy_cache_lock on; proxy_cache_key $uri; proxy_cache_lock_age 1h; \
+     proxy_cache_lock_timeout 1h;";
 
 /// A body that shows any tear: its length and each of its bytes follow from the key.
 fn body_of(target: &str) -> Vec<u8> {
@@ -119,17 +119,16 @@ fn ask_until(server: &Server, first: usize, done: &AtomicBool, whole: &AtomicUsi
     }
 }
 
+/// Were one stuck, it would be for an hour.
 fn no_key_is_stuck(server: &Server) {
     for number in 0..KEYS {
         let path = format!("/{number}");
-        let started = now();
         let response = wait_for("a killed worker is back", || {
             let mut client = server.client();
             client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
             client.try_response(To::Get).ok()
         });
         assert!(response.body == body_of(&path), "{path}");
-        assert!(now() - started < Duration::from_secs(8), "{path} took {:?}", now() - started);
     }
 }
 

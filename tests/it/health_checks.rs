@@ -1,8 +1,11 @@
 //! Active checks: peers that fail them are left out until they pass again.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU16, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
 };
 
 use nix::sys::signal::Signal;
@@ -332,6 +335,7 @@ fn answers_are_judged_by_status_fields_and_body() {
 #[test]
 fn connections_are_kept_from_check_to_check_where_that_is_asked_for() {
     let plain = || answer(200).body("Welcome");
+    let unasked = "WelcomeHTTP/1.1 408 Request Timeout\r\n\r\n";
     // Keeps the connection; whether the answer lets the next check have it; the answer.
     for (parameters, is_kept, reply) in [
         ("", false, plain()),
@@ -342,8 +346,8 @@ fn connections_are_kept_from_check_to_check_where_that_is_asked_for() {
         ("keepalive_time=1h", false, plain().field("Connection", "close")),
         ("keepalive_time=1h", false, answer(200).declared(300_000).bytes("x".repeat(300_000))),
         // What comes unasked is no answer to the next check.
-        ("keepalive_time=1h", false, plain().bytes("HTTP/1.1 408 Request Timeout\r\n\r\n")),
-        ("keepalive_time=1h match=welcome", false, plain().bytes("HTTP/1.1 408 Request Timeout\r\n\r\n")),
+        ("keepalive_time=1h", false, answer(200).declared(7).bytes(unasked)),
+        ("keepalive_time=1h match=welcome", false, answer(200).declared(7).bytes(unasked)),
         // A connection does not serve for longer than the time between two checks.
         ("keepalive_time=1ms", false, plain()),
     ] {
@@ -394,6 +398,26 @@ fn a_kept_connection_that_the_peer_closes_is_no_failure() {
     assert!(!server.read("error.log").contains("health check"), "{}", server.read("error.log"));
     app.set_health(500);
     server.wait_for_log("peer is unhealthy while checking status code");
+}
+
+#[test]
+fn a_kept_connection_that_was_idle_for_too_long_is_no_failure() {
+    let known = Mutex::new(HashSet::new());
+    // Whoever asks a second time is told that he came too late, without a length and without an end.
+    let origin = Origin::answering(move |asked| match known.lock().unwrap().insert(asked.connection) {
+        true => answer(200).body("fine"),
+        false => answer(408),
+    });
+    let conf = http(
+        "upstream app { zone app 64k; server %ORIGIN%; }
+        server {
+            listen 127.0.0.1:%PORT%;
+            location / { proxy_pass http://app; health_check interval=20ms keepalive_time=1h; }
+        }",
+    );
+    let server = Server::start(&conf.origin(&origin));
+    origin.wait_for_requests(12);
+    assert!(!server.read("error.log").contains("health check"), "{}", server.read("error.log"));
 }
 
 #[test]

@@ -99,7 +99,6 @@ fn the_transcript_is_what_happens() {
         took.push(response.elapsed);
     }
     assert!(took[0] >= Duration::from_secs(1), "the first takes a second: {took:?}");
-    assert!(took[1] < Duration::from_millis(500), "the second no time at all: {took:?}");
 
     assert!(dir.path().join("larder").is_dir(), "what it keeps is under ./larder/");
     let terminal = fs::read_to_string(dir.path().join("terminal")).unwrap();

@@ -99,7 +99,7 @@ struct Side {
 impl Side {
     fn start(program: Program, group: &Group) -> Self {
         let origins = [Origin::script([]), Origin::script([])];
-        let conf = group.conf.clone().origin(&origins[0]).origin_named("b", &origins[1]);
+        let conf = group.conf.with_text(name_clients).origin(&origins[0]).origin_named("b", &origins[1]);
         let mut server = Server::start_program(&program, &conf);
         // nginx takes it for an alert.
         server.allow_in_log("pcre2_match() failed: ");
@@ -111,9 +111,9 @@ impl Side {
     fn run(&self, case: &Case) -> String {
         self.origins[0].restart(case.origin.clone());
         self.origins[1].restart(case.origin_b.clone());
-        let lines_before = self.log_lines();
         let mut seen = String::new();
         let mut client = self.client("");
+        let mut ports = vec![client.local_port()];
         for step in &case.steps {
             match step {
                 Step::Send(bytes, answers) => {
@@ -122,12 +122,15 @@ impl Side {
                         seen += &self.names.answer(client.try_response(kind_of(bytes, number)));
                     }
                 }
-                Step::Connect(port) => client = self.client(port),
+                Step::Connect(port) => {
+                    client = self.client(port);
+                    ports.push(client.local_port());
+                }
                 Step::HalfClose => {
                     client.half_close();
                 }
                 Step::Until(path, text) => seen += &self.until(path, text),
-                Step::Log(count) => seen += &self.log(lines_before, *count),
+                Step::Log(count) => seen += &self.log(&ports, *count),
             }
         }
         // The probe would be logged too.
@@ -172,16 +175,32 @@ impl Side {
         client.try_response(To::Get)
     }
 
-    fn log_lines(&self) -> usize {
-        self.server.read("access.log").lines().count()
+    /// Waits for so many lines about these clients, and returns all that there are.
+    fn log(&self, ports: &[u16], count: usize) -> String {
+        let lines = || -> Vec<String> {
+            let log = self.server.read("access.log");
+            // What earlier cases were answered may be logged only now.
+            let ours = log.lines().filter_map(|line| line.split_once(' '));
+            let ours = ours.filter(|(port, _)| port.parse().is_ok_and(|port| ports.contains(&port)));
+            ours.map(|(_, line)| format!("log: {}\n", self.names.neutral(line))).collect()
+        };
+        let _ = poll(ANSWER, || (lines().len() >= count).then_some(()));
+        lines().concat()
     }
+}
 
-    fn log(&self, before: usize, count: usize) -> String {
-        let _ = poll(ANSWER, || (self.log_lines() >= before + count).then_some(()));
-        let log = self.server.read("access.log");
-        let lines = log.lines().skip(before);
-        lines.map(|line| format!("log: {}\n", self.names.neutral(line))).collect()
+/// Has lines of access logs begin with their client's port.
+fn name_clients(text: &str) -> String {
+    let mut named = String::new();
+    for (number, piece) in text.split("log_format ").enumerate() {
+        let format = if number == 0 { None } else { piece.find(['\'', '"']) };
+        let (name, format) = piece.split_at(format.map_or(0, |quote| quote + 1));
+        named += if number == 0 { "" } else { "log_format " };
+        named += name;
+        named += if number == 0 { "" } else { "$remote_port " };
+        named += format;
     }
+    named
 }
 
 /// Finds out whether the connection is still served: a line that is no request gets 400 there, and nothing

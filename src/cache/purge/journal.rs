@@ -110,6 +110,23 @@ impl Purges {
         }
     }
 
+    /// Whether somebody has removed the file, though it had something in it.
+    pub(crate) fn lacks_file(&self) -> bool {
+        self.rules.read().last() > 0 && !self.path.exists()
+    }
+
+    /// Writes the file anew where it is not there, and all that was in it up to a published number is known. The caller holds
+    /// `lock`.
+    pub(crate) fn restore(&self, published: u64) -> io::Result<()> {
+        let mut place = self.place.lock();
+        let rules = self.rules.read();
+        if rules.last() > 0 && rules.last() >= published && !self.path.exists() {
+            *place = Some(self.write_whole(&rules)?);
+            self.report("has been removed, it is made anew");
+        }
+        Ok(())
+    }
+
     /// Writes a purge down, and calls `publish` with its number before anybody else can write another.
     pub(crate) fn record(
         &self,

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use crate::complaints::Complaints;
 use crate::key::Digest;
 use crate::room::on_disk;
-use crate::store::{ReadError, Zone, seconds};
+use crate::store::{Loss, ReadError, Zone, seconds};
 use crate::temp;
 use crate::writer::{Change, Durability};
 
@@ -41,9 +41,9 @@ impl Zone {
         fs2::available_space(&self.conf.path)
     }
 
-    /// Whether the index was lost while it was open: then the loader must look at all files again.
-    pub fn has_lost_index(&self) -> bool {
-        self.index.was_lost()
+    /// Whether rows were lost while the index was open, and how: then the loader must look at all files again.
+    pub fn loss(&self) -> Option<Loss> {
+        self.index.loss()
     }
 
     /// Says when lines about this cache are due.

@@ -25,7 +25,7 @@ use crate::purge::journal::Purges;
 use crate::recent::Recent;
 use crate::shared::{Predecessors, Shared, Warmth};
 use crate::store::Zone;
-use crate::store::held_index::{HeldIndex, is_passing, publish_totals};
+use crate::store::held_index::{HeldIndex, Loss, is_passing, publish_totals};
 use crate::temp::create_dirs;
 use crate::writer::{Change, QUEUE, Writer};
 
@@ -116,7 +116,7 @@ impl OpenError {
 }
 
 /// The name of the user that this process runs as, or the number.
-fn user() -> String {
+pub(super) fn user() -> String {
     let own = Uid::effective();
     User::from_uid(own).ok().flatten().map_or_else(|| own.to_string(), |user| format!("\"{}\"", user.name))
 }
@@ -126,7 +126,7 @@ pub(crate) struct Own {
     lock: PathBuf,
     pub(crate) state: PathBuf,
     pub(crate) index: PathBuf,
-    shared: PathBuf,
+    pub(crate) shared: PathBuf,
     purges: PathBuf,
 }
 
@@ -166,6 +166,13 @@ impl Own {
         Ok(())
     }
 
+    /// Changes what is noted of the index. The caller holds the lock.
+    fn rewrite_marker(&self, change: impl FnOnce(&mut Marker)) -> io::Result<()> {
+        let mut marker = Marker::read(&self.state).ok_or(io::ErrorKind::NotFound)?;
+        change(&mut marker);
+        marker.write(&self.state)
+    }
+
     /// Opens the index, or makes it anew where it is missing or damaged. The caller holds the lock.
     pub(crate) fn open_index(&self, conf: &CachePath, trust: Trust) -> Result<(Index, Rows), IndexError> {
         // LMDB's lock must be the one that others hold: without it nobody knows who is writing.
@@ -200,7 +207,7 @@ impl Zone {
         let opened = Shared::open(&own.shared, process::boot());
         let (shared, predecessors) = match dispense_with(conf, "its shared state", opened)? {
             Some(opened) => opened,
-            None => Shared::private().map_err(failed("memory for its state"))?,
+            None => Shared::private(process::boot()).map_err(failed("memory for its state"))?,
         };
         let place = place_of(conf);
         let found = Marker::read(&own.state);
@@ -238,7 +245,7 @@ impl Zone {
         }
         let marker = Marker { boot: process::boot(), stop: Stop::Unclean, coverage, place, seal: None };
         dispense_with(conf, "its state", marker.write(&own.state))?;
-        Self::start(conf, role, index, Arc::new(shared), purges).map_err(failed("its thread"))
+        Self::start(conf, role, index, Arc::new(shared), Arc::new(purges)).map_err(failed("its thread"))
     }
 
     fn start(
@@ -246,11 +253,11 @@ impl Zone {
         role: Role,
         index: Option<Index>,
         shared: Arc<Shared>,
-        purges: Purges,
+        purges: Arc<Purges>,
     ) -> io::Result<Self> {
         let (changes, queue) = sync_channel(QUEUE);
         let complaints = Arc::new(Complaints::default());
-        let index = Arc::new(HeldIndex::new(conf, &shared, index, &complaints));
+        let index = Arc::new(HeldIndex::new(conf, &shared, &purges, index, &complaints));
         let pending = Arc::new(Pending::default());
         let writer = Writer {
             conf: Arc::clone(conf),
@@ -278,24 +285,19 @@ impl Zone {
         })
     }
 
-    /// Notes that every file has its row: from now on a key without one is a miss without a look at the disk.
+    /// Notes that every file has its row: from now on a key without one is a miss without a look at the disk. Where rows were
+    /// lost since the cache was opened it notes nothing, and says how they were.
     ///
     /// Where that cannot be written down now, it holds until all processes have ended.
-    pub fn set_loaded(&self) -> io::Result<()> {
-        match self.rewrite_marker(|marker| marker.coverage = Coverage::Complete) {
-            Err(error) if !is_passing(&error) => return Err(error),
-            Err(_) | Ok(()) => {}
-        }
-        self.shared.set_warm(Warmth::Warm);
-        Ok(())
-    }
-
-    fn rewrite_marker(&self, change: impl FnOnce(&mut Marker)) -> io::Result<()> {
+    pub fn set_loaded(&self) -> io::Result<Option<Loss>> {
         let own = Own::of(&self.conf.path);
-        let _lock = own.lock()?;
-        let mut marker = Marker::read(&own.state).ok_or(io::ErrorKind::NotFound)?;
-        change(&mut marker);
-        marker.write(&own.state)
+        let _lock = unless_passing(own.lock())?;
+        if let Some(loss) = self.index.loss_so_far() {
+            return Ok(Some(loss));
+        }
+        unless_passing(own.rewrite_marker(|marker| marker.coverage = Coverage::Complete))?;
+        self.shared.set_warm(Warmth::Warm);
+        Ok(None)
     }
 
     /// Writes out and syncs the index and leaves the cache in order, once. A process that ends without it counts as
@@ -314,7 +316,9 @@ impl Zone {
             marker.stop = Stop::Clean;
             marker.seal = seal;
         };
-        if let Err(error) = self.rewrite_marker(stopped) {
+        let own = Own::of(&self.conf.path);
+        let marked = own.lock().and_then(|_lock| own.rewrite_marker(stopped));
+        if let Err(error) = marked {
             // Then the index is made anew after the next reboot, which costs time only.
             tracing::warn!("cache \"{}\": could not mark a clean stop ({error})", self.conf.name);
         }
@@ -339,6 +343,19 @@ pub fn discard_index(conf: &CachePath) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process uses this cache"));
     }
     own.remove_index()
+}
+
+/// Whether the last to note it found that files may have no rows. One look at a file.
+pub fn lacks_rows(conf: &CachePath) -> bool {
+    Marker::read(&Own::of(&conf.path).state).is_some_and(|marker| marker.coverage == Coverage::Partial)
+}
+
+/// Does without what a full or broken disk withholds.
+fn unless_passing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if !is_passing(&error) => Err(error),
+        other => Ok(other.ok()),
+    }
 }
 
 /// Lets a cache begin without something that a full or broken disk withholds, and says so.

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use config::{Computed, HealthCheck, LocationConf, PeerAddress, ProxyPass, Variable, VariableSource};
-use http1::ResponseHead;
+use http1::{Framing, ResponseHead};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::{
@@ -46,8 +46,9 @@ impl Probe<'_> {
             };
             let mut talk = Talk::new(connection, *self.location.proxy.read_timeout);
             let judged = self.ask_over(&mut talk, peer, begun).await;
-            // The peer may close an idle connection whenever it likes: that says nothing of its health.
-            if is_reused && talk.received() == 0 && matches!(judged, Err(Failure::Broken { .. })) {
+            // The peer may close an idle connection whenever it likes, with or without a 408: that says nothing of its health.
+            let is_closed = talk.received() == 0 && matches!(judged, Err(Failure::Broken { .. }));
+            if is_reused && (is_closed || talk.status() == Some(408)) {
                 continue;
             }
             *kept = talk.into_kept().filter(|_| self.keeps_connections());
@@ -71,7 +72,7 @@ impl Probe<'_> {
         let body = if verdict::needs_body(conf) {
             talk.body(framing).await?
         } else {
-            if self.keeps_connections() && head.persists() {
+            if self.keeps_connections() && head.persists() && framing != Framing::UntilClose {
                 // Whether all of it comes matters to the next check alone, which then has another connection.
                 let _ = talk.body(framing).await;
             }

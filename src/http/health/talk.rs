@@ -66,6 +66,7 @@ pub struct Talk {
     /// How long each read may take.
     patience: Duration,
     received: u64,
+    status: Option<u16>,
     stage: Stage,
 }
 
@@ -83,12 +84,24 @@ enum Stage {
 impl Talk {
     /// Begins to talk over a connection.
     pub fn new(connection: Kept, patience: Duration) -> Self {
-        Self { connection, input: BytesMut::new(), patience, received: 0, stage: Stage::UnderWay }
+        Self {
+            connection,
+            input: BytesMut::new(),
+            patience,
+            received: 0,
+            status: None,
+            stage: Stage::UnderWay,
+        }
     }
 
     /// Counts the bytes that came.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// Returns the status of the answer, once its head is here.
+    pub fn status(&self) -> Option<u16> {
+        self.status
     }
 
     /// Returns the connection where it may be used again.
@@ -138,6 +151,7 @@ impl Talk {
                 Err(error) => return Err(broken(&error.to_string(), READING_HEAD)),
             }
         }
+        self.status = Some(head.status);
         let framing = http1::response_framing(&head, Method::Get)
             .map_err(|error| broken(&format!("upstream sent {error}"), READING_HEAD))?;
         if head.persists() {

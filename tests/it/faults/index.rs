@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::FileExt, path::Path};
 
 use super::{ask, conf_of, origin_of_pages, stored, wait_for_hit};
-use crate::support::{Server, Stop, peers::Program, wait_until};
+use crate::support::{Origin, Server, Stop, peers::Program, proc, wait_until};
 
 const KEYS: usize = 30;
 
@@ -13,13 +13,33 @@ fn ask_all(server: &Server, wanted: &str) {
     }
 }
 
+/// What is removed: one of the index's files, or all that is beside the stored files.
+const REMOVED: [&[&str]; 3] = [
+    &["larder.mdb"],
+    &["larder.mdb-lock"],
+    &["larder.mdb", "larder.mdb-lock", "larder.shared", "larder.state", "larder.lock"],
+];
+
+fn remove(server: &Server, names: &[&str]) {
+    for name in names {
+        fs::remove_file(server.dir().join("cache").join(name)).unwrap();
+    }
+}
+
+/// All that was stored is served, and all know of all: nobody uses another index beside this one.
+fn has_healed(server: Server, origin: &Origin) {
+    server.wait_for_text("cache/larder.state", "index complete");
+    ask_all(&server, "HIT");
+    let origin_asked = origin.request_count();
+    let dir = server.stop_and_keep(Stop::Graceful);
+    let server = Server::start_in(&Program::larder(), &conf_of("cache", "use_temp_path=off", origin), dir);
+    ask_all(&server, "HIT");
+    assert_eq!(origin.request_count(), origin_asked);
+}
+
 #[test]
 fn an_index_that_is_removed_while_it_is_used_is_made_anew() {
-    for names in [
-        &["larder.mdb"][..],
-        &["larder.mdb-lock"],
-        &["larder.mdb", "larder.mdb-lock", "larder.shared", "larder.state", "larder.lock"],
-    ] {
+    for names in REMOVED {
         let origin = origin_of_pages();
         let server = Server::start(&conf_of("cache", "use_temp_path=off", &origin));
         if server.program().is_nginx() {
@@ -27,10 +47,11 @@ fn an_index_that_is_removed_while_it_is_used_is_made_anew() {
         }
         ask_all(&server, "MISS");
         wait_until("all are stored", || stored(&server).len() == KEYS);
+        wait_until("the manager uses the index", || {
+            server.children("cache manager").iter().any(|pid| proc::maps(*pid, "larder.mdb"))
+        });
         let manager = server.children("cache manager");
-        for name in names {
-            fs::remove_file(server.dir().join("cache").join(name)).unwrap();
-        }
+        remove(&server, names);
         ask_all(&server, "HIT");
         wait_for_hit(&server, "/small/new");
         server.wait_for_log("the index has been removed, it is opened anew");
@@ -38,15 +59,24 @@ fn an_index_that_is_removed_while_it_is_used_is_made_anew() {
             let now = server.children("cache manager");
             !now.is_empty() && now != manager
         });
-        server.wait_for_text("cache/larder.state", "index complete");
-        ask_all(&server, "HIT");
-        // Nobody may use two indexes side by side: all know of all.
-        let origin_asked = origin.request_count();
-        let dir = server.stop_and_keep(Stop::Graceful);
-        let server =
-            Server::start_in(&Program::larder(), &conf_of("cache", "use_temp_path=off", &origin), dir);
-        ask_all(&server, "HIT");
-        assert_eq!(origin.request_count(), origin_asked);
+        has_healed(server, &origin);
+    }
+}
+
+#[test]
+fn an_index_that_is_removed_while_processes_start_is_made_anew() {
+    for names in REMOVED {
+        let origin = origin_of_pages();
+        let server = Server::start(&conf_of("cache", "use_temp_path=off", &origin));
+        if server.program().is_nginx() {
+            return;
+        }
+        // Whoever opens it next finds none, and only the worker knows that there was one.
+        remove(&server, names);
+        ask_all(&server, "MISS");
+        wait_until("all are stored", || stored(&server).len() == KEYS);
+        server.wait_for_log("the index has been removed, it is opened anew");
+        has_healed(server, &origin);
     }
 }
 

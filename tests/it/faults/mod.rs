@@ -1,6 +1,7 @@
 //! Faults of disks, files and processes. After each: no wrong byte, no hang, nothing stuck, and the log says what was found.
 
 mod descriptors;
+mod directory;
 mod disks;
 mod files;
 mod index;

@@ -111,6 +111,11 @@ impl Client {
         self
     }
 
+    /// Returns the port that it connected from.
+    pub fn local_port(&self) -> u16 {
+        self.stream.local_addr().expect("it is connected").port()
+    }
+
     /// Sends bytes; a connection that is closed already shows when reading.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.sent_at = now();

@@ -28,6 +28,12 @@ pub fn title(pid: u32) -> String {
     line.trim_end().to_owned()
 }
 
+/// Whether a process has a file of this name mapped.
+pub fn maps(pid: u32, name: &str) -> bool {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    maps.lines().any(|line| line.ends_with(name))
+}
+
 /// Returns how much a process stands back for others, as `nice` counts.
 pub fn nice(pid: u32) -> Option<i32> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
