@@ -1,12 +1,17 @@
 //! The client's side of an exchange: the connection, its addresses, and what it has sent ahead.
+//!
+//! Whoever answers a request asks here for more of its body, sends interim answers, notices that the client has left, and
+//! talks through a tunnel, whatever the front is.
 
 use std::{
     cell::{Cell, RefCell},
     io,
     net::{IpAddr, SocketAddr},
+    rc::Rc,
 };
 
 use bytes::BytesMut;
+use http1::Fields;
 
 use crate::{
     clock,
@@ -16,7 +21,7 @@ use crate::{
 /// One client connection.
 pub struct Client {
     /// The socket.
-    pub stream: Stream,
+    pub stream: Rc<Stream>,
     /// Number of the connection in this worker (`$connection`).
     pub serial: u64,
     /// Index of the listening address in the configuration.
@@ -41,7 +46,18 @@ pub struct Address {
     /// The address, unless it is a UNIX-domain socket.
     pub socket: Option<SocketAddr>,
     /// The IP address as text, or `unix:`.
-    pub text: String,
+    pub text: Rc<str>,
+}
+
+/// An interim answer (1xx).
+#[derive(Debug)]
+pub struct Interim {
+    /// Its status.
+    pub status: u16,
+    /// Its reason phrase, where it is not the usual one.
+    pub reason: Option<Vec<u8>>,
+    /// Its fields.
+    pub fields: Fields,
 }
 
 /// Bytes that one read asks for.
@@ -53,7 +69,7 @@ impl Client {
         let remote = Address::new(stream.peer_address());
         let local = Address::new(stream.local_address());
         Self {
-            stream,
+            stream: Rc::new(stream),
             serial,
             listener,
             remote,
@@ -82,13 +98,38 @@ impl Client {
         self.stream.try_read(&mut input)
     }
 
-    /// Sends an interim answer (1xx), all of it. Not cancel safe: the client may have got half of it.
-    pub async fn send_interim(&self, mut head: &[u8]) -> io::Result<()> {
-        while !head.is_empty() {
-            let count = self.stream.write(head).await?;
-            head = &head[count..];
+    /// Sends an interim answer, all of it. Not cancel safe: the client may have got half of it.
+    pub async fn send_interim(&self, interim: &Interim) -> io::Result<()> {
+        let mut head = Vec::new();
+        http1::write_status_line(&mut head, interim.status, interim.reason.as_deref());
+        http1::write_fields(&mut head, &interim.fields);
+        head.extend_from_slice(b"\r\n");
+        let mut left = &head[..];
+        while !left.is_empty() {
+            let count = self.stream.write(left).await?;
+            left = &left[count..];
         }
         self.stream.flush().await
+    }
+
+    /// Reads through a tunnel; zero is the end. Cancel safe.
+    pub async fn read_raw(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        self.stream.read(buffer).await
+    }
+
+    /// Writes at least one byte through a tunnel. Cancel safe.
+    pub async fn write_raw(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes).await
+    }
+
+    /// Waits until all that was written through a tunnel is on its way. Cancel safe.
+    pub async fn flush_raw(&self) -> io::Result<()> {
+        self.stream.flush().await
+    }
+
+    /// Ends our side of a tunnel: the client reads the end after what was written.
+    pub fn end_raw(&self) -> io::Result<()> {
+        self.stream.shutdown_write()
     }
 
     /// Waits until the client has closed its side. Cancel safe.
@@ -116,7 +157,7 @@ impl Address {
     fn new(socket: Option<SocketAddr>) -> Self {
         // An IPv4 client of an IPv6 wildcard socket is shown as the IPv4 address that it has.
         let text = socket.map_or_else(|| "unix:".to_owned(), |socket| socket.ip().to_canonical().to_string());
-        Self { socket, text }
+        Self { socket, text: text.into() }
     }
 
     /// Returns the IP address, IPv4-mapped ones as IPv4.

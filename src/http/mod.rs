@@ -20,10 +20,12 @@ pub mod request_body;
 pub mod response;
 pub mod rewrite;
 pub mod route;
+mod sending;
 pub mod site;
 pub mod slice;
 pub mod subrequest;
 pub mod temp_file;
+mod understand;
 mod user_agent;
 pub mod variables;
 

@@ -10,13 +10,13 @@ use std::{borrow::Cow, io, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use config::{BodyInFile, CoreConf};
-use http1::{Chunk, ChunkLimits, ChunkedDecoder, Framing};
+use http1::{Chunk, ChunkLimits, ChunkedDecoder, Fields, Framing};
 
 pub use self::spool::BodyFile;
 use self::spool::Spool;
 use super::{
     Exchange,
-    client::Client,
+    client::{Client, Interim},
     fault::{self, Fault, Kind, Side},
 };
 use crate::{error_log::Level, net::Timer};
@@ -46,8 +46,12 @@ pub enum Expectation {
 
 enum Stage {
     Done,
-    Length { left: u64 },
+    Length {
+        left: u64,
+    },
     Chunked(Box<ChunkedDecoder>),
+    /// The front knows the end.
+    UntilEnd,
     Broken,
 }
 
@@ -81,7 +85,8 @@ impl RequestBody {
     pub fn new(framing: Framing, expectation: Expectation) -> Self {
         let announced = framing != Framing::Empty;
         let stage = match framing {
-            Framing::Empty | Framing::UntilClose | Framing::Length(0) => Stage::Done,
+            Framing::Empty | Framing::Length(0) => Stage::Done,
+            Framing::UntilClose => Stage::UntilEnd,
             Framing::Length(left) => Stage::Length { left },
             Framing::Chunked => Stage::Chunked(Box::new(ChunkedDecoder::new(ChunkLimits::default()))),
         };
@@ -95,13 +100,13 @@ impl RequestBody {
         Self { collected, ..Self::new(Framing::Empty, Expectation::None) }
     }
 
-    /// Returns the bytes still announced by Content-Length; none where the body is chunked.
+    /// Returns the bytes still announced by Content-Length; none where nobody has announced them.
     pub fn length(&self) -> Option<u64> {
         match (&self.collected, &self.stage) {
             (Some(Collected::Memory(bytes)), _) => Some(bytes.len() as u64),
             (Some(Collected::File(file)), _) => Some(file.slice.len),
             (None, Stage::Length { left }) => Some(*left),
-            (None, Stage::Chunked(_)) => None,
+            (None, Stage::Chunked(_) | Stage::UntilEnd) => None,
             (None, Stage::Done | Stage::Broken) => Some(0),
         }
     }
@@ -138,6 +143,23 @@ impl RequestBody {
         self.collected.as_ref()
     }
 
+    /// Whether the whole body is in the client's input.
+    pub fn has_arrived(&self, client: &Client) -> bool {
+        let input = client.input.borrow();
+        if let Some(length) = self.length() {
+            return input.len() as u64 >= length;
+        }
+        let mut decoder = ChunkedDecoder::new(ChunkLimits::default());
+        let mut at = 0;
+        loop {
+            match decoder.decode(&input[at..]) {
+                Ok(Chunk::Payload { skip, len }) => at += skip + len,
+                Ok(Chunk::End { .. }) => return true,
+                Ok(Chunk::NeedMore { .. }) | Err(_) => return false,
+            }
+        }
+    }
+
     /// Looks at the chunks that have arrived, so that a body that is broken there already reaches nobody.
     ///
     /// # Errors
@@ -168,6 +190,7 @@ impl RequestBody {
             let timer = self.timer.get_or_insert_with(|| Timer::new(limits.timeout));
             match timer.within(limits.timeout, client.receive()).await {
                 Ok(1..) => {}
+                Ok(0) if matches!(self.stage, Stage::UntilEnd) => self.stage = Stage::Done,
                 Ok(0) => return Err(self.broken(Kind::Connection, "client prematurely closed connection")),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     return Err(self.broken(Kind::Timeout, "client timed out"));
@@ -195,6 +218,16 @@ impl RequestBody {
                 Ok(Some(input.split_to(count).freeze()))
             }
             Stage::Chunked(_) => self.take_chunks(input, limits),
+            Stage::UntilEnd => {
+                self.received += input.len() as u64;
+                self.payload += input.len() as u64;
+                if limits.payload_bytes > 0 && self.payload > limits.payload_bytes {
+                    self.stage = Stage::Broken;
+                    self.give_up();
+                    return Err(Fault::body_too_large(self.payload));
+                }
+                Ok(Some(input.split().freeze()))
+            }
         }
     }
 
@@ -256,7 +289,7 @@ impl RequestBody {
         if std::mem::replace(&mut self.expectation, Expectation::None) == Expectation::None {
             return Ok(());
         }
-        let sent = client.send_interim(b"HTTP/1.1 100 Continue\r\n\r\n").await;
+        let sent = client.send_interim(&Interim { status: 100, reason: None, fields: Fields::new() }).await;
         sent.map_err(|error| self.broken(Kind::Connection, error.to_string()))
     }
 

@@ -4,11 +4,14 @@
 //! have slots of their own; all others stay in the order in which they came. Filters edit this
 //! value; only a front (`h1.rs`) turns it into bytes.
 
+mod head;
+
 use std::{fs::File, ops::Range, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http1::Fields;
 
+pub use self::head::{Decimal, each_slot, ends_with_head, has_date, has_server};
 use super::{
     Exchange, Fault,
     fault::Context,

@@ -250,7 +250,7 @@ fn binary_address(exchange: &Exchange) -> Vec<u8> {
     match exchange.client.remote.ip() {
         Some(IpAddr::V4(address)) => address.octets().to_vec(),
         Some(IpAddr::V6(address)) => address.octets().to_vec(),
-        None => exchange.client.remote.text.clone().into_bytes(),
+        None => exchange.client.remote.text.as_bytes().to_vec(),
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod drain;
 pub mod duplex;
 pub mod file;
+mod gathering;
 pub mod resolver;
 mod socket;
 mod stream;
@@ -12,6 +13,7 @@ pub mod tls;
 
 pub use drain::Drain;
 pub use duplex::Duplex;
+pub use gathering::{Gathering, Outlet};
 pub use resolver::Resolver;
 pub use socket::Socket;
 pub use stream::{PeerSide, Stream};

@@ -2,7 +2,7 @@
 //!
 //! [`Whom`] looks at a request; [`Asker`] and [`Context`] keep what it says, for what goes on when the request may be over.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, rc::Rc, sync::Arc};
 
 use config::{LocationConf, ServerConf};
 use http1::Fields;
@@ -82,7 +82,7 @@ impl fmt::Display for Whom<'_> {
 #[derive(Debug)]
 pub struct Asker {
     connection: u64,
-    client: String,
+    client: Rc<str>,
     server: Arc<ServerConf>,
     request_line: Vec<u8>,
     subrequest: Option<Vec<u8>>,
@@ -93,7 +93,7 @@ impl Asker {
     pub fn of(exchange: &Exchange) -> Self {
         Self {
             connection: exchange.client.serial,
-            client: exchange.client.remote.text.clone(),
+            client: Rc::clone(&exchange.client.remote.text),
             server: Arc::clone(&exchange.server),
             request_line: exchange.head.request_line().to_vec(),
             subrequest: (!exchange.is_main()).then(|| exchange.uri.clone()),

@@ -2,13 +2,13 @@
 
 use std::time::UNIX_EPOCH;
 
-use http1::{Fields, Method, Version};
+use http1::{Fields, Version};
 
 use crate::{
     clock,
     http::{
         Body, Exchange, Response, fault,
-        response::{Author, LastModified},
+        response::{self, Decimal},
     },
 };
 
@@ -25,19 +25,10 @@ pub(super) enum BodyFraming {
 
 /// Decides how the body is framed, and whether the connection survives it.
 pub(super) fn frame(exchange: &mut Exchange, response: &mut Response, body: &Body) -> BodyFraming {
-    let status = response.status;
-    // Below 100 an upstream may say anything, with a body behind it.
-    if matches!(status, 100..=199 | 204) {
-        response.content_type = None;
-        response.content_length = None;
-        response.last_modified = None;
+    if response::ends_with_head(exchange, response) {
         return BodyFraming::None;
     }
-    let head_only = status == 304 || exchange.head.method == Method::Head;
-    if response.content_length.is_some() || head_only {
-        return if head_only { BodyFraming::None } else { BodyFraming::Plain };
-    }
-    if matches!(body, Body::Empty) {
+    if response.content_length.is_some() || matches!(body, Body::Empty) {
         return BodyFraming::Plain;
     }
     if exchange.head.version >= Version::V1_1 && *exchange.location.core.chunked_transfer_encoding {
@@ -55,13 +46,16 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
         return;
     }
     http1::write_status_line(out, response.status, response.reason.as_deref());
-    if !is_passed_on(exchange, response, "Server") {
+    if !response::has_server(exchange, response) {
         fault::write_server(out, exchange);
     }
-    if !has_date(exchange, response) {
+    if !response::has_date(exchange, response) {
         write_date(out);
     }
-    each_slot(exchange, response, framing, |name, value| http1::write_field(out, name, value));
+    response::each_slot(exchange, response, |name, value| http1::write_field(out, name, value));
+    if framing == BodyFraming::Chunked {
+        http1::write_field(out, b"Transfer-Encoding", b"chunked");
+    }
     write_connection(out, exchange, response);
     if response.varies_by_encoding {
         http1::write_field(out, b"Vary", b"Accept-Encoding");
@@ -73,32 +67,13 @@ pub(super) fn write(out: &mut Vec<u8>, exchange: &Exchange, response: &Response,
     out.extend_from_slice(b"\r\n");
 }
 
-/// Whether there is a Date already, or none is wanted.
-fn has_date(exchange: &Exchange, response: &Response) -> bool {
-    if is_passed_on(exchange, response, "Date") {
-        return true;
-    }
-    // RFC 9110, 6.6.1: the origin's date goes out unchanged, and what has none gets one.
-    let passes = response.author == Author::Upstream && exchange.location.cache.follows_rfc();
-    let is_shared = || response.shared.as_ref().is_some_and(|shared| shared.fields.contains("Date"));
-    passes && (response.fields.contains("Date") || is_shared())
-}
-
-/// Whether the upstream's own field stands in the place of ours (`proxy_pass_header`).
-///
-/// As nginx: what is passed on is not made up for where the upstream has none.
-fn is_passed_on(exchange: &Exchange, response: &Response, name: &str) -> bool {
-    let passed = || exchange.location.proxy.pass_header.iter();
-    match response.author {
-        Author::Us => false,
-        Author::Upstream => passed().any(|passed| passed.eq_ignore_ascii_case(name)),
-    }
-}
-
 /// Keeps the fields of an answer for `$sent_http_*`.
 pub(super) fn remember_fields(exchange: &mut Exchange, response: &Response, framing: BodyFraming) {
     let mut fields = Fields::new();
-    each_slot(exchange, response, framing, |name, value| fields.push(name, value));
+    response::each_slot(exchange, response, |name, value| fields.push(name, value));
+    if framing == BodyFraming::Chunked {
+        fields.push(b"Transfer-Encoding", b"chunked");
+    }
     let shared = response.shared.iter().flat_map(|shared| shared.fields.iter());
     for (name, value) in shared.chain(response.fields.iter()) {
         fields.push(name, value);
@@ -106,31 +81,6 @@ pub(super) fn remember_fields(exchange: &mut Exchange, response: &Response, fram
     let connection = connection_value(exchange, response);
     fields.push(b"Connection", connection);
     exchange.sent.fields = fields;
-}
-
-/// Goes through the fields that have slots, in nginx's order.
-fn each_slot(
-    exchange: &Exchange,
-    response: &Response,
-    framing: BodyFraming,
-    mut write: impl FnMut(&[u8], &[u8]),
-) {
-    if let Some(value) = &response.content_type {
-        write(b"Content-Type", value);
-    }
-    if let Some(length) = response.content_length.filter(|_| framing != BodyFraming::Chunked) {
-        write(b"Content-Length", Decimal::new(length).as_bytes());
-    }
-    if let Some(LastModified::Ours(time)) = response.last_modified {
-        let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        write(b"Last-Modified", http1::date::format(i64::try_from(seconds).unwrap_or(i64::MAX)).as_bytes());
-    }
-    if let Some(location) = &response.location {
-        write(b"Location", &fault::absolute(exchange, location));
-    }
-    if framing == BodyFraming::Chunked {
-        write(b"Transfer-Encoding", b"chunked");
-    }
 }
 
 fn write_connection(out: &mut Vec<u8>, exchange: &Exchange, response: &Response) {
@@ -165,41 +115,4 @@ fn write_date(out: &mut Vec<u8>) {
         }
         out.extend_from_slice(line);
     });
-}
-
-/// A number as decimal text, without an allocation.
-struct Decimal {
-    digits: [u8; 20],
-    start: usize,
-}
-
-impl Decimal {
-    fn new(mut number: u64) -> Self {
-        let mut digits = [0; 20];
-        let mut start = digits.len();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + u8::try_from(number % 10).expect("a digit");
-            number /= 10;
-            if number == 0 {
-                return Self { digits, start };
-            }
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.digits[self.start..]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Decimal;
-
-    #[test]
-    fn numbers_are_written_as_decimals() {
-        for number in [0, 9, 10, 12_345, u64::MAX] {
-            assert_eq!(Decimal::new(number).as_bytes(), number.to_string().as_bytes());
-        }
-    }
 }

@@ -14,8 +14,14 @@ use std::{rc::Rc, time::Duration};
 use config::LocationConf;
 use http1::{RequestHead, RequestParser};
 
-use self::receive::Received;
-use super::{Exchange, access_log, client::Client, phases, site::EventLoop};
+use self::head::BodyFraming;
+use super::{
+    Exchange, access_log,
+    client::Client,
+    phases,
+    site::EventLoop,
+    understand::{self, Received},
+};
 use crate::net::{Stream, Timer};
 
 /// Status of a client that was too slow; as nginx, only the log shows it.
@@ -32,8 +38,8 @@ struct Connection {
     /// Bytes of the answer at hand that the socket has taken.
     sent_bytes: u64,
     send_timeout: Duration,
-    /// How fast the answer at hand is sent.
-    pace: Option<send::Pace>,
+    /// How the body of the answer at hand ends.
+    framing: BodyFraming,
 }
 
 /// Whether a connection goes on after an exchange.
@@ -80,7 +86,7 @@ impl Connection {
             out: Vec::new(),
             sent_bytes: 0,
             send_timeout: Duration::ZERO,
-            pace: None,
+            framing: BodyFraming::None,
         }
     }
 
@@ -116,7 +122,8 @@ impl Connection {
 
     /// Answers one request.
     async fn answer(&mut self, received: Received) -> (Next, Box<Exchange>) {
-        let (mut exchange, fault) = self.begin(received);
+        self.client.requests.set(self.client.requests.get() + 1);
+        let (mut exchange, fault) = understand::begin(&self.event_loop, &self.client, received);
         let response = match fault {
             None => phases::respond(&mut exchange).await,
             Some(fault) => phases::refuse(&mut exchange, fault).await,
@@ -131,7 +138,7 @@ impl Connection {
             }
             Some(response) => {
                 keepalive::decide(&mut exchange);
-                self.send(&mut exchange, response).await
+                self.answer_with(&mut exchange, response).await
             }
         };
         (next, exchange)

@@ -1,33 +1,20 @@
-//! Reading a request's head, and making an exchange of it.
+//! Reading a request's head.
 
-use std::{io, rc::Rc, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Buf;
-use config::{GaveUp, ServerConf};
-use http1::{
-    HeadRules, InvalidNames, Method, Progress, RequestError, RequestHead, Underscores, Version,
-    uri::{self, MergeSlashes},
-};
+use config::ServerConf;
+use http1::{HeadRules, InvalidNames, Progress, Underscores};
 
 use super::Connection;
 use crate::{
     clock,
-    error_log::{self, Level},
     http::{
-        Exchange, Fault,
+        Fault,
         fault::{Kind, Side},
-        request_body::{Expectation, RequestBody},
-        route,
+        understand::{Received, refused},
     },
 };
-
-/// A request's head, or what was wrong with it.
-pub(super) struct Received {
-    head: RequestHead,
-    head_bytes: u64,
-    fault: Option<Fault>,
-    started: clock::Moment,
-}
 
 impl Connection {
     /// Waits for the next request; none where the connection ends without one.
@@ -97,19 +84,6 @@ impl Connection {
     fn received(&mut self, head_bytes: usize, fault: Option<Fault>, started: clock::Moment) -> Received {
         Received { head: std::mem::take(&mut self.head), head_bytes: head_bytes as u64, fault, started }
     }
-
-    /// Makes an exchange of a head: server block, URI, framing. What is wrong with it comes beside.
-    pub(super) fn begin(&mut self, received: Received) -> (Box<Exchange>, Option<Fault>) {
-        let Received { head, head_bytes, fault, started } = received;
-        let client = Rc::clone(&self.client);
-        client.requests.set(client.requests.get() + 1);
-        let event_loop = Rc::clone(&self.event_loop);
-        let server = Arc::clone(&event_loop.site.http().listeners[client.listener].default_server);
-        let mut exchange = Box::new(Exchange::new(event_loop, client, head, server, started));
-        exchange.head_bytes = head_bytes;
-        let fault = fault.or_else(|| understand(&mut exchange).err());
-        (exchange, fault)
-    }
 }
 
 /// How long an idle connection of a worker that leaves may still begin a request.
@@ -129,75 +103,6 @@ fn head_rules(server: &ServerConf) -> HeadRules {
 
 fn saturated(size: u64) -> usize {
     usize::try_from(size).unwrap_or(usize::MAX)
-}
-
-/// Finds host, server, URI and framing of a request.
-fn understand(exchange: &mut Exchange) -> Result<(), Fault> {
-    for line in exchange.head.ignored() {
-        let line = String::from_utf8_lossy(line);
-        error_log::write_for(
-            None,
-            Level::Info,
-            Some(exchange.client.serial),
-            format_args!("client sent invalid header line: \"{line}\" while reading client request headers"),
-        );
-    }
-    find_server(exchange)?;
-    parse_uri(exchange)?;
-    let framing = http1::check_request(&exchange.head).map_err(|error| refused(&error))?;
-    let expects = exchange.head.version >= Version::V1_1
-        && exchange
-            .head
-            .fields
-            .get("Expect")
-            .is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue"));
-    let expectation = if expects { Expectation::Continue } else { Expectation::None };
-    exchange.body = RequestBody::new(framing, expectation);
-    if exchange.method == Method::Trace {
-        return Err(refusal(405, "client sent TRACE method".to_owned()));
-    }
-    Ok(())
-}
-
-fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
-    let host = http1::check_host(&exchange.head).map_err(|error| refused(&error))?;
-    exchange.host = host.map(|host| host.name.into_owned()).unwrap_or_default();
-    let event_loop = Rc::clone(&exchange.event_loop);
-    let found = route::server(event_loop.site.http(), exchange.client.listener, &exchange.host);
-    let (server, captures) = found.map_err(|gave_up| no_server(&gave_up))?;
-    if !Arc::ptr_eq(server, &exchange.server) {
-        exchange.location = Arc::clone(&server.defaults);
-        exchange.server = Arc::clone(server);
-    }
-    // As nginx: `$1` is the last match's, which the name's is until a location's comes.
-    exchange.caught(captures);
-    Ok(())
-}
-
-/// Nobody knows what rules hold for a request.
-fn no_server(gave_up: &GaveUp) -> Fault {
-    Fault {
-        during: "reading client request headers",
-        ..Fault::new(Side::Server, Kind::NoServer, gave_up.to_string())
-    }
-}
-
-fn parse_uri(exchange: &mut Exchange) -> Result<(), Fault> {
-    let merge = if *exchange.server.core.merge_slashes { MergeSlashes::Merged } else { MergeSlashes::Kept };
-    let parsed = uri::normalize(exchange.head.path_and_query(), merge)
-        .map_err(|error| refusal(400, format!("{error} while reading client request line")))?;
-    exchange.uri = parsed.path.into_owned();
-    exchange.args = parsed.args.unwrap_or_default().to_vec();
-    Ok(())
-}
-
-fn refused(error: &RequestError) -> Fault {
-    refusal(error.status(), error.to_string())
-}
-
-/// A request that is answered with `status` because of what it says.
-fn refusal(status: u16, detail: String) -> Fault {
-    Fault::new(Side::Client, Kind::Status(status), detail)
 }
 
 /// A connection that ended amid a head.

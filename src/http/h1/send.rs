@@ -4,11 +4,9 @@
 //! read off the event loop where `sendfile` is off. A stream is written as it comes; nothing here reads
 //! ahead of what the client takes, unless the source does so itself.
 
-use std::{io, ops::Range, time::Duration};
+use std::io;
 
 use bytes::Bytes;
-use config::FillAbandoned;
-use tokio::time::sleep;
 
 use super::{
     Connection, Next,
@@ -16,12 +14,10 @@ use super::{
 };
 use crate::{
     http::{
-        Body, Exchange, Response,
-        fault::{self, Fault},
-        filter,
-        proxy::{cache::storing, transport},
-        rate::{self, Rate, Turn},
-        response::{FileSlice, Piece, Source},
+        Body, Exchange, Response, fault, filter,
+        proxy::transport,
+        response::{FileSlice, Piece},
+        sending::{self, Broken, Pace, Wire},
     },
     net::file,
 };
@@ -33,35 +29,46 @@ const READ_FILE_BYTES: u64 = 128 << 10;
 /// Bytes of a file that are known to be in memory before `sendfile` is called.
 const WARM_FILE_BYTES: u64 = 2 << 20;
 
-/// How fast an answer is sent, where that is limited.
-#[derive(Clone, Copy)]
-pub(super) struct Pace {
-    rate: Rate,
-    /// What belongs behind what was sent last.
-    pause: Duration,
-}
+impl Wire for Connection {
+    async fn send(&mut self, exchange: &Exchange, piece: Piece) -> io::Result<()> {
+        let len = piece.len();
+        if len == 0 {
+            return Ok(());
+        }
+        if self.framing == BodyFraming::Chunked {
+            http1::write_chunk_size(
+                &mut self.out,
+                usize::try_from(len).expect("a piece fits in memory or a file"),
+            );
+        }
+        match piece {
+            Piece::Memory(bytes) => self.send_memory(bytes).await?,
+            Piece::File(slice) if self.sends_files(exchange) => self.send_file(exchange, slice).await?,
+            Piece::File(slice) => self.copy_file(slice).await?,
+        }
+        if self.framing == BodyFraming::Chunked {
+            self.out.extend_from_slice(http1::CHUNK_END);
+        }
+        Ok(())
+    }
 
-/// Why sending stopped early.
-enum Broken {
-    /// The client is gone or too slow.
-    Client(io::Error),
-    /// The body cannot be completed.
-    Source(Fault),
-}
+    async fn flush(&mut self) -> io::Result<()> {
+        self.flush_out().await
+    }
 
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Self {
-        Self::Client(error)
+    fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
     }
 }
 
 impl Connection {
     /// Sends an answer and says how the connection goes on.
-    pub(super) async fn send(&mut self, exchange: &mut Exchange, mut response: Box<Response>) -> Next {
+    pub(super) async fn answer_with(&mut self, exchange: &mut Exchange, mut response: Box<Response>) -> Next {
         let body = std::mem::replace(&mut response.body, Body::Empty);
         let framing = head::frame(exchange, &mut response, &body);
         self.send_timeout = *exchange.location.core.send_timeout;
-        self.pace = rate::to_client(exchange).map(|rate| Pace { rate, pause: Duration::ZERO });
+        self.framing = framing;
+        let pace = Pace::of(exchange);
         self.out.clear();
         self.sent_bytes = 0;
         head::write(&mut self.out, exchange, &response, framing);
@@ -74,7 +81,7 @@ impl Connection {
             BodyFraming::None if !matches!(body, Body::Tunnel(_)) => {
                 self.flush_out().await.map_err(Broken::from)
             }
-            _ => self.send_body(exchange, body, framing).await,
+            _ => self.send_body(exchange, body, pace).await,
         };
         exchange.sent.bytes = self.sent_bytes;
         exchange.sent.body_bytes = self.sent_bytes.saturating_sub(exchange.sent.head_bytes);
@@ -107,135 +114,20 @@ impl Connection {
         &mut self,
         exchange: &mut Exchange,
         body: Body,
-        framing: BodyFraming,
+        pace: Option<Pace>,
     ) -> Result<(), Broken> {
-        match body {
-            Body::Empty => {}
-            Body::Memory(bytes) => self.send_piece(exchange, Piece::Memory(bytes), framing).await?,
-            Body::File(slice) => self.send_piece(exchange, Piece::File(slice), framing).await?,
-            Body::Pieces(pieces) => {
-                for piece in pieces {
-                    self.send_piece(exchange, piece, framing).await?;
-                }
-            }
-            Body::Stream { source, window } => self.send_stream(exchange, source, window, framing).await?,
-            Body::Tunnel(upgraded) => {
-                exchange.keepalive = false;
-                self.flush_out().await?;
-                let counts = transport::tunnel(&self.client, *upgraded, &exchange.location).await;
-                self.sent_bytes += counts.to_client;
-                return Ok(());
-            }
+        if let Body::Tunnel(upgraded) = body {
+            exchange.keepalive = false;
+            self.flush_out().await?;
+            let counts = transport::tunnel(&self.client, *upgraded, &exchange.location).await;
+            self.sent_bytes += counts.to_client;
+            return Ok(());
         }
-        if framing == BodyFraming::Chunked {
+        sending::send_body(self, exchange, body, pace).await?;
+        if self.framing == BodyFraming::Chunked {
             filter::write_end(&mut self.out, exchange);
         }
         self.flush_out().await?;
-        Ok(())
-    }
-
-    /// Sends what comes until it ends. A source that breaks breaks the connection, so that nobody takes a torn body for whole.
-    async fn send_stream(
-        &mut self,
-        exchange: &mut Exchange,
-        mut source: Source,
-        window: Option<Range<u64>>,
-        framing: BodyFraming,
-    ) -> Result<(), Broken> {
-        // As nginx: a fill of the cache goes on without its client (unless it is told not to), and a client that
-        // has only closed its sending side gets the answer.
-        let goes_on =
-            source.outlives_client() && storing::fill_abandoned(&exchange.location) == FillAbandoned::Goes;
-        let watches = !goes_on && !*exchange.location.proxy.ignore_client_abort;
-        let mut position = 0;
-        loop {
-            if !source.is_ready() {
-                source.introduce(exchange);
-                source.meanwhile(self.flush_out()).await?;
-            }
-            let next = tokio::select! {
-                biased;
-                piece = source.next(exchange) => piece,
-                () = self.client.closed(), if watches => {
-                    return Err(Broken::Client(io::ErrorKind::ConnectionAborted.into()));
-                }
-            };
-            let piece = match next {
-                Ok(Some(piece)) => piece,
-                Ok(None) => break,
-                Err(fault) => {
-                    source.finish(exchange);
-                    // As nginx: what came before is the client's, and the missing end tells the rest.
-                    self.flush_out().await?;
-                    return Err(Broken::Source(fault));
-                }
-            };
-            let start = position;
-            position += piece.len();
-            let Some(piece) = piece.cut(start, window.as_ref()) else { continue };
-            source.introduce(exchange);
-            source.meanwhile(self.send_piece(exchange, piece, framing)).await?;
-        }
-        source.finish(exchange);
-        Ok(())
-    }
-
-    /// Sends a piece, in parts where the rate is limited.
-    async fn send_piece(
-        &mut self,
-        exchange: &mut Exchange,
-        piece: Piece,
-        framing: BodyFraming,
-    ) -> Result<(), Broken> {
-        let Some(pace) = self.pace else { return self.send_part(exchange, piece, framing).await };
-        let mut rest = Some(piece);
-        let mut pause = pace.pause;
-        while let Some(piece) = rest.take() {
-            // What has been gathered counts.
-            self.flush_out().await?;
-            // As nginx: who only closed the sending side gets all; who is gone is noticed by the next write.
-            sleep(pause).await;
-            let before = self.sent_bytes;
-            let part = match pace.rate.turn(exchange.started.elapsed(), before) {
-                Turn::Wait(time) => {
-                    (pause, rest) = (time, Some(piece));
-                    continue;
-                }
-                Turn::Go(most) => piece.split(most),
-            };
-            rest = part.1;
-            self.send_part(exchange, part.0, framing).await?;
-            self.flush_out().await?;
-            pause = pace.rate.pause(before, self.sent_bytes);
-        }
-        self.pace = Some(Pace { pause, ..pace });
-        Ok(())
-    }
-
-    async fn send_part(
-        &mut self,
-        exchange: &mut Exchange,
-        piece: Piece,
-        framing: BodyFraming,
-    ) -> Result<(), Broken> {
-        let len = piece.len();
-        if len == 0 {
-            return Ok(());
-        }
-        if framing == BodyFraming::Chunked {
-            http1::write_chunk_size(
-                &mut self.out,
-                usize::try_from(len).expect("a piece fits in memory or a file"),
-            );
-        }
-        match piece {
-            Piece::Memory(bytes) => self.send_memory(bytes).await?,
-            Piece::File(slice) if self.sends_files(exchange) => self.send_file(exchange, slice).await?,
-            Piece::File(slice) => self.copy_file(slice).await?,
-        }
-        if framing == BodyFraming::Chunked {
-            self.out.extend_from_slice(http1::CHUNK_END);
-        }
         Ok(())
     }
 

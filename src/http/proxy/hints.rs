@@ -6,19 +6,21 @@
 
 use std::{pin::Pin, time::Duration};
 
-use bytes::Bytes;
 use config::LocationConf;
-use http1::{ResponseHead, Version};
+use http1::{Fields, ResponseHead, Version};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{any_true, client_left, response};
-use crate::http::{Exchange, Fault, client::Client};
+use crate::http::{
+    Exchange, Fault,
+    client::{Client, Interim},
+};
 
 /// The end where an upstream's hints go in.
 #[derive(Debug)]
 pub struct Hints {
     passed: Passed,
-    heads: UnboundedSender<Bytes>,
+    heads: UnboundedSender<Interim>,
 }
 
 /// Which interim answers reach the client.
@@ -33,7 +35,7 @@ enum Passed {
 /// The end from which they reach the client.
 #[derive(Debug)]
 pub(super) struct Arriving {
-    heads: Option<UnboundedReceiver<Bytes>>,
+    heads: Option<UnboundedReceiver<Interim>>,
     send_timeout: Duration,
 }
 
@@ -74,17 +76,14 @@ impl Hints {
         if !self.passed.has(head.status) {
             return;
         }
-        let mut bytes = Vec::new();
-        let reason = (self.passed == Passed::All).then_some(&head.reason[..]);
-        http1::write_status_line(&mut bytes, head.status, reason);
-        let bare = bytes.len();
+        let mut fields = Fields::new();
         for (name, value) in head.fields.iter().filter(|(name, _)| response::passes_ahead(location, name)) {
-            http1::write_field(&mut bytes, name, value);
+            fields.push(name, value);
         }
-        if bytes.len() > bare || self.passed == Passed::All {
-            bytes.extend_from_slice(b"\r\n");
+        if !fields.is_empty() || self.passed == Passed::All {
+            let reason = (self.passed == Passed::All).then(|| head.reason.clone());
             // Nobody listens any more where the client has left.
-            let _ = self.heads.send(bytes.into());
+            let _ = self.heads.send(Interim { status: head.status, reason, fields });
         }
     }
 }
@@ -101,7 +100,7 @@ impl Arriving {
         mut work: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, Fault> {
         let Some(mut heads) = self.heads else { return Ok(work.await) };
-        let send = async |head: Bytes| {
+        let send = async |head: Interim| {
             let sent = tokio::time::timeout(self.send_timeout, client.send_interim(&head)).await;
             if matches!(sent, Ok(Ok(()))) { Ok(()) } else { Err(client_left()) }
         };

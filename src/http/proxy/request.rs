@@ -12,7 +12,7 @@ use config::{
     BindFrom, HttpVersion, LocationConf, PeerAddress, ProxyPass, ProxyTarget, SetHeader, Template,
     parse_local_address,
 };
-use http1::{Chunk, ChunkLimits, ChunkedDecoder, Method, ResponseHead, Version};
+use http1::{Method, ResponseHead, Version};
 
 use self::uri::Spelling;
 use super::{hints::Hints, transport::target, via};
@@ -138,24 +138,10 @@ impl Outgoing {
 pub fn may_stream(exchange: &Exchange) -> bool {
     let proxy = &exchange.location.proxy;
     let expressible = exchange.body.length().is_some() || *proxy.http_version == HttpVersion::V11;
-    proxy.set_body.is_none() && *proxy.pass_request_body && expressible && !has_arrived(exchange)
-}
-
-/// Whether the whole body is in the client's input.
-fn has_arrived(exchange: &Exchange) -> bool {
-    let input = exchange.client.input.borrow();
-    if let Some(length) = exchange.body.length() {
-        return input.len() as u64 >= length;
-    }
-    let mut decoder = ChunkedDecoder::new(ChunkLimits::default());
-    let mut at = 0;
-    loop {
-        match decoder.decode(&input[at..]) {
-            Ok(Chunk::Payload { skip, len }) => at += skip + len,
-            Ok(Chunk::End { .. }) => return true,
-            Ok(Chunk::NeedMore { .. }) | Err(_) => return false,
-        }
-    }
+    proxy.set_body.is_none()
+        && *proxy.pass_request_body
+        && expressible
+        && !exchange.body.has_arrived(&exchange.client)
 }
 
 /// Makes the request for an upstream. The body must have been collected, unless it is passed on as it arrives.

@@ -45,8 +45,9 @@ pub async fn tunnel(client: &Client, upgraded: Upgraded, location: &LocationConf
     let Upgraded { connection, pick } = upgraded;
     let Connection { stream, mut timer, input, .. } = connection;
     let sent_ahead = std::mem::take(&mut *client.input.borrow_mut());
-    let mut up = Flow { from: &client.stream, to: &stream, waiting: sent_ahead, moved: 0, open: true };
-    let mut down = Flow { from: &stream, to: &client.stream, waiting: input, moved: 0, open: true };
+    let (client_end, peer_end) = (End::Client(client), End::Peer(&stream));
+    let mut up = Flow { from: client_end, to: peer_end, waiting: sent_ahead, moved: 0, open: true };
+    let mut down = Flow { from: peer_end, to: client_end, waiting: input, moved: 0, open: true };
     let ended = copy(&mut up, &mut down, &mut timer, location).await;
     if let Err(error) = ended
         && error.kind() == io::ErrorKind::TimedOut
@@ -91,10 +92,47 @@ fn patience(up: &Flow<'_>, down: &Flow<'_>, location: &LocationConf) -> Duration
     patience
 }
 
+/// One end of a tunnel.
+#[derive(Clone, Copy)]
+enum End<'a> {
+    Client(&'a Client),
+    Peer(&'a Stream),
+}
+
+impl End<'_> {
+    async fn read(self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Client(client) => client.read_raw(buffer).await,
+            Self::Peer(stream) => stream.read(buffer).await,
+        }
+    }
+
+    async fn write(self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Client(client) => client.write_raw(bytes).await,
+            Self::Peer(stream) => stream.write(bytes).await,
+        }
+    }
+
+    async fn flush(self) -> io::Result<()> {
+        match self {
+            Self::Client(client) => client.flush_raw().await,
+            Self::Peer(stream) => stream.flush().await,
+        }
+    }
+
+    fn end(self) -> io::Result<()> {
+        match self {
+            Self::Client(client) => client.end_raw(),
+            Self::Peer(stream) => stream.shutdown_write(),
+        }
+    }
+}
+
 /// One direction.
 struct Flow<'a> {
-    from: &'a Stream,
-    to: &'a Stream,
+    from: End<'a>,
+    to: End<'a>,
     waiting: BytesMut,
     moved: u64,
     open: bool,
@@ -113,7 +151,7 @@ impl Flow<'_> {
         self.waiting.reserve(READ_BYTES);
         if self.from.read(&mut self.waiting).await? == 0 {
             self.open = false;
-            self.to.shutdown_write()?;
+            self.to.end()?;
         }
         Ok(())
     }
