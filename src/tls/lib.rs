@@ -7,6 +7,7 @@
 mod certificate;
 mod client_sessions;
 mod identity;
+mod identity_cache;
 mod key_kind;
 mod key_log;
 mod legacy_pem;
@@ -16,17 +17,22 @@ mod private_key;
 #[cfg(test)]
 mod rehearsal;
 mod resolver;
+mod resumption;
 mod sessions;
 mod source;
+mod stapling;
 mod tickets;
 
 pub use crate::{
     client_sessions::{ClientSessions, PeerSessions},
     identity::{Identities, IdentityError, Pair, load},
+    identity_cache::IdentityCache,
     key_log::{KeyLogError, KeyLogFile},
     passwords::{Passwords, PasswordsError},
     resolver::Resolver,
-    sessions::{SessionContext, SessionStore, SessionZone},
+    resumption::{ResumptionWish, ZeroRtt},
+    sessions::{SessionContext, SessionStore, SessionZone, SessionZones},
     source::Source,
+    stapling::{StaplingError, read_stapling, staple},
     tickets::{TicketKeyError, TicketKeys, Ticketer},
 };

@@ -12,6 +12,7 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use config::SharedCache;
 use parking_lot::Mutex;
 use rustls::{server::StoresServerSessions, time_provider::TimeProvider};
 
@@ -158,6 +159,19 @@ impl fmt::Debug for SessionZone {
     }
 }
 
+/// The zones of one configuration, by name.
+#[derive(Debug, Default)]
+pub struct SessionZones(HashMap<String, Arc<SessionZone>>);
+
+impl SessionZones {
+    /// The zone of a name, made where it is named first.
+    pub fn zone(&mut self, cache: &SharedCache) -> Arc<SessionZone> {
+        let zone =
+            self.0.entry(cache.name.clone()).or_insert_with(|| SessionZone::with_size(cache.size_bytes));
+        Arc::clone(zone)
+    }
+}
+
 /// A zone as one server uses it.
 #[derive(Debug)]
 pub struct SessionStore {
@@ -280,6 +294,14 @@ mod tests {
         clock.set(2000);
         assert!(store.put(vec![9], vec![9]));
         assert_eq!(zone.session_count(), 3);
+    }
+
+    #[test]
+    fn servers_that_name_a_zone_share_it() {
+        let named = |name: &str| SharedCache { name: name.to_owned(), size_bytes: 1 << 20 };
+        let mut zones = SessionZones::default();
+        let [first, same, other] = ["a", "a", "b"].map(|name| zones.zone(&named(name)));
+        assert!(Arc::ptr_eq(&first, &same) && !Arc::ptr_eq(&first, &other));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! As nginx: names of files start from the directory of the main file, those of logs from the prefix.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, os::unix::fs::FileTypeExt as _, path::PathBuf, time::Duration};
 
 use crate::{
     flags::{Flags, flags},
@@ -91,8 +91,13 @@ pub const CONF_COMMAND: Reader<ConfCommand> = Reader {
 /// A file that can be opened now.
 pub const PASSWORD_FILE: Reader<Option<PathBuf>> = Reader::one("file", |directive, scope| {
     let path = scope.conf_path(directive, 0);
-    match fs::File::open(&path) {
-        Ok(_) => Ok(Some(path)),
+    let opened = match fs::metadata(&path) {
+        // To open a named pipe would end its writer before anything is read.
+        Ok(facts) if facts.file_type().is_fifo() => Ok(()),
+        _ => fs::File::open(&path).map(drop),
+    };
+    match opened {
+        Ok(()) => Ok(Some(path)),
         Err(error) => Err(directive.fail(0, open_failed(&path, &error))),
     }
 });
