@@ -6,12 +6,16 @@
 
 mod certificate;
 mod client_sessions;
+mod crl;
+mod der;
+mod distinguished_name;
 mod identity;
 mod identity_cache;
 mod key_kind;
 mod key_log;
 mod legacy_pem;
 mod passwords;
+mod peer_certificate;
 mod pem;
 mod private_key;
 #[cfg(test)]
@@ -22,17 +26,23 @@ mod sessions;
 mod source;
 mod stapling;
 mod tickets;
+mod trust;
+mod verify;
 
 pub use crate::{
     client_sessions::{ClientSessions, PeerSessions},
+    crl::CrlError,
     identity::{Identities, IdentityError, Pair, load},
     identity_cache::IdentityCache,
     key_log::{KeyLogError, KeyLogFile},
     passwords::{Passwords, PasswordsError},
+    peer_certificate::PeerCertificate,
     resolver::Resolver,
     resumption::{ResumptionWish, ZeroRtt},
     sessions::{SessionContext, SessionStore, SessionZone, SessionZones},
     source::Source,
     stapling::{StaplingError, read_stapling, staple},
     tickets::{TicketKeyError, TicketKeys, Ticketer},
+    trust::{Trust, TrustError, TrustFiles, Unusable},
+    verify::{ExpectedName, VerifyError, client_verifier, upstream_verifier},
 };
