@@ -113,7 +113,7 @@ impl Client {
 
     /// Returns the port that it connected from.
     pub fn local_port(&self) -> u16 {
-        self.stream.local_addr().expect("it is connected").port()
+        self.stream.socket().local_addr().expect("it is connected").port()
     }
 
     /// Sends bytes; a connection that is closed already shows when reading.
