@@ -41,11 +41,17 @@ impl Parts {
 
     /// Whether nothing is missing.
     pub fn is_whole(&self) -> bool {
-        let mut position = 0;
-        while let Some(range) = self.at(position) {
+        self.cover(&(0..self.complete_length))
+    }
+
+    /// Whether nothing is missing of a range.
+    pub fn cover(&self, wanted: &Range<u64>) -> bool {
+        let mut position = wanted.start;
+        while position < wanted.end {
+            let Some(range) = self.at(position) else { return false };
             position = range.end;
         }
-        position >= self.complete_length
+        true
     }
 
     /// Adds a part. Those within it go; one that lies within another is not added. Where there are too many, the smallest goes.

@@ -62,7 +62,7 @@ pub fn complete(exchange: &Exchange, response: &mut Response) -> Result<(), Faul
         exchange.slicing.set(Slicing::Answered);
         return Ok(());
     }
-    let slice = check(response, start, size)?;
+    let slice = check(response, start, size, Extent::Exact)?;
     let etag = response.field("ETag").map(<[u8]>::to_vec);
     make_whole(response, slice.complete_length);
     let first = std::mem::replace(&mut response.body, Body::Empty);
@@ -81,8 +81,17 @@ pub fn make_whole(response: &mut Response, complete_length: u64) {
     response.ranges = Ranges::Single;
 }
 
+/// How much of what was asked for an answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// All of it.
+    Exact,
+    /// Its beginning: the rest is asked for again (RFC 9110, 15.3.7: a server may send less than was asked for).
+    Beginning,
+}
+
 /// Returns where an answer lies in the whole, if it is the slice that was asked for.
-fn check(response: &Response, start: u64, size: u64) -> Result<ContentRange, Fault> {
+fn check(response: &Response, start: u64, size: u64, extent: Extent) -> Result<ContentRange, Fault> {
     let Some(slice) = response.field("Content-Range").and_then(content_range::parse) else {
         return Err(mismatch("invalid range in slice response"));
     };
@@ -90,11 +99,15 @@ fn check(response: &Response, start: u64, size: u64) -> Result<ContentRange, Fau
         return Err(mismatch("no complete length in slice response"));
     };
     let end = start.saturating_add(size).min(complete_length);
-    if (slice.start, slice.end) != (start, end) {
+    let ends_well = match extent {
+        Extent::Exact => slice.end == end,
+        Extent::Beginning => slice.end <= end,
+    };
+    if slice.start != start || !ends_well {
         let (from, to) = (slice.start, slice.end);
         return Err(mismatch(format!("unexpected range in slice response: {from}-{to}")));
     }
-    Ok(ContentRange { start, end, complete_length })
+    Ok(ContentRange { start, end: slice.end, complete_length })
 }
 
 fn mismatch(detail: impl Into<Cow<'static, str>>) -> Fault {

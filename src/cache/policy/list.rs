@@ -59,29 +59,40 @@ impl Argument<'_> {
 /// Goes through the members of a list, apart at commas outside of quoted strings.
 pub fn each_member(line: &[u8], mut note: impl FnMut(&[u8], Argument<'_>)) {
     let mut rest = line;
+    let mut is_torn = false;
     while !rest.is_empty() {
-        let end = member_end(rest);
+        let (end, is_closed) = member_end(rest);
         let member = rest[..end].trim_ascii();
         rest = rest.get(end + 1..).unwrap_or_default();
+        is_torn |= !is_closed;
         let name_end = member.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(member.len());
         let (name, after) = member.split_at(name_end);
         if !name.is_empty() {
-            note(name, argument(after));
+            let argument = argument(after);
+            note(name, if is_torn && argument != Argument::Absent { Argument::Malformed } else { argument });
         }
     }
 }
 
-/// Where the first member ends. A quote that is never closed is a byte like any other: what follows it still counts.
-fn member_end(list: &[u8]) -> usize {
+/// Where the first member ends, and whether all its quotes are closed. One that is not may have swallowed what follows it or
+/// not: the names there count, since most of them restrain, and their arguments do not.
+fn member_end(list: &[u8]) -> (usize, bool) {
     let mut at = 0;
+    let mut is_closed = true;
     while let Some(byte) = list.get(at) {
         match byte {
-            b',' => return at,
-            b'"' => at += quoted_len(&list[at..]).unwrap_or(1),
+            b',' => return (at, is_closed),
+            b'"' => match quoted_len(&list[at..]) {
+                Some(len) => at += len,
+                None => {
+                    is_closed = false;
+                    at += 1;
+                }
+            },
             _ => at += 1,
         }
     }
-    list.len()
+    (list.len(), is_closed)
 }
 
 /// The length of the quoted string at the start, its quotes included.
@@ -140,6 +151,42 @@ mod tests {
         ];
         for (text, wanted) in cases {
             assert_eq!(Delta::parse(text.as_bytes()), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn behind_a_quote_that_is_never_closed_only_names_count() {
+        let cases: [(&str, &[(&str, Argument<'_>)]); 4] = [
+            (
+                "max-age=60, foo=\"a, no-store, max-age=70",
+                &[
+                    ("max-age", Argument::Token(b"60")),
+                    ("foo", Argument::Malformed),
+                    ("no-store", Argument::Absent),
+                    ("max-age", Argument::Malformed),
+                ],
+            ),
+            (
+                "foo=\"a\", max-age=\"70\"",
+                &[("foo", Argument::Quoted(b"a")), ("max-age", Argument::Quoted(b"70"))],
+            ),
+            (
+                "foo=\"a, max-age=60\", private",
+                &[("foo", Argument::Quoted(b"a, max-age=60")), ("private", Argument::Absent)],
+            ),
+            (
+                "private=\"a\\\", no-store",
+                &[("private", Argument::Malformed), ("no-store", Argument::Absent)],
+            ),
+        ];
+        for (line, wanted) in cases {
+            let mut seen = Vec::new();
+            each_member(line.as_bytes(), |name, argument| {
+                seen.push((String::from_utf8_lossy(name).into_owned(), format!("{argument:?}")));
+            });
+            let wanted: Vec<_> =
+                wanted.iter().map(|(name, argument)| ((*name).to_owned(), format!("{argument:?}"))).collect();
+            assert_eq!(seen, wanted, "{line}");
         }
     }
 }

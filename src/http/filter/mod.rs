@@ -22,7 +22,7 @@ use std::{ops::Range, time::SystemTime};
 
 use self::{
     conditional::Verdict,
-    range::{Comparison, Wanted},
+    range::{RangeRules, Wanted},
 };
 use super::{
     Exchange, Fault, Response, fault,
@@ -50,7 +50,7 @@ pub fn apply(exchange: &Exchange, response: &mut Response) {
     gunzip::decompress(exchange, response, now);
     ssi::assemble(exchange, response);
     gzip::compress(exchange, response, now);
-    match range::select(&exchange.head, *core.max_ranges, comparison(exchange, response), response) {
+    match range::select(&exchange.head, *core.max_ranges, range_rules(exchange, response), response) {
         Wanted::Everything => {}
         Wanted::Whole => range::offer(response),
         Wanted::Parts(parts) => *response = range::cut(taken(response), &parts),
@@ -70,7 +70,7 @@ pub fn wanted_range(exchange: &Exchange, response: &Response) -> Option<Range<u6
     match range::select(
         &exchange.head,
         *exchange.location.core.max_ranges,
-        comparison(exchange, response),
+        range_rules(exchange, response),
         response,
     ) {
         Wanted::Unsatisfiable => None,
@@ -90,8 +90,8 @@ fn judge(exchange: &Exchange, response: &Response, now: SystemTime) -> Verdict {
     conditional::judge(&exchange.head.fields, *exchange.location.core.if_modified_since, rules, response)
 }
 
-fn comparison(exchange: &Exchange, response: &Response) -> Comparison {
-    if follows_rfc(exchange, response) { Comparison::Strong } else { Comparison::Exact }
+fn range_rules(exchange: &Exchange, response: &Response) -> RangeRules {
+    if follows_rfc(exchange, response) { RangeRules::Rfc9110 } else { RangeRules::Nginx }
 }
 
 /// Whether a cache after RFC 9111 answers.
@@ -126,7 +126,7 @@ pub fn refusal(exchange: &Exchange, response: &Response) -> Option<Fault> {
         Verdict::Failed => 412,
         Verdict::NotModified => return None,
         Verdict::Sent => {
-            match range::select(&exchange.head, *core.max_ranges, comparison(exchange, response), response) {
+            match range::select(&exchange.head, *core.max_ranges, range_rules(exchange, response), response) {
                 Wanted::Unsatisfiable if makes_another_body(exchange, response) => return None,
                 Wanted::Unsatisfiable => 416,
                 Wanted::Everything | Wanted::Whole | Wanted::Parts(_) => return None,

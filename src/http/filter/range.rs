@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http1::{Fields, RequestHead, Version, date};
+use http1::{Fields, Method, RequestHead, Version, date};
 
 pub use self::arriving::ArrivingParts;
 use self::arriving::Item;
@@ -35,20 +35,20 @@ pub(super) enum Wanted {
     Unsatisfiable,
 }
 
-/// How the entity tag of If-Range is compared.
+/// By whose rules ranges are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparison {
-    /// Byte for byte, as nginx does.
-    Exact,
-    /// The same, and a weak tag is like none (RFC 9110, 8.8.3.2).
-    Strong,
+pub(super) enum RangeRules {
+    /// As nginx: tags of If-Range are compared byte for byte, a HEAD may have a range, and a number beyond any file's offset is none.
+    Nginx,
+    /// RFC 9110: a weak tag is like none (8.8.3.2), only a GET has ranges (14.2), and a last byte may be as large as it likes (14.1.2).
+    Rfc9110,
 }
 
 /// Finds out which parts of an answer the request asks for.
 pub(super) fn select(
     head: &RequestHead,
     max_ranges: Option<u64>,
-    comparison: Comparison,
+    rules: RangeRules,
     response: &Response,
 ) -> Wanted {
     let most = match response.ranges {
@@ -60,8 +60,9 @@ pub(super) fn select(
     if most == 0 || response.status != 200 || head.version < Version::V1_0 {
         return Wanted::Everything;
     }
-    match head.fields.get("Range").and_then(strip_unit) {
-        Some(set) if if_range_holds(&head.fields, comparison, response) => match parse(set, length, most) {
+    let has_ranges = rules == RangeRules::Nginx || head.method != Method::Head;
+    match head.fields.get("Range").and_then(strip_unit).filter(|_| has_ranges) {
+        Some(set) if if_range_holds(&head.fields, rules, response) => match parse(set, length, most, rules) {
             Wanted::Parts(parts) if !can_be_cut(&response.body, &parts) => Wanted::Whole,
             wanted => wanted,
         },
@@ -103,10 +104,10 @@ fn strip_unit(value: &[u8]) -> Option<&[u8]> {
 }
 
 /// If-Range: an entity tag must be the same byte for byte, a date the same second.
-fn if_range_holds(request: &Fields, comparison: Comparison, response: &Response) -> bool {
+fn if_range_holds(request: &Fields, rules: RangeRules, response: &Response) -> bool {
     let Some(condition) = request.get("If-Range") else { return true };
     if condition.len() >= 2 && condition.ends_with(b"\"") {
-        let is_usable = comparison == Comparison::Exact || !condition.starts_with(b"W/");
+        let is_usable = rules == RangeRules::Nginx || !condition.starts_with(b"W/");
         return is_usable && response.field("ETag") == Some(condition);
     }
     let slot = response.last_modified.and_then(LastModified::time).map(conditional::seconds);
@@ -118,11 +119,11 @@ fn if_range_holds(request: &Fields, comparison: Comparison, response: &Response)
 ///
 /// As nginx: one range that cannot be read spoils all; ranges beyond the end are left out; more
 /// ranges than allowed, or more bytes than there are, mean the whole.
-fn parse(set: &[u8], length: u64, most: u64) -> Wanted {
+fn parse(set: &[u8], length: u64, most: u64, rules: RangeRules) -> Wanted {
     let mut parts = Vec::new();
     let mut size: u64 = 0;
     for item in set.split(|&byte| byte == b',') {
-        let Some(part) = parse_one(item, length) else { return Wanted::Unsatisfiable };
+        let Some(part) = parse_one(item, length, rules) else { return Wanted::Unsatisfiable };
         if part.start < part.end {
             let Some(sum) = size.checked_add(part.end - part.start) else { return Wanted::Unsatisfiable };
             size = sum;
@@ -141,7 +142,7 @@ fn parse(set: &[u8], length: u64, most: u64) -> Wanted {
     }
 }
 
-fn parse_one(item: &[u8], length: u64) -> Option<Range<u64>> {
+fn parse_one(item: &[u8], length: u64, rules: RangeRules) -> Option<Range<u64>> {
     let dash = item.iter().position(|&byte| byte == b'-')?;
     let (first, last) = (trim_spaces(&item[..dash]), trim_spaces(&item[dash + 1..]));
     if first.is_empty() {
@@ -149,11 +150,11 @@ fn parse_one(item: &[u8], length: u64) -> Option<Range<u64>> {
         if item.get(dash + 1) == Some(&b' ') {
             return None;
         }
-        let start = length.saturating_sub(number(last)?);
+        let start = length.saturating_sub(number(last, rules)?);
         return Some(start..length);
     }
-    let start = number(first)?;
-    let end = if last.is_empty() { length } else { number(last)?.saturating_add(1).min(length) };
+    let start = number(first, rules)?;
+    let end = if last.is_empty() { length } else { number(last, rules)?.saturating_add(1).min(length) };
     Some(start..end)
 }
 
@@ -163,13 +164,14 @@ fn trim_spaces(text: &[u8]) -> &[u8] {
     &text[start..end]
 }
 
-/// Reads digits; a number beyond a file's largest offset cannot be read.
-fn number(digits: &[u8]) -> Option<u64> {
+/// Reads digits. As nginx: a number beyond a file's largest offset cannot be read; elsewhere it is that offset.
+fn number(digits: &[u8], rules: RangeRules) -> Option<u64> {
+    const LARGEST: u64 = i64::MAX as u64;
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    (number <= i64::MAX as u64).then_some(number)
+    let number = std::str::from_utf8(digits).ok()?.parse::<u64>().ok().filter(|number| *number <= LARGEST);
+    number.or((rules == RangeRules::Rfc9110).then_some(LARGEST))
 }
 
 fn single(mut response: Response, part: &Range<u64>, length: u64) -> Response {

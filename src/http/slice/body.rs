@@ -7,7 +7,7 @@ use std::{collections::VecDeque, ops::Range};
 
 use bytes::Bytes;
 
-use super::{ContentRange, Slicing, check, mismatch};
+use super::{ContentRange, Extent, Slicing, check, mismatch};
 use crate::http::{
     Body, Exchange, Fault, Response,
     fault::{self, Kind, Side},
@@ -230,7 +230,11 @@ impl Slices {
         if self.etag.is_some() && self.etag.as_deref() != response.field("ETag") {
             return Err(mismatch("etag mismatch in slice response"));
         }
-        let slice = check(response, start, size)?;
+        let extent = match &self.plan {
+            Plan::Even { .. } => Extent::Exact,
+            Plan::Stored { .. } => Extent::Beginning,
+        };
+        let slice = check(response, start, size, extent)?;
         if slice.complete_length != self.complete_length {
             return Err(mismatch("length mismatch in slice response"));
         }

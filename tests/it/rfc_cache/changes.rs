@@ -67,13 +67,14 @@ fn item_16_groups_that_the_answer_names() {
 
 #[test]
 fn item_16_places_of_the_same_origin_that_the_answer_names() {
-    let cases: [(&str, &str, &[&str]); 9] = [
+    let cases: [(&str, &str, &[&str]); 10] = [
         ("Location", "/b", &["/a", "/b"]),
         ("Content-Location", "/b", &["/a", "/b"]),
         ("Content-Location", "b?x=1#y", &["/a", "/b?x=1"]),
         ("Location", "http://h/b", &["/a", "/b"]),
         ("Content-Location", "HTTP://H:80/b", &["/a", "/b"]),
         ("Location", "//h/b", &["/a", "/b"]),
+        ("Location", "/%62", &["/a", "/b"]),
         ("Content-Location", "http://other/b", &["/a"]),
         ("Location", "https://h/b", &["/a"]),
         ("Content-Location", "http://h:8080/b", &["/a"]),

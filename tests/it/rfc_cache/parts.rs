@@ -107,6 +107,28 @@ fn parts_are_joined_and_only_what_is_missing_is_asked_for() {
 }
 
 #[test]
+fn what_is_missing_behind_a_stored_beginning_makes_it_a_partial_hit() {
+    let world = World::start();
+    world.range(0, 99);
+    assert_eq!(world.range(0, 99).cache(), "HIT");
+    assert_eq!(world.range(50, 149).cache(), "MISS");
+    assert_eq!(world.range(50, 149).cache(), "HIT");
+    assert_eq!(world.asked(), ["0-99", "100-149"]);
+}
+
+#[test]
+fn an_origin_may_give_less_of_a_gap_than_it_was_asked_for() {
+    let world = World::start();
+    world.range(0, 9);
+    world.asked();
+    world.replace(Ranged { part_bytes: 300, ..Ranged::new(1000, "a") });
+    let whole = world.ask("");
+    assert_eq!((whole.status(), whole.body), (200, world.body()));
+    assert_eq!(world.asked(), ["10-999", "310-999", "610-999", "910-999"]);
+    assert_eq!(world.ask("").cache(), "HIT");
+}
+
+#[test]
 fn the_whole_is_completed_from_its_parts() {
     let world = World::start();
     world.range(0, 9);

@@ -14,6 +14,8 @@ pub struct Ranged {
     pub etag: String,
     /// Cache-Control of its answers.
     pub cache_control: &'static str,
+    /// Most bytes of one part.
+    pub part_bytes: usize,
 }
 
 impl Ranged {
@@ -28,6 +30,7 @@ impl Ranged {
             body: (0..length).map(byte).collect(),
             etag: format!("\"{etag}\""),
             cache_control: "max-age=3600",
+            part_bytes: usize::MAX,
         }
     }
 
@@ -64,6 +67,6 @@ impl Ranged {
             (Err(_), Ok(suffix)) => (length.saturating_sub(suffix), length),
             (Err(_), Err(_)) => return None,
         };
-        (start < end).then_some((start, end))
+        (start < end).then(|| (start, end.min(start.saturating_add(self.part_bytes))))
     }
 }

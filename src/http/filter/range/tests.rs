@@ -46,10 +46,31 @@ fn ranges_are_read_as_nginx_reads_them() {
         ("0-9223372036854775807", 9, part(0..10)),
     ];
     for (set, most, wanted) in table {
-        assert_eq!(parse(set.as_bytes(), 10, *most), *wanted, "{set}");
+        assert_eq!(parse(set.as_bytes(), 10, *most, RangeRules::Nginx), *wanted, "{set}");
     }
-    assert_eq!(parse(b"0-", 0, 9), Wanted::Whole);
-    assert_eq!(parse(b"1-", 0, 9), Wanted::Unsatisfiable);
+    assert_eq!(parse(b"0-", 0, 9, RangeRules::Nginx), Wanted::Whole);
+    assert_eq!(parse(b"1-", 0, 9, RangeRules::Nginx), Wanted::Unsatisfiable);
+}
+
+#[test]
+fn a_last_byte_may_be_as_large_as_it_likes_by_the_rfc() {
+    for (set, wanted) in [
+        ("0-9223372036854775808", part(0..10)),
+        ("4-99999999999999999999999", part(4..10)),
+        ("-99999999999999999999999", part(0..10)),
+        ("99999999999999999999-", Wanted::Unsatisfiable),
+        ("4-x", Wanted::Unsatisfiable),
+    ] {
+        assert_eq!(parse(set.as_bytes(), 10, 9, RangeRules::Rfc9110), wanted, "{set}");
+    }
+}
+
+#[test]
+fn a_head_has_no_ranges_by_the_rfc() {
+    let mut head = request(&[("Range", "bytes=0-3")]);
+    head.method = Method::Head;
+    assert_eq!(select(&head, None, RangeRules::Rfc9110, &digits()), Wanted::Whole);
+    assert_eq!(select(&head, None, RangeRules::Nginx, &digits()), part(0..4));
 }
 
 fn request(fields: &[(&str, &str)]) -> RequestHead {
@@ -68,7 +89,7 @@ fn digits() -> Response {
 }
 
 fn send(fields: &[(&str, &str)], mut response: Response) -> Response {
-    match select(&request(fields), None, Comparison::Exact, &response) {
+    match select(&request(fields), None, RangeRules::Nginx, &response) {
         Wanted::Everything => response,
         Wanted::Whole => {
             offer(&mut response);
@@ -168,14 +189,14 @@ fn ranges_may_be_off() {
         ("no length", None, endless),
         ("max_ranges 0", Some(0), digits()),
     ] {
-        assert_eq!(select(&asks, most, Comparison::Exact, &response), Wanted::Everything, "{name}");
+        assert_eq!(select(&asks, most, RangeRules::Nginx, &response), Wanted::Everything, "{name}");
     }
 }
 
 #[test]
 fn a_refused_range_keeps_no_validators() {
     assert_eq!(
-        select(&request(&[("Range", "bytes=10-")]), None, Comparison::Exact, &digits()),
+        select(&request(&[("Range", "bytes=10-")]), None, RangeRules::Nginx, &digits()),
         Wanted::Unsatisfiable
     );
     let fields = kept_fields(digits());

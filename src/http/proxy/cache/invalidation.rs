@@ -14,7 +14,7 @@ use http1::{
     uri::{MergeSlashes, normalize},
 };
 
-use self::reference::{Base, resolve};
+use self::reference::{Base, resolve, without_needless_escapes};
 use super::{cached, zone, zone::Zone};
 use crate::http::proxy::{
     ask, deliver,
@@ -72,7 +72,8 @@ struct Place {
 /// The places of the request's own URI, and of those that its answer names.
 fn places(exchange: &mut Exchange, pass: &ProxyPass, zone: &Arc<Zone>, head: &ResponseHead) -> Vec<Place> {
     let mut places = vec![Place { zone: Arc::clone(zone), key: key_of_get(exchange, pass) }];
-    for target in named_targets(exchange, head) {
+    let own = without_needless_escapes(exchange.head.path_and_query());
+    for target in named_targets(exchange, head).into_iter().chain(own) {
         places.extend(place_of(exchange, &target));
     }
     places
@@ -112,7 +113,14 @@ fn named_targets(exchange: &Exchange, head: &ResponseHead) -> Vec<Vec<u8>> {
     let location = head.fields.get("Location").map(|value| response::location_for_client(exchange, value));
     let content_location = head.fields.get("Content-Location").map(Into::into);
     let references = location.into_iter().chain(content_location);
-    references.filter_map(|reference| resolve(&base(exchange), &reference)).collect()
+    let targets = references.filter_map(|reference| resolve(&base(exchange), &reference));
+    // Whoever asks for it may write it either way.
+    targets
+        .flat_map(|target| {
+            let plain = without_needless_escapes(&target);
+            [Some(target), plain].into_iter().flatten()
+        })
+        .collect()
 }
 
 /// Whether the answer to a POST is what a GET of the same URI would get: its Content-Location says so.

@@ -127,8 +127,12 @@ impl Dealing<'_> {
         let first = filter::wanted_range(exchange, &response);
         let next_start = first.as_ref().map_or(0, |first| parts.next_start(first.start));
         let at_first = first.as_ref().and_then(|first| parts.at(first.start)).cloned();
+        let (status, forward) = match &first {
+            Some(_) if !is_fresh => (CacheStatus::Expired, Some(Forward::Stale)),
+            Some(first) if !parts.cover(first) => (CacheStatus::Miss, Some(Forward::Partial)),
+            Some(_) | None => (CacheStatus::Hit, None),
+        };
         let mut slices = Slices::joined(stored);
-        let mut status = CacheStatus::Hit;
         if let Some(first) = first.filter(|_| !is_fresh || at_first.is_none()) {
             // What begins the answer is asked for before there is a head: so a whole that has changed is noticed in time.
             let end = at_first.map_or(next_start, |part| part.end).min(first.end);
@@ -137,10 +141,8 @@ impl Dealing<'_> {
                 () = exchange.client.closed() => return Some(Ending::Fail(client_left())),
             };
             begun.ok()?;
-            status = if is_fresh { CacheStatus::Miss } else { CacheStatus::Expired };
-            self.forward = if is_fresh { Forward::Partial } else { Forward::Stale };
-            exchange.upstream.cache.forward = Some(self.forward);
         }
+        exchange.upstream.cache.forward = forward;
         exchange.upstream.cache_status = Some(status);
         exchange.upstream.head = Some(Arc::clone(&list.head));
         exchange.upstream.cache.held = Some(Held::of(&list.meta));

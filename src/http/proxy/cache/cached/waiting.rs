@@ -55,11 +55,20 @@ impl Dealing<'_> {
             stage = fill.answered() => stage,
             () = exchange.client.closed() => return Waited::End(Ending::Fail(client_left())),
             () = tokio::time::sleep(too_old), if too_old < left => return Waited::LookAgain,
-            () = tokio::time::sleep(left) => return Waited::InVain,
+            () = tokio::time::sleep(left) => {
+                exchange.upstream.cache.detail = Some("lock-timeout");
+                return Waited::InVain;
+            }
         };
         match stage {
-            Stage::Released(Release::Uncacheable) => Waited::InVain,
-            Stage::Released(Release::ServeStale) => Waited::ServeStale,
+            Stage::Released(Release::Uncacheable) => {
+                exchange.upstream.cache.detail = Some("uncacheable");
+                Waited::InVain
+            }
+            Stage::Released(Release::ServeStale) => {
+                exchange.upstream.cache.detail = Some("stale-on-error");
+                Waited::ServeStale
+            }
             Stage::Asking | Stage::Released(Release::LookAgain) => Waited::LookAgain,
             Stage::Storing(_) if self.zone.is_purged(&self.key, &fill) => Waited::LookAgain,
             Stage::Storing(incomplete) if needs_own_word(&conf.cache, &incomplete.entry.meta) => {

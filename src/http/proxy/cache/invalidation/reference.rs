@@ -68,6 +68,29 @@ fn without_dots(target: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Returns a target without escapes of what needs none, where that is another text: both name the same (RFC 3986, 6.2.2.2).
+pub(super) fn without_needless_escapes(target: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(target.len());
+    let mut rest = target;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escaped = after.get(..2).filter(|_| byte == b'%').and_then(|digits| {
+            let digits = str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        match escaped.filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte)) {
+            Some(plain) => {
+                out.push(plain);
+                rest = &after[2..];
+            }
+            None => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    (out != target).then_some(out)
+}
+
 /// The length of the scheme, where the reference has one.
 fn scheme_len(reference: &[u8]) -> Option<usize> {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
@@ -136,5 +159,22 @@ mod tests {
         let nameless = Base { scheme: "http", authority: b"", target: b"/" };
         assert_eq!(resolve(&nameless, b"/x").as_deref(), Some(&b"/x"[..]));
         assert_eq!(resolve(&nameless, b"http:///x"), None);
+    }
+    #[test]
+    fn escapes_of_what_needs_none_are_left_out() {
+        for (target, wanted) in [
+            ("/%4C14", Some("/L14")),
+            ("/%7euser/%2d?a=%5f", Some("/~user/-?a=_")),
+            ("/a%2Fb%20c", None),
+            ("/a%2Fb%41", Some("/a%2FbA")),
+            ("/plain", None),
+            ("/%", None),
+            ("/%4", None),
+            ("/%+4", None),
+            ("/%zz", None),
+        ] {
+            let plain = without_needless_escapes(target.as_bytes());
+            assert_eq!(plain.as_deref(), wanted.map(str::as_bytes), "{target}");
+        }
     }
 }
