@@ -4,9 +4,14 @@
 //! connections come out. What OpenSSL can do and rustls cannot is said where it is asked for: a warning where going on
 //! is safe, an error where it is not.
 
+mod algorithms;
 mod certificate;
+mod cipher_names;
+mod ciphers;
 mod client_sessions;
+mod commands;
 mod crl;
+mod curves;
 mod der;
 mod distinguished_name;
 mod identity;
@@ -23,6 +28,7 @@ mod rehearsal;
 mod resolver;
 mod resumption;
 mod sessions;
+mod signatures;
 mod source;
 mod stapling;
 mod tickets;
@@ -30,8 +36,14 @@ mod trust;
 mod verify;
 
 pub use crate::{
+    algorithms::{
+        About, AlgorithmError, Algorithms, Commanded, ServerOrder, Tickets, Warning, Wish, algorithms,
+        prefers_chacha, protocol_name,
+    },
+    cipher_names::{cipher_name, cipher_names},
     client_sessions::{ClientSessions, PeerSessions},
     crl::CrlError,
+    curves::{curve_name, curve_names},
     identity::{Identities, IdentityError, Pair, load},
     identity_cache::IdentityCache,
     key_log::{KeyLogError, KeyLogFile},
@@ -40,6 +52,7 @@ pub use crate::{
     resolver::Resolver,
     resumption::{ResumptionWish, ZeroRtt},
     sessions::{SessionContext, SessionStore, SessionZone, SessionZones},
+    signatures::signature_name,
     source::Source,
     stapling::{StaplingError, read_stapling, staple},
     tickets::{TicketKeyError, TicketKeys, Ticketer},
