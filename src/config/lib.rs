@@ -109,7 +109,7 @@ pub use crate::{
         ProxyPass, ProxyTarget, Return, ReturnWith, ServerConf, SocketKeepalive, SocketOptions,
     },
     values::{SizeValue, parse_size},
-    variable::{Slot, Unset, UpstreamVariable, Variable},
+    variable::{Slot, SslVariable, Unset, UpstreamVariable, Variable},
 };
 
 /// What this package asks of the machine, so that it opens no socket itself.

@@ -32,6 +32,7 @@ pub enum Unset {
 macro_rules! variables {
     (
         $($(#[doc = $about:literal])* $name:literal => $variant:ident,)*
+        ssl: $($(#[doc = $ssl_about:literal])* $ssl_name:literal => $ssl:ident,)*
         upstream: $($(#[doc = $upstream_about:literal])* $upstream_name:literal => $upstream:ident,)*
     ) => {
         /// A variable by what it means. Names in `$http_…` and the like are lower-case with dashes, as fields are.
@@ -50,8 +51,16 @@ macro_rules! variables {
             SentTrailer(Arc<str>),
             /// A variable that the configuration defines: by `set`, or as a group of an expression.
             Slot(Slot),
+            /// `$ssl_…`: TLS with the client.
+            Ssl(SslVariable),
             /// `$upstream_…`: what upstreams and cache did.
             Upstream(UpstreamVariable),
+        }
+
+        /// A variable about TLS with the client.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum SslVariable {
+            $($(#[doc = $ssl_about])* $ssl,)*
         }
 
         /// A variable about upstreams and the cache.
@@ -69,6 +78,7 @@ macro_rules! variables {
         /// Variables without a part of their own in the name.
         const PLAIN: &[(&str, Variable)] = &[
             $(($name, Variable::$variant),)*
+            $(($ssl_name, Variable::Ssl(SslVariable::$ssl)),)*
             $(($upstream_name, Variable::Upstream(UpstreamVariable::$upstream)),)*
         ];
     };
@@ -185,6 +195,53 @@ variables! {
     "time_local" => TimeLocal,
     /// Path in force, decoded.
     "uri" => Uri,
+    ssl:
+    /// Protocol that the handshake agreed on (ALPN).
+    "ssl_alpn_protocol" => AlpnProtocol,
+    /// Cipher in use.
+    "ssl_cipher" => Cipher,
+    /// Ciphers that the client offers.
+    "ssl_ciphers" => Ciphers,
+    /// The client's certificate, its lines indented.
+    "ssl_client_cert" => ClientCert,
+    /// The client's certificate, escaped for URLs.
+    "ssl_client_escaped_cert" => ClientEscapedCert,
+    /// SHA-1 of the client's certificate.
+    "ssl_client_fingerprint" => ClientFingerprint,
+    /// Issuer of the client's certificate (RFC 2253).
+    "ssl_client_i_dn" => ClientIDn,
+    /// The same with slashes.
+    "ssl_client_i_dn_legacy" => ClientIDnLegacy,
+    /// The client's certificate as a file has it.
+    "ssl_client_raw_cert" => ClientRawCert,
+    /// Subject of the client's certificate (RFC 2253).
+    "ssl_client_s_dn" => ClientSDn,
+    /// The same with slashes.
+    "ssl_client_s_dn_legacy" => ClientSDnLegacy,
+    /// Number of the client's certificate.
+    "ssl_client_serial" => ClientSerial,
+    /// When the client's certificate ends.
+    "ssl_client_v_end" => ClientVEnd,
+    /// Days until then.
+    "ssl_client_v_remain" => ClientVRemain,
+    /// When the client's certificate begins.
+    "ssl_client_v_start" => ClientVStart,
+    /// What the client's certificate is worth: `SUCCESS`, `FAILED:` and why, `NONE`.
+    "ssl_client_verify" => ClientVerify,
+    /// Group of the key exchange.
+    "ssl_curve" => Curve,
+    /// Groups that the client offers.
+    "ssl_curves" => Curves,
+    /// `1` for early data while the handshake is not done.
+    "ssl_early_data" => EarlyData,
+    /// Version of TLS.
+    "ssl_protocol" => Protocol,
+    /// Name that the client asked for (SNI).
+    "ssl_server_name" => ServerName,
+    /// Number of the session; rustls does not show it, so that it is empty.
+    "ssl_session_id" => SessionId,
+    /// `r` for a session that was taken up again, else `.`.
+    "ssl_session_reused" => SessionReused,
     upstream:
     /// Addresses of the upstreams tried.
     "upstream_addr" => Addr,

@@ -13,6 +13,7 @@ use std::{
 use bytes::BytesMut;
 use http1::Fields;
 
+use super::secure::{Arrival, Secured};
 use crate::{
     clock,
     net::{PeerSide, Stream},
@@ -38,6 +39,8 @@ pub struct Client {
     pub opened: clock::Moment,
     /// Bytes received and not used yet: the next head, a body, pipelined requests.
     pub input: RefCell<BytesMut>,
+    /// What was found in the handshake, where TLS is spoken.
+    pub secured: Option<Secured>,
 }
 
 /// One end of a connection.
@@ -78,7 +81,24 @@ impl Client {
             pipelined: Cell::new(false),
             opened: clock::moment(),
             input: RefCell::default(),
+            secured: None,
         }
+    }
+
+    /// Takes charge of a connection that is ready for requests.
+    pub fn arrived(arrival: Arrival) -> Self {
+        let Arrival { stream, serial, listener, input, secured } = arrival;
+        Self { input: RefCell::new(input), secured, ..Self::new(stream, serial, listener) }
+    }
+
+    /// Says whether requests come over TLS.
+    pub fn is_secured(&self) -> bool {
+        self.secured.is_some()
+    }
+
+    /// Returns what URLs of requests begin with (`$scheme`).
+    pub fn scheme(&self) -> &'static str {
+        if self.is_secured() { "https" } else { "http" }
     }
 
     /// Waits for bytes and appends them to [`Self::input`]; zero is the end. Cancel safe.
@@ -154,7 +174,8 @@ impl Client {
 }
 
 impl Address {
-    fn new(socket: Option<SocketAddr>) -> Self {
+    /// Notes an address.
+    pub(super) fn new(socket: Option<SocketAddr>) -> Self {
         // An IPv4 client of an IPv6 wildcard socket is shown as the IPv4 address that it has.
         let text = socket.map_or_else(|| "unix:".to_owned(), |socket| socket.ip().to_canonical().to_string());
         Self { socket, text: text.into() }

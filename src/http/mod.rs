@@ -20,6 +20,7 @@ pub mod request_body;
 pub mod response;
 pub mod rewrite;
 pub mod route;
+pub mod secure;
 mod sending;
 pub mod site;
 pub mod slice;

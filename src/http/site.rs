@@ -8,6 +8,7 @@ use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 use anyhow::Context;
 use config::{CacheZone, Config, Content, HttpConf, NameServers, ProxyPass, ProxyTarget, UpstreamConf};
 use nix::sys::resource::{Resource, getrlimit};
+use tls::Contexts;
 use tokio::sync::Notify;
 
 use super::{
@@ -25,6 +26,8 @@ use crate::{
 pub struct Site {
     /// The configuration.
     pub config: Arc<Config>,
+    /// How servers speak TLS.
+    pub contexts: Arc<Contexts>,
     /// All access logs, for reopening and flushing.
     pub access_logs: AccessLogs,
     locations: Vec<LocationState>,
@@ -68,7 +71,7 @@ impl Site {
     ///
     /// # Errors
     /// A zone's directory or index, or a log file, cannot be opened.
-    pub fn new(config: Arc<Config>) -> anyhow::Result<Arc<Self>> {
+    pub fn new(config: Arc<Config>, contexts: Arc<Contexts>) -> anyhow::Result<Arc<Self>> {
         let mut site = Self {
             access_logs: AccessLogs::default(),
             locations: Vec::new(),
@@ -77,6 +80,7 @@ impl Site {
             resolvers: Vec::new(),
             checks: Vec::new(),
             config: Arc::clone(&config),
+            contexts,
         };
         let Some(http) = &config.http else { return Ok(Arc::new(site)) };
         let descriptors = descriptors_of_each(http.zones.len());

@@ -13,7 +13,7 @@ use super::{
     client::Client,
     fault::{Kind, Side},
     request_body::{Expectation, RequestBody},
-    route,
+    route, secure,
     site::EventLoop,
 };
 use crate::{
@@ -37,7 +37,10 @@ pub(super) fn begin(
 ) -> (Box<Exchange>, Option<Fault>) {
     let Received { head, head_bytes, fault, started } = received;
     let (event_loop, client) = (Rc::clone(event_loop), Rc::clone(client));
-    let server = Arc::clone(&event_loop.site.http().listeners[client.listener].default_server);
+    let server = match &client.secured {
+        Some(secured) => Arc::clone(&secured.server),
+        None => Arc::clone(&event_loop.site.http().listeners[client.listener].default_server),
+    };
     let mut exchange = Box::new(Exchange::new(event_loop, client, head, server, started));
     exchange.head_bytes = head_bytes;
     let fault = fault.or_else(|| understand(&mut exchange).err());
@@ -69,7 +72,7 @@ fn understand(exchange: &mut Exchange) -> Result<(), Fault> {
     if exchange.method == Method::Trace {
         return Err(refusal(405, "client sent TRACE method".to_owned()));
     }
-    Ok(())
+    secure::check(exchange)
 }
 
 fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
@@ -78,6 +81,7 @@ fn find_server(exchange: &mut Exchange) -> Result<(), Fault> {
     let event_loop = Rc::clone(&exchange.event_loop);
     let found = route::server(event_loop.site.http(), exchange.client.listener, &exchange.host);
     let (server, captures) = found.map_err(|gave_up| no_server(&gave_up))?;
+    secure::check_name(exchange, server)?;
     if !Arc::ptr_eq(server, &exchange.server) {
         exchange.location = Arc::clone(&server.defaults);
         exchange.server = Arc::clone(server);

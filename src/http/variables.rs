@@ -25,6 +25,7 @@ mod computed;
 mod forwarded;
 mod request;
 mod slots;
+mod ssl;
 pub(crate) mod time;
 mod upstream;
 
@@ -69,7 +70,7 @@ impl Exchange {
             V::Host => sink.bytes(host(self)),
             V::Hostname => sink.bytes(hostname()),
             V::Http(name) => sink.fields(&self.head.fields, name),
-            V::Https => sink.bytes(b""),
+            V::Https => sink.bytes(if self.client.is_secured() { b"on" } else { b"" }),
             V::IsArgs => sink.bytes(if self.args.is_empty() { b"" } else { b"?" }),
             V::LimitRate => sink.number(self.limit_rate.unwrap_or(0)),
             V::Msec => sink.seconds(time::since_epoch(clock::now())),
@@ -97,13 +98,14 @@ impl Exchange {
             V::RequestMethod => sink.bytes(method(self)),
             V::RequestTime => sink.seconds(self.started.elapsed()),
             V::RequestUri => sink.bytes(self.head.path_and_query()),
-            V::Scheme => sink.bytes(b"http"),
+            V::Scheme => sink.bytes(self.client.scheme().as_bytes()),
             V::SentHttp(name) => sink.fields(&self.sent.fields, name),
             V::SentTrailer(name) => sink.fields(&self.sent.trailers, name),
             V::ServerAddr => sink.bytes(self.client.local.text.as_bytes()),
             V::ServerName => sink.bytes(self.server.first_name.as_bytes()),
             V::ServerPort => sink.port(self.client.local.port()),
             V::ServerProtocol => sink.unless_empty(self.head.protocol()),
+            V::Ssl(variable) => ssl::write(self, variable, &mut sink),
             V::SliceRange => sink.slice(self),
             V::Status => sink.status(self),
             V::TcpinfoRcvSpace => sink.tcp(self, |tcp| tcp.receive_space),

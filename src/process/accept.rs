@@ -16,6 +16,7 @@ use crate::{
     error_log::{self, Level, system_words},
     http::{
         h1,
+        secure::Arrival,
         site::{EventLoop, Site},
     },
     net::{Drain, Stream},
@@ -127,7 +128,9 @@ impl Acceptor {
         // A panic ends this task alone; the hook of the process has written it to the log.
         spawn_local(async move {
             let _place = place;
-            h1::serve(event_loop, stream, listener).await;
+            if let Some(arrival) = Arrival::open(&event_loop, stream, listener).await {
+                h1::serve(event_loop, arrival).await;
+            }
         });
     }
 

@@ -147,6 +147,7 @@ pub fn start(
 fn run(role: Role, generation: &mut Generation, title: &mut Title, master: Pid, ready: PipeWriter) -> i32 {
     let own = Generation {
         config: Arc::clone(&generation.config),
+        contexts: Arc::clone(&generation.contexts),
         listeners: std::mem::take(&mut generation.listeners),
         loops: generation.loops,
         serial: generation.serial,

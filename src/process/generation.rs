@@ -14,6 +14,7 @@ use config::{
     Config, Diagnostic, HostLookup, InvalidUser, ListenAddress, ListenConf, Loaded, Source, UserSpec,
     WorkerCount,
 };
+use tls::Contexts;
 
 use super::{children::Role, files, listen::Listeners, rights::Identity};
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 pub struct Generation {
     /// What was read.
     pub config: Arc<Config>,
+    /// What its TLS directives name, read with the rights that this process began with.
+    pub contexts: Arc<Contexts>,
     /// Its number among all of this process.
     pub serial: u64,
     /// Its sockets.
@@ -44,7 +47,8 @@ pub struct Refused;
 
 impl Generation {
     /// Puts a configuration in force, with the sockets that `old` has already.
-    pub fn open(config: Config, old: &Listeners) -> Result<Self, Refused> {
+    pub fn open(read: Read, old: &Listeners) -> Result<Self, Refused> {
+        let Read { loaded: Loaded { config, .. }, contexts } = read;
         let identity = Identity::find(&config.main).map_err(tell)?;
         files::prepare(&config, identity.as_ref()).map_err(tell)?;
         files::open_logs(&config).map_err(tell)?;
@@ -61,7 +65,8 @@ impl Generation {
             remembered::open().map_err(tell)?;
         }
         let serial = SERIAL.fetch_add(1, Relaxed);
-        Ok(Self { config: Arc::new(config), serial, listeners, loops, identity })
+        let (config, contexts) = (Arc::new(config), Arc::new(contexts));
+        Ok(Self { config, contexts, serial, listeners, loops, identity })
     }
 
     /// Says whether it has caches to look after.
@@ -99,6 +104,23 @@ pub fn check(config: &Config) -> Result<(), Refused> {
 fn tell(error: impl std::fmt::Display) -> Refused {
     error_log::write(Level::Emerg, format_args!("{error}"));
     Refused
+}
+
+/// A configuration that was read, and what it takes to put it in force.
+pub struct Read {
+    /// The configuration.
+    pub loaded: Loaded,
+    /// What its TLS directives name.
+    pub contexts: Contexts,
+}
+
+/// Reads a configuration and the certificates and keys that it names, and tells what is wrong or odd about them.
+pub fn read(source: &Source, before: Option<&Contexts>) -> Result<Read, Refused> {
+    let loaded = load(source)?;
+    let mut told = Vec::new();
+    let contexts = Contexts::build(&loaded.config, before, &mut told);
+    told.iter().for_each(diagnose);
+    contexts.map(|contexts| Read { loaded, contexts }).ok_or(Refused)
 }
 
 /// Reads a configuration and tells what is wrong or odd about it.

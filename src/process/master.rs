@@ -318,10 +318,14 @@ impl Master {
             return;
         }
         error_log::write(Level::Notice, format_args!("reconfiguring"));
-        let Ok(loaded) = generation::load(&self.source) else { return };
+        let Ok(read) =
+            generation::read(&self.source, self.current.as_ref().map(|current| &*current.contexts))
+        else {
+            return;
+        };
         let none = Listeners::default();
         let old = self.current.as_ref().map_or(&none, |current| &current.listeners);
-        let Ok(next) = Generation::open(loaded.config, old) else {
+        let Ok(next) = Generation::open(read, old) else {
             self.restore_logs();
             return;
         };

@@ -16,7 +16,7 @@ use super::{
     Program,
     arguments::{self, Command, Output, Place, Report, Request},
     daemon::{self, Ground},
-    generation::{self, Generation, Refused},
+    generation::{self, Generation, Read, Refused},
     listen::Listeners,
     master::Master,
     pid_file,
@@ -142,7 +142,7 @@ fn main_path(source: &Source) -> PathBuf {
 fn test(plan: &Plan, report: Report) -> ExitCode {
     let path = main_path(&plan.source);
     let path = path.display();
-    let result = generation::load(&plan.source).and_then(|loaded| {
+    let result = generation::read(&plan.source, None).and_then(|Read { loaded, .. }| {
         if matches!(report, Report::Result | Report::Files) {
             eprintln!("larder: the configuration file {path} syntax is ok");
         }
@@ -202,9 +202,10 @@ fn serve(plan: Plan, arguments: Vec<OsString>) -> Result<ExitCode, Refused> {
     if let Some(quick) = &quick {
         quick.write_files(&source.prefix).map_err(|error| refuse(&files_failed(&source.prefix, &error)))?;
     }
-    let loaded = generation::load(&source)?;
-    let (is_daemon, has_master) = (*loaded.config.main.daemon, *loaded.config.main.master_process);
-    let first = Generation::open(loaded.config, inherited.as_ref().unwrap_or(&Listeners::default()));
+    let read = generation::read(&source, None)?;
+    let main = &read.loaded.config.main;
+    let (is_daemon, has_master) = (*main.daemon, *main.master_process);
+    let first = Generation::open(read, inherited.as_ref().unwrap_or(&Listeners::default()));
     let first = first.inspect_err(|_| {
         if quick.is_some() {
             eprintln!("larder: choose another port with --listen, for instance: --listen 127.0.0.1:9000");

@@ -56,8 +56,8 @@ pub fn serve(
     ready: impl FnOnce(),
     on_drain: impl FnOnce(),
 ) -> anyhow::Result<Ended> {
-    let Generation { config, listeners, loops, .. } = generation;
-    let site = Site::new(Arc::clone(&config))?;
+    let Generation { config, contexts, listeners, loops, .. } = generation;
+    let site = Site::new(Arc::clone(&config), contexts)?;
     let loops = Loops::start(&config.main, &site, listeners.doors(loops)?)?;
     ready();
     let mut watch =

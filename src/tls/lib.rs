@@ -10,6 +10,7 @@ mod cipher_names;
 mod ciphers;
 mod client_sessions;
 mod commands;
+mod contexts;
 mod crl;
 mod curves;
 mod der;
@@ -26,7 +27,9 @@ mod private_key;
 #[cfg(test)]
 mod rehearsal;
 mod resolver;
+mod restricted;
 mod resumption;
+mod server;
 mod sessions;
 mod signatures;
 mod source;
@@ -34,6 +37,7 @@ mod stapling;
 mod tickets;
 mod trust;
 mod verify;
+mod words;
 
 pub use crate::{
     algorithms::{
@@ -42,6 +46,7 @@ pub use crate::{
     },
     cipher_names::{cipher_name, cipher_names},
     client_sessions::{ClientSessions, PeerSessions},
+    contexts::Contexts,
     crl::CrlError,
     curves::{curve_name, curve_names},
     identity::{Identities, IdentityError, Pair, load},
@@ -51,6 +56,7 @@ pub use crate::{
     peer_certificate::PeerCertificate,
     resolver::Resolver,
     resumption::{ResumptionWish, ZeroRtt},
+    server::{HTTP2_NAME, Offer, ServerContext},
     sessions::{SessionContext, SessionStore, SessionZone, SessionZones},
     signatures::signature_name,
     source::Source,
@@ -58,4 +64,5 @@ pub use crate::{
     tickets::{TicketKeyError, TicketKeys, Ticketer},
     trust::{Trust, TrustError, TrustFiles, Unusable},
     verify::{ExpectedName, VerifyError, client_verifier, upstream_verifier},
+    words::words,
 };

@@ -8,6 +8,7 @@ use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::Path,
     pin::pin,
+    rc::Rc,
     sync::Arc,
 };
 
@@ -34,6 +35,7 @@ use crate::{
     clock,
     http::{
         Exchange, h1, proxy, route,
+        secure::Arrival,
         site::{EventLoop, Site},
     },
     net::Drain,
@@ -59,7 +61,7 @@ pub fn why(
     }
     // Logs may be for root only.
     stoop(Path::new("/"))?;
-    let site = Site::new(Arc::new(loaded.config))?;
+    let site = Site::new(Arc::new(loaded.config), Arc::default())?;
     for cache in &caches {
         enter(&cache.path, stoop)?;
     }
@@ -125,7 +127,8 @@ async fn ask(
     request += "\r\n";
     output.write_all(request.as_bytes()).await?;
     let mut sink = vec![0; 64 << 10];
-    let mut serve = pin!(h1::serve_one(event_loop, ours.into(), listener));
+    let mut serve =
+        pin!(h1::serve_one(Rc::clone(&event_loop), Arrival::rehearsed(&event_loop, ours.into(), listener)));
     let exchange = loop {
         tokio::select! {
             exchange = &mut serve => break exchange,

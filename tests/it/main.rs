@@ -40,5 +40,6 @@ mod rfc_cache;
 mod slices;
 mod staleness;
 mod starting;
+mod tls;
 mod upload_limits;
 mod websocket;

@@ -110,8 +110,6 @@ fn parameter(
         }
         ("ssl", None) => {
             listen.protocols.ssl = true;
-            let message = "\"listen ... ssl\" has no effect here: clients are not answered over TLS yet";
-            scope.report(Problem::warning(directive.args[number].span, message));
             return Ok(());
         }
         ("http2", None) => {

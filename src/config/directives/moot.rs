@@ -181,7 +181,7 @@ fn power_of_two(directive: &Directive, range: RangeInclusive<u64>, words: &str) 
 const NO_TLS_YET: &str = "upstreams are not asked over TLS yet";
 
 /// Why what is about TLS towards clients has no effect.
-const NO_SERVER_TLS_YET: &str = "clients are not answered over TLS yet";
+const NO_NAMED_CERTIFICATES_YET: &str = "certificates are read when the configuration is";
 
 /// Why what is about revoked certificates of clients has no effect.
 const NO_OCSP_YET: &str = "authorities are not asked about certificates of clients yet";
@@ -230,30 +230,7 @@ const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("proxy_ssl_trusted_certificate", "", NO_TLS_YET),
     ("proxy_ssl_verify", "", NO_TLS_YET),
     ("proxy_ssl_verify_depth", "", NO_TLS_YET),
-    ("ssl_buffer_size", "", NO_SERVER_TLS_YET),
-    ("ssl_certificate", "", NO_SERVER_TLS_YET),
-    ("ssl_certificate_cache", "off", NO_SERVER_TLS_YET),
-    ("ssl_certificate_compression", "off", NO_SERVER_TLS_YET),
-    ("ssl_certificate_key", "", NO_SERVER_TLS_YET),
-    ("ssl_ciphers", "", NO_SERVER_TLS_YET),
-    ("ssl_client_certificate", "", NO_SERVER_TLS_YET),
-    ("ssl_conf_command", "", NO_SERVER_TLS_YET),
-    ("ssl_crl", "", NO_SERVER_TLS_YET),
-    ("ssl_early_data", "off", NO_SERVER_TLS_YET),
-    ("ssl_ecdh_curve", "", NO_SERVER_TLS_YET),
-    ("ssl_key_log", "", NO_SERVER_TLS_YET),
-    ("ssl_password_file", "", NO_SERVER_TLS_YET),
-    ("ssl_prefer_server_ciphers", "", NO_SERVER_TLS_YET),
-    ("ssl_protocols", "", NO_SERVER_TLS_YET),
-    ("ssl_reject_handshake", "off", NO_SERVER_TLS_YET),
-    ("ssl_session_cache", "", NO_SERVER_TLS_YET),
-    ("ssl_session_ticket_key", "", NO_SERVER_TLS_YET),
-    ("ssl_session_tickets", "", NO_SERVER_TLS_YET),
-    ("ssl_session_timeout", "", NO_SERVER_TLS_YET),
-    ("ssl_stapling_file", "", NO_SERVER_TLS_YET),
-    ("ssl_trusted_certificate", "", NO_SERVER_TLS_YET),
-    ("ssl_verify_client", "off", NO_SERVER_TLS_YET),
-    ("ssl_verify_depth", "", NO_SERVER_TLS_YET),
+    ("ssl_certificate_cache", "off", NO_NAMED_CERTIFICATES_YET),
     ("ssl_dhparam", "", "rustls has no key exchange over finite fields"),
     ("ssl_ocsp", "off", NO_OCSP_YET),
     ("ssl_ocsp_cache", "off", NO_OCSP_YET),

@@ -85,9 +85,10 @@ pub fn absolute(exchange: &Exchange, location: &[u8]) -> Vec<u8> {
         host if !host.is_empty() => host,
         _ => exchange.client.local.text.as_bytes(),
     };
-    let mut url = [b"http://", host].concat();
+    let mut url = [exchange.client.scheme().as_bytes(), b"://", host].concat();
+    let usual = if exchange.client.is_secured() { 443 } else { 80 };
     match exchange.client.local.port() {
-        Some(port) if *core.port_in_redirect && port != 80 => {
+        Some(port) if *core.port_in_redirect && port != usual => {
             url.extend_from_slice(format!(":{port}").as_bytes())
         }
         _ => {}

@@ -19,10 +19,11 @@ use super::{
     Exchange, access_log,
     client::Client,
     phases,
+    secure::Arrival,
     site::EventLoop,
     understand::{self, Received},
 };
-use crate::net::{Stream, Timer};
+use crate::net::Timer;
 
 /// Status of a client that was too slow; as nginx, only the log shows it.
 const TIMED_OUT: u16 = 408;
@@ -55,23 +56,23 @@ enum Next {
     Drop,
 }
 
-/// Serves one accepted connection until it ends. `listener` is the index of its address in the configuration.
-pub async fn serve(event_loop: Rc<EventLoop>, stream: Stream, listener: usize) {
-    Connection::new(event_loop, stream, listener).run().await;
+/// Serves one connection until it ends.
+pub async fn serve(event_loop: Rc<EventLoop>, arrival: Arrival) {
+    Connection::new(event_loop, arrival).run().await;
 }
 
 /// Serves one request, and returns it as it was answered: for somebody who asks why the answer is what it is. No log tells
 /// of it. None where no request came.
-pub async fn serve_one(event_loop: Rc<EventLoop>, stream: Stream, listener: usize) -> Option<Box<Exchange>> {
-    let mut connection = Connection::new(event_loop, stream, listener);
+pub async fn serve_one(event_loop: Rc<EventLoop>, arrival: Arrival) -> Option<Box<Exchange>> {
+    let mut connection = Connection::new(event_loop, arrival);
     let received = connection.receive(None).await?;
     Some(connection.answer(received).await.1)
 }
 
 impl Connection {
-    fn new(event_loop: Rc<EventLoop>, stream: Stream, listener: usize) -> Self {
-        let client = Rc::new(Client::new(stream, event_loop.next_serial(), listener));
-        let defaults = &event_loop.site.http().listeners[listener].default_server;
+    fn new(event_loop: Rc<EventLoop>, arrival: Arrival) -> Self {
+        let client = Rc::new(Client::arrived(arrival));
+        let defaults = &event_loop.site.http().listeners[client.listener].default_server;
         if *defaults.defaults.core.tcp_nodelay {
             // A socket that is already dead fails here; the first read will tell.
             let _ = client.stream.set_nodelay();

@@ -9,7 +9,7 @@ pub enum HandshakeError {
     #[error("peer closed connection in SSL handshake")]
     Closed,
     /// One side does not take what the other says; the peer was told if it was this one.
-    #[error("SSL_do_handshake() failed (SSL: {0})")]
+    #[error("SSL_do_handshake() failed (SSL: {})", tls::words(.0))]
     Refused(#[source] rustls::Error),
     /// The connection is broken, or the time is over (`TimedOut`).
     #[error("{0}")]

@@ -7,7 +7,7 @@ use std::{io, sync::Arc};
 
 use bytes::{Buf, BytesMut};
 use rustls::{
-    ServerConfig,
+    CipherSuite, NamedGroup, ServerConfig,
     server::{Accepted, AcceptedAlert, Acceptor, ClientHello},
 };
 
@@ -37,12 +37,10 @@ pub struct Greeting {
 pub struct HelloFacts {
     /// The name that it asked for.
     pub server_name: Option<String>,
-    /// Cipher suites, by their numbers.
-    pub ciphers: Box<[u16]>,
-    /// Groups, by their numbers.
-    pub groups: Box<[u16]>,
-    /// Signature schemes, by their numbers.
-    pub signatures: Box<[u16]>,
+    /// Cipher suites.
+    pub ciphers: Box<[CipherSuite]>,
+    /// Groups for key exchange.
+    pub groups: Box<[NamedGroup]>,
 }
 
 /// Bytes that a read of the first message takes; more than one read is rare.
@@ -127,12 +125,10 @@ impl Greeting {
 
 impl HelloFacts {
     fn of(hello: &ClientHello<'_>) -> Self {
-        let groups = hello.named_groups().unwrap_or_default();
         Self {
             server_name: hello.server_name().map(str::to_owned),
-            ciphers: hello.cipher_suites().iter().map(|&suite| suite.into()).collect(),
-            groups: groups.iter().map(|&group| group.into()).collect(),
-            signatures: hello.signature_schemes().iter().map(|&scheme| scheme.into()).collect(),
+            ciphers: hello.cipher_suites().into(),
+            groups: hello.named_groups().unwrap_or_default().into(),
         }
     }
 }

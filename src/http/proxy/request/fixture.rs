@@ -36,7 +36,7 @@ pub fn event_loop(server: &str) -> Rc<EventLoop> {
     let main = MainText::Embedded { name: PathBuf::from("test"), text };
     let source = Source { prefix: PathBuf::from("/nowhere"), main, globals: None, error_log: None };
     let loaded = config::load(&source, &Loopback).expect("a valid configuration");
-    let site = Site::new(Arc::new(loaded.config)).expect("nothing has to be opened");
+    let site = Site::new(Arc::new(loaded.config), Arc::default()).expect("nothing has to be opened");
     EventLoop::new(site, 0, Drain::default())
 }
 

@@ -1,0 +1,347 @@
+//! TLS towards clients, as one server block's `ssl_*` say: made once when a configuration is put in force.
+
+use std::{collections::HashMap, fmt, path::Path, sync::Arc};
+
+use config::{ServerConf, SslConf, VerifyClient};
+use rustls::{
+    CipherSuite, ServerConfig,
+    crypto::CryptoProvider,
+    sign::CertifiedKey,
+    time_provider::{DefaultTimeProvider, TimeProvider},
+};
+
+use crate::{
+    algorithms::{
+        About, AlgorithmError, Algorithms, Commanded, ServerOrder, Tickets, Wish, algorithms, prefers_chacha,
+    },
+    identity::{Identities, IdentityError, Pair},
+    key_log::KeyLogFile,
+    resolver::Resolver,
+    restricted::restrict,
+    resumption::{ResumptionWish, ZeroRtt},
+    sessions::{SessionContext, SessionZones},
+    source::Source,
+    stapling::{read_stapling, staple},
+    tickets::TicketKeys,
+    trust::{Trust, TrustError, TrustFiles},
+    verify::client_verifier,
+};
+
+/// What TLS with clients is like for one server block.
+pub struct ServerContext {
+    answer: Answer,
+    trust: Option<Arc<Trust>>,
+}
+
+/// How a handshake is answered.
+enum Answer {
+    /// With an alert: no certificate is shown.
+    Reject,
+    /// With a certificate, and with the same in another order of ciphers for clients that like ChaCha20 best.
+    Show { usual: Offered, chacha: Option<Offered> },
+}
+
+/// A configuration with either offer.
+struct Offered {
+    http1: Arc<ServerConfig>,
+    http2: Arc<ServerConfig>,
+}
+
+/// What clients may speak over TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// HTTP/1.
+    Http1,
+    /// HTTP/2 and HTTP/1.
+    Http2,
+}
+
+/// What HTTP/1 is called in handshakes. As nginx: its oldest versions too.
+const HTTP1_NAMES: [&[u8]; 3] = [b"http/1.1", b"http/1.0", b"http/0.9"];
+/// What HTTP/2 is called in handshakes.
+pub const HTTP2_NAME: &[u8] = b"h2";
+
+/// Bytes of a record beside those that it carries, as `rustls` counts them.
+const RECORD_OVERHEAD: u64 = 5;
+/// The smallest and the largest record that `rustls` takes for a limit.
+const RECORD_LIMITS: (u64, u64) = (32, 16389);
+
+/// Something to say about a directive.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) directive: &'static str,
+    /// Which of those with this name.
+    pub(crate) number: usize,
+    pub(crate) message: String,
+}
+
+impl Told {
+    fn of(directive: &'static str, error: &dyn fmt::Display) -> Self {
+        Self { directive, number: 0, message: error.to_string() }
+    }
+}
+
+/// What servers share by the names of `ssl_session_cache shared:`.
+#[derive(Default)]
+pub(crate) struct SharedSessions {
+    zones: SessionZones,
+    keys: HashMap<String, Arc<TicketKeys>>,
+}
+
+impl SharedSessions {
+    /// What stays for the next configuration: keys of tickets. Sessions themselves stay with the worker that has them.
+    pub(crate) fn renewed(&self) -> Self {
+        Self { zones: SessionZones::default(), keys: self.keys.clone() }
+    }
+}
+
+impl ServerContext {
+    /// Reads what a server's settings name; relative names of files start from `directory`.
+    pub(crate) fn build(
+        server: &ServerConf,
+        directory: &Path,
+        identities: &mut Identities,
+        shared: &mut SharedSessions,
+        warned: &mut Vec<Told>,
+    ) -> Result<Self, Told> {
+        let conf = &server.ssl;
+        let algorithms = spoken(conf, warned)?;
+        let certificates = certificates(conf, &algorithms.more, directory, identities)?;
+        let trust = (*conf.verify_client != VerifyClient::Off).then(|| trust(conf)).transpose()?;
+        if certificates.is_empty() || *conf.reject_handshake {
+            return Ok(Self { answer: Answer::Reject, trust });
+        }
+        let context = session_context(server, &certificates, trust.as_deref());
+        let resolver = Arc::new(Resolver::new(certificates));
+        let make = |provider| server_config(conf, &algorithms, provider, &resolver, trust.as_deref());
+        let mut config = make(Arc::clone(&algorithms.provider));
+        keep_sessions(&mut config, conf, &algorithms.more, context, shared)?;
+        if let Some(path) = &*conf.key_log {
+            let log = KeyLogFile::open(path).map_err(|error| Told::of("ssl_key_log", &error))?;
+            config.key_log = Arc::new(log);
+        }
+        let chacha = (algorithms.server_order == ServerOrder::ObeyedUnlessChaCha)
+            .then(|| Offered::of(with_sessions_of(&config, make(algorithms.chacha_first()))));
+        Ok(Self { answer: Answer::Show { usual: Offered::of(config), chacha }, trust })
+    }
+
+    /// Returns what handshakes are answered with for a client that offers these ciphers; none where they are rejected
+    /// (`ssl_reject_handshake`).
+    pub fn config(&self, offer: Offer, ciphers: &[CipherSuite]) -> Option<&Arc<ServerConfig>> {
+        let offered = match &self.answer {
+            Answer::Reject => return None,
+            Answer::Show { chacha: Some(chacha), .. } if prefers_chacha(ciphers) => chacha,
+            Answer::Show { usual, .. } => usual,
+        };
+        Some(match offer {
+            Offer::Http1 => &offered.http1,
+            Offer::Http2 => &offered.http2,
+        })
+    }
+
+    /// Returns whose certificates clients may have; none where they are not asked for any.
+    pub fn trust(&self) -> Option<&Trust> {
+        self.trust.as_deref()
+    }
+}
+
+impl Offered {
+    fn of(mut config: ServerConfig) -> Self {
+        config.alpn_protocols = HTTP1_NAMES.iter().map(|name| name.to_vec()).collect();
+        let mut http2 = config.clone();
+        http2.alpn_protocols.insert(0, HTTP2_NAME.to_vec());
+        Self { http1: Arc::new(config), http2: Arc::new(http2) }
+    }
+}
+
+/// Finds what is spoken.
+fn spoken(conf: &SslConf, warned: &mut Vec<Told>) -> Result<Algorithms, Told> {
+    let wish = Wish {
+        protocols: *conf.protocols,
+        ciphers: &conf.ciphers,
+        curves: &conf.ecdh_curve,
+        server_order: match *conf.prefer_server_ciphers {
+            true => ServerOrder::Obeyed,
+            false => ServerOrder::Ignored,
+        },
+        commands: &conf.conf_command,
+    };
+    let told = |about, message| {
+        let (directive, number) = match about {
+            About::Protocols => ("ssl_protocols", 0),
+            About::Ciphers => ("ssl_ciphers", 0),
+            About::Curves => ("ssl_ecdh_curve", 0),
+            About::Command(number) => ("ssl_conf_command", number),
+        };
+        Told { directive, number, message }
+    };
+    let (algorithms, warnings) =
+        algorithms(&wish).map_err(|AlgorithmError { about, message }| told(about, message))?;
+    warned.extend(warnings.into_iter().map(|warning| told(warning.about, warning.message)));
+    Ok(algorithms)
+}
+
+fn certificates(
+    conf: &SslConf,
+    more: &Commanded,
+    directory: &Path,
+    identities: &mut Identities,
+) -> Result<Vec<Arc<CertifiedKey>>, Told> {
+    let passwords = conf.password_file.as_deref();
+    let proof = conf.stapling_file.as_deref().map(read_stapling).transpose();
+    let proof = proof.map_err(|error| Told::of("ssl_stapling_file", &error))?;
+    let mut all = Vec::new();
+    for (number, (certificate, key)) in conf.certificate.iter().zip(&*conf.certificate_key).enumerate() {
+        let at = |directive, message| Told { directive, number, message };
+        let (Some(certificate), Some(key)) = (certificate.as_text(), key.as_text()) else {
+            let message = "variables in names of certificates are not supported yet".to_owned();
+            return Err(at("ssl_certificate", message));
+        };
+        let certificate = Source::certificate(certificate, directory);
+        let pair = Pair { certificate, key: Source::key(key, directory) };
+        let identity = identities.load(&pair, passwords).map_err(|error| {
+            let directive = match &error {
+                IdentityError::Certificate(..) | IdentityError::Unfit(..) => "ssl_certificate",
+                IdentityError::Key(..) | IdentityError::Mismatch(..) => "ssl_certificate_key",
+                IdentityError::Passwords(_) => "ssl_password_file",
+            };
+            at(directive, error.to_string())
+        })?;
+        all.push(match &proof {
+            None => identity,
+            Some(proof) => staple(&identity, proof.clone()),
+        });
+    }
+    for (certificate, key) in more.certificates.iter().zip(&more.private_keys) {
+        let certificate = Source::certificate(certificate.as_bytes(), directory);
+        let pair = Pair { certificate, key: Source::key(key.as_bytes(), directory) };
+        all.push(identities.load(&pair, passwords).map_err(|error| Told::of("ssl_conf_command", &error))?);
+    }
+    Ok(match &more.signature_schemes {
+        None => all,
+        Some(schemes) => all.iter().map(|identity| restrict(identity, schemes)).collect(),
+    })
+}
+
+fn trust(conf: &SslConf) -> Result<Arc<Trust>, Told> {
+    let files = TrustFiles {
+        announced: conf.client_certificate.as_deref(),
+        trusted: conf.trusted_certificate.as_deref(),
+        crl: conf.crl.as_deref(),
+        depth: *conf.verify_depth,
+    };
+    Trust::load(&files).map(Arc::new).map_err(|error| match &error {
+        TrustError::Certificates { path, .. } if Some(&**path) == files.announced => {
+            Told::of("ssl_client_certificate", &error)
+        }
+        TrustError::Certificates { .. } => Told::of("ssl_trusted_certificate", &error),
+        TrustError::Lists { .. } => Told::of("ssl_crl", &error),
+    })
+}
+
+fn server_config(
+    conf: &SslConf,
+    algorithms: &Algorithms,
+    provider: Arc<CryptoProvider>,
+    resolver: &Arc<Resolver>,
+    trust: Option<&Trust>,
+) -> ServerConfig {
+    let builder = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&algorithms.versions)
+        .expect("there are ciphers for the versions");
+    let builder = match trust {
+        None => builder.with_no_client_auth(),
+        Some(trust) => builder.with_client_cert_verifier(client_verifier(trust, &algorithms.provider)),
+    };
+    let mut config = builder.with_cert_resolver(Arc::<Resolver>::clone(resolver));
+    config.ignore_client_order = algorithms.server_order != ServerOrder::Ignored;
+    let (least, most) = RECORD_LIMITS;
+    let record = conf.buffer_size.saturating_add(RECORD_OVERHEAD).clamp(least, most);
+    config.max_fragment_size = usize::try_from(record).ok();
+    if !*conf.certificate_compression {
+        config.cert_compressors = Vec::new();
+    }
+    config
+}
+
+/// Gives a configuration the sessions of another, and where its keys are written.
+fn with_sessions_of(other: &ServerConfig, mut config: ServerConfig) -> ServerConfig {
+    config.session_storage = Arc::clone(&other.session_storage);
+    config.ticketer = Arc::clone(&other.ticketer);
+    config.send_tls13_tickets = other.send_tls13_tickets;
+    config.max_early_data_size = other.max_early_data_size;
+    config.send_half_rtt_data = other.send_half_rtt_data;
+    config.key_log = Arc::clone(&other.key_log);
+    config
+}
+
+/// All that a session may not outlive: whose certificates it saw, and what was asked of the client.
+fn session_context(
+    server: &ServerConf,
+    certificates: &[Arc<CertifiedKey>],
+    trust: Option<&Trust>,
+) -> SessionContext {
+    let asked = format!("{:?}", *server.ssl.verify_client);
+    // What a client has shown to one server says nothing to another.
+    let id = match trust {
+        None => Vec::new(),
+        Some(_) => server.defaults.id.to_be_bytes().to_vec(),
+    };
+    let chains =
+        certificates.iter().flat_map(|identity| &identity.cert).map(|certificate| certificate.as_ref());
+    let names = trust.map(Trust::announced).unwrap_or_default().iter().map(|name| name.as_ref());
+    SessionContext::of([asked.as_bytes(), &id].into_iter().chain(chains).chain(names))
+}
+
+/// Sets who keeps sessions: clients as tickets, or a cache.
+fn keep_sessions(
+    config: &mut ServerConfig,
+    conf: &SslConf,
+    more: &Commanded,
+    context: SessionContext,
+    shared: &mut SharedSessions,
+) -> Result<(), Told> {
+    let clock: Arc<dyn TimeProvider> = Arc::new(DefaultTimeProvider);
+    let has_tickets = match more.tickets {
+        Some(Tickets::Given) => true,
+        Some(Tickets::Withheld) => false,
+        None => *conf.session_tickets,
+    };
+    let wish = ResumptionWish {
+        cache: &conf.session_cache,
+        shared: conf.session_cache.shared.as_ref().map(|cache| shared.zones.zone(cache)),
+        tickets: has_tickets.then(|| ticket_keys(conf, shared, &*clock)).transpose()?,
+        timeout: *conf.session_timeout,
+        early_data: if *conf.early_data { ZeroRtt::Taken } else { ZeroRtt::Refused },
+        context,
+    };
+    wish.apply(config, &clock);
+    config.send_half_rtt_data = *conf.early_data;
+    if let Some(count) = more.ticket_count {
+        config.send_tls13_tickets = count;
+    }
+    Ok(())
+}
+
+fn ticket_keys(
+    conf: &SslConf,
+    shared: &mut SharedSessions,
+    clock: &dyn TimeProvider,
+) -> Result<Arc<TicketKeys>, Told> {
+    let files = &*conf.session_ticket_key;
+    if !files.is_empty() {
+        return TicketKeys::read(files).map_err(|error| Told::of("ssl_session_ticket_key", &error));
+    }
+    let make = || {
+        let now = clock.current_time().ok_or("the clock cannot be read")?;
+        TicketKeys::changing(*conf.session_timeout, now).map_err(|_| "the system has no random numbers")
+    };
+    let failed = |reason| Told::of("ssl_session_tickets", &reason);
+    let Some(named) = &conf.session_cache.shared else { return make().map_err(failed) };
+    if let Some(known) = shared.keys.get(&named.name) {
+        return Ok(Arc::clone(known));
+    }
+    let keys = make().map_err(failed)?;
+    shared.keys.insert(named.name.clone(), Arc::clone(&keys));
+    Ok(keys)
+}
