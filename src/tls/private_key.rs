@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use pkcs8::{EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef};
+use pkcs8::{
+    EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef,
+    pkcs5::pbes2::{Kdf, ScryptParams},
+};
 use rustls::{crypto::aws_lc_rs::sign::any_supported_type, sign::SigningKey};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use thiserror::Error;
@@ -107,14 +110,25 @@ fn own(form: Form, block: &Block, passwords: Option<&Passwords>) -> Result<Arc<d
 }
 
 fn encrypted(der: &[u8], passwords: Option<&Passwords>) -> Result<Arc<dyn SigningKey>, KeyError> {
-    let info = match EncryptedPrivateKeyInfoRef::try_from(der) {
-        Ok(info) if info.encryption_algorithm.pbes2().is_some() => info,
-        Ok(_) => return Err(KeyError::Scheme("PBES1")),
-        Err(_) => return Err(scheme(der)),
-    };
+    let info = EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| scheme(der))?;
+    match info.encryption_algorithm.pbes2().map(|scheme| &scheme.kdf) {
+        None => return Err(KeyError::Scheme("PBES1")),
+        Some(Kdf::Scrypt(scrypt)) if scrypt_bytes(scrypt) > MOST_SCRYPT_BYTES => {
+            return Err(KeyError::Scheme("scrypt with more than 64 megabytes"));
+        }
+        Some(_) => {}
+    }
     let open = |password: &[u8]| info.decrypt(password).ok().map(|key| plain(Form::Pkcs8, key.as_bytes()));
     first_that_opens(passwords, open, KeyError::DecryptPkcs8)
 }
+
+/// The memory that scrypt asks for (RFC 7914, 6), which a broken file makes terabytes of; OpenSSL allows 32 megabytes.
+fn scrypt_bytes(scrypt: &ScryptParams) -> u64 {
+    let blocks = scrypt.cost_parameter.saturating_add(scrypt.parallelization.into());
+    blocks.saturating_mul(u64::from(scrypt.block_size) * 128)
+}
+
+const MOST_SCRYPT_BYTES: u64 = 64 << 20;
 
 /// Tries passphrases in turn; the first with which a key comes out, or a key of a kind that is not supported.
 fn first_that_opens(
@@ -133,9 +147,30 @@ fn scheme(der: &[u8]) -> KeyError {
     const PKCS12_PBE: &[u8] = &[0x06, 0x0a, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x0c, 0x01];
     const PKCS5: &[u8] = &[0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05];
     let has = |oid: &[u8]| der.windows(oid.len()).take(16).any(|window| window == oid);
-    match () {
-        () if has(PKCS12_PBE) => KeyError::Scheme("a PBE of PKCS#12"),
-        () if has(PKCS5) => KeyError::Scheme("an unknown scheme of PKCS#5"),
-        () => KeyError::None,
+    if has(PKCS12_PBE) {
+        KeyError::Scheme("a PBE of PKCS#12")
+    } else if has(PKCS5) {
+        KeyError::Scheme("an unknown scheme of PKCS#5")
+    } else {
+        KeyError::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scrypt_is_bounded() {
+        let params = |cost, block_size, parallelization| {
+            let salt = [0; 8].as_slice().try_into().unwrap();
+            let params =
+                ScryptParams { salt, cost_parameter: cost, block_size, parallelization, key_length: None };
+            scrypt_bytes(&params)
+        };
+        // What `openssl pkcs8 -scrypt` asks for.
+        assert!(params(16384, 8, 1) < MOST_SCRYPT_BYTES);
+        assert!(params(1 << 17, 8, 1) > MOST_SCRYPT_BYTES);
+        assert_eq!(params(u64::MAX, u16::MAX, u16::MAX), u64::MAX);
     }
 }

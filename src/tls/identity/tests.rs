@@ -270,6 +270,38 @@ fn broken_files_are_refused_and_never_more() {
 }
 
 #[test]
+fn broken_encrypted_keys_are_refused_and_never_more() {
+    let Some(shop) = Workshop::open() else { return };
+    shop.certificate("ec", "ec -pkeyopt ec_paramgen_curve:P-256");
+    shop.openssl("ec -in ec.key -aes256 -passout pass:secret -out old.key");
+    shop.openssl("pkcs8 -topk8 -in ec.key -passout pass:secret -out new.key");
+    fs::write(shop.file("passwords"), "secret\n").unwrap();
+    let passwords = Passwords::read(&shop.file("passwords")).unwrap();
+    let certificate = Source::File(shop.file("ec.crt"));
+    let read = |text: &[u8]| {
+        let pair = Pair { certificate: certificate.clone(), key: Source::Inline(text.to_vec()) };
+        load(&pair, Some(&passwords)).map(|_| ())
+    };
+    let old = fs::read(shop.file("old.key")).unwrap();
+    let new = fs::read(shop.file("new.key")).unwrap();
+    for text in [&old, &new] {
+        let text = text.trim_ascii_end();
+        assert!(read(text).is_ok());
+        for length in 0..text.len() {
+            assert!(read(&text[..length]).is_err(), "cut after {length}");
+        }
+    }
+    for place in 0..old.len() {
+        for with in *b"A:,\xff" {
+            let mut garbled = old.clone();
+            garbled[place] = with;
+            // It may be a key all the same: its public half is optional.
+            let _ = read(&garbled);
+        }
+    }
+}
+
+#[test]
 fn a_file_is_read_once_for_one_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
