@@ -101,14 +101,8 @@ impl Crls {
     pub(crate) fn check(&self, chain: &[Certificate<'_>], now: i64, complaints: &mut Complaints) {
         let Self::Required(lists) = self else { return };
         for (index, certificate) in chain.iter().enumerate() {
-            let issuer = match chain.get(index + 1) {
-                Some(issuer) => issuer,
-                None if certificate.is_self_signed() => certificate,
-                None => {
-                    complaints.add(VerifyError::NoCrl);
-                    continue;
-                }
-            };
+            // Without an issuer it is taken for its own: no list is signed by it then.
+            let issuer = chain.get(index + 1).unwrap_or(certificate);
             match best(lists, certificate, issuer, now) {
                 Some(list) if !certificate.claims.has_lists_by_reason => {
                     list.check(certificate, issuer, now, complaints);

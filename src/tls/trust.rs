@@ -11,10 +11,12 @@ use std::{
 };
 
 use rustls::DistinguishedName;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime, pem::PemObject};
+use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::{
     crl::{Crl, CrlError, Crls},
+    pem::Blocks,
+    source::fopen_words,
     verify::{self, Certificate, Frame, VerifyError},
 };
 
@@ -68,14 +70,29 @@ pub enum TrustError {
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// It cannot be read.
-    #[error(transparent)]
-    Unreadable(#[from] io::Error),
-    /// There is nothing in it.
-    #[error("no start line")]
-    Empty,
-    /// What is in it is not PEM, or not what it says to be.
-    #[error("bad end line or base64")]
-    NoPem,
+    #[error("BIO_new_file() failed (SSL: {words})")]
+    Unreadable {
+        /// What OpenSSL says of it.
+        words: String,
+        /// What the system says.
+        #[source]
+        error: io::Error,
+    },
+    /// There is nothing of what it is to hold.
+    #[error("PEM_read_bio() failed (SSL: error:0480006C:PEM routines::no start line:Expecting: {expected})")]
+    Empty {
+        /// How such a section begins.
+        expected: &'static str,
+    },
+    /// What is in it is not PEM.
+    #[error("PEM_read_bio() failed (SSL: {words})")]
+    NoPem {
+        /// What OpenSSL says of it.
+        words: String,
+    },
+    /// A certificate with OpenSSL's own rules of trust, which are not known here.
+    #[error("\"TRUSTED CERTIFICATE\" is not supported")]
+    TrustedCertificate,
     /// A certificate that is none.
     #[error("certificate {number} is not valid DER")]
     NoCertificate {
@@ -166,30 +183,36 @@ impl Trust {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let read = || {
-        let certificates: Vec<CertificateDer<'static>> = sections(path)?;
+        let certificates = sections(path, &["CERTIFICATE", "X509 CERTIFICATE"])?;
         match certificates.iter().position(|certificate| Frame::read(certificate).is_none()) {
             Some(bad) => Err(Unusable::NoCertificate { number: bad + 1 }),
-            None => Ok(certificates),
+            None => Ok(certificates.into_iter().map(CertificateDer::from).collect()),
         }
     };
     read().map_err(|reason| TrustError::Certificates { path: path.to_owned(), reason })
 }
 
 fn lists(path: &Path) -> Result<Vec<Crl>, Unusable> {
-    let lists: Vec<CertificateRevocationListDer<'static>> = sections(path)?;
-    let read = |(index, list): (usize, CertificateRevocationListDer<'static>)| {
+    let lists = sections(path, &["X509 CRL"])?;
+    let read = |(index, list): (usize, Vec<u8>)| {
         Crl::read(&list).map_err(|error| Unusable::List { number: index + 1, error })
     };
     lists.into_iter().enumerate().map(read).collect()
 }
 
-/// The sections of one kind in a PEM file, whatever else it says.
-fn sections<T: PemObject>(path: &Path) -> Result<Vec<T>, Unusable> {
-    let bytes = fs::read(path)?;
-    let sections: Result<Vec<T>, _> = T::pem_slice_iter(&bytes).collect();
-    match sections {
-        Ok(sections) if sections.is_empty() => Err(Unusable::Empty),
-        Ok(sections) => Ok(sections),
-        Err(_) => Err(Unusable::NoPem),
+/// The sections with these labels in a PEM file, whatever else it says.
+fn sections(path: &Path, labels: &[&'static str]) -> Result<Vec<Vec<u8>>, Unusable> {
+    let unreadable = |error| Unusable::Unreadable { words: fopen_words(path, "r", &error), error };
+    let text = fs::read(path).map_err(unreadable)?;
+    let mut sections = Vec::new();
+    for block in Blocks::of(&text) {
+        let block = block.map_err(|error| Unusable::NoPem { words: error.to_string() })?;
+        if block.label == b"TRUSTED CERTIFICATE" {
+            return Err(Unusable::TrustedCertificate);
+        }
+        if labels.iter().any(|label| block.label == label.as_bytes()) {
+            sections.push(block.der);
+        }
     }
+    if sections.is_empty() { Err(Unusable::Empty { expected: labels[0] }) } else { Ok(sections) }
 }

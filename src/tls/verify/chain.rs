@@ -5,7 +5,7 @@
 
 use rustls_pki_types::CertificateDer;
 
-use super::{certificate::Certificate, error::VerifyError};
+use super::{certificate::Certificate, error::VerifyError, rules::Complaints};
 use crate::trust::Trust;
 
 /// A chain, whether or not it ends where it should.
@@ -18,13 +18,14 @@ pub(super) struct Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
-    /// Builds the chain of a peer's certificate; with a reason, if it does not end at a trusted root.
+    /// Builds the chain of a peer's certificate; with a complaint, if it does not end at a trusted root.
     pub(super) fn build(
         leaf: Certificate<'a>,
         sent: &'a [CertificateDer<'_>],
         trust: &'a Trust,
         now: i64,
-    ) -> (Self, Option<VerifyError>) {
+        complaints: &mut Complaints,
+    ) -> Self {
         let mut chain = Self { certificates: vec![leaf], untrusted: 1 };
         let mut others: Vec<_> = sent.iter().filter_map(|der| Certificate::read(der)).collect();
         while chain.has_room(trust.depth()) {
@@ -35,14 +36,14 @@ impl<'a> Chain<'a> {
                     break;
                 }
                 chain.untrusted -= 1;
-                return (chain, None);
+                return chain;
             }
             let trusted = trust.named(last.frame.issuer).iter().filter_map(|der| Certificate::read(der));
             if let Some(issuer) = chain.chosen(trusted, now) {
                 let is_root = issuer.is_self_signed();
                 chain.certificates.push(issuer);
                 if is_root {
-                    return (chain, None);
+                    return chain;
                 }
                 continue;
             }
@@ -54,8 +55,9 @@ impl<'a> Chain<'a> {
             chain.certificates.push(issuer);
             chain.untrusted += 1;
         }
-        let reason = chain.reason(trust.depth());
-        (chain, Some(reason))
+        complaints.add_if(VerifyError::ChainTooLong, || !chain.has_room(trust.depth()));
+        complaints.add(chain.reason());
+        chain
     }
 
     fn last(&self) -> &Certificate<'a> {
@@ -90,10 +92,8 @@ impl<'a> Chain<'a> {
     }
 
     /// Why it ends where it ends.
-    fn reason(&self, depth: u64) -> VerifyError {
-        if !self.has_room(depth) {
-            VerifyError::ChainTooLong
-        } else if self.last().is_self_signed() {
+    fn reason(&self) -> VerifyError {
+        if self.last().is_self_signed() {
             if self.certificates.len() == 1 {
                 VerifyError::SelfSigned
             } else {

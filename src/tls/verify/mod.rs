@@ -50,10 +50,7 @@ fn judge(sent: &[CertificateDer<'_>], trust: &Trust, role: Role, now: UnixTime) 
         return Err(VerifyError::WeakKey);
     }
     let mut complaints = Complaints::default();
-    let (chain, incomplete) = Chain::build(leaf, others, trust, seconds);
-    if let Some(reason) = incomplete {
-        complaints.add(reason);
-    }
+    let chain = Chain::build(leaf, others, trust, seconds, &mut complaints);
     rules::check_extensions(&chain, role, &mut complaints);
     rules::check_strength(&chain, &mut complaints);
     trust.crls().check(&chain.certificates, seconds, &mut complaints);

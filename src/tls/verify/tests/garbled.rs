@@ -127,12 +127,25 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
     shop.write("gb-empty.pem", "nothing here\n");
     shop.write("gb-cut.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n");
     shop.write("gb-garbled.pem", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
+    shop.write(
+        "gb-rules.pem",
+        "-----BEGIN TRUSTED CERTIFICATE-----\nMIIB\n-----END TRUSTED CERTIFICATE-----\n",
+    );
+    let absent = shop.path("gb-absent.pem");
+    let absent = format!(
+        "BIO_new_file() failed (SSL: error:80000002:system library::No such file or directory:calling fopen({}, r) \
+         error:10000080:BIO routines::no such file)",
+        absent.display()
+    );
+    let empty =
+        "PEM_read_bio() failed (SSL: error:0480006C:PEM routines::no start line:Expecting: CERTIFICATE)";
     let cases = [
-        ("gb-absent.pem", "No such file or directory (os error 2)"),
-        ("gb-empty.pem", "no start line"),
-        ("gb-cut.pem", "bad end line or base64"),
+        ("gb-absent.pem", absent.as_str()),
+        ("gb-empty.pem", empty),
+        ("gb-cut.pem", "PEM_read_bio() failed (SSL: error:04800066:PEM routines::bad end line)"),
         ("gb-garbled.pem", "certificate 1 is not valid DER"),
-        ("gb-list.pem", "no start line"),
+        ("gb-rules.pem", "\"TRUSTED CERTIFICATE\" is not supported"),
+        ("gb-list.pem", empty),
     ];
     for (name, reason) in cases {
         let path = shop.path(name);
@@ -143,7 +156,10 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
     let path = shop.path("gb-leaf.pem");
     let files = TrustFiles { crl: Some(&path), ..TrustFiles::default() };
     let error = Trust::load(&files).expect_err("it has no list").to_string();
-    assert_eq!(error, format!("cannot load CRL \"{}\": no start line", path.display()));
+    assert_eq!(
+        error,
+        format!("cannot load CRL \"{}\": {}", path.display(), empty.replace("CERTIFICATE", "X509 CRL"))
+    );
 }
 
 #[test]
