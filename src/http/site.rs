@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     net::{Drain, Resolver},
-    upstream::{Group, IdlePool, Renewal},
+    upstream::{Group, IdlePool, Renewal, SharedPool},
 };
 
 /// Everything that the event loops of one worker share.
@@ -55,6 +55,8 @@ pub struct EventLoop {
     pub site: Arc<Site>,
     /// Idle upstream connections of this loop.
     pub idle: IdlePool,
+    /// Upstream connections of this loop that many requests share.
+    pub shared: SharedPool,
     /// Tells when the worker is asked to finish.
     pub drain: Drain,
     /// Fills of caches that run on this loop, with or without a client.
@@ -195,6 +197,7 @@ impl EventLoop {
         Rc::new(Self {
             site,
             idle: IdlePool::default(),
+            shared: SharedPool::default(),
             drain,
             fills: Tasks::default(),
             expressions: Expressions::default(),

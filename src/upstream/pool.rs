@@ -181,7 +181,7 @@ async fn woken(timer: impl Future<Output = ()>) {
 }
 
 /// The time on the monotonic clock.
-fn now() -> Duration {
+pub(super) fn now() -> Duration {
     clock::moment().since(Moment::default())
 }
 

@@ -19,6 +19,7 @@ mod examples;
 mod faults;
 mod filters;
 mod health_checks;
+mod http2_upstream;
 mod kept_files;
 mod late_hosts;
 mod local_addresses;

@@ -35,6 +35,8 @@ pub enum HttpVersion {
     V10,
     /// 1.1.
     V11,
+    /// 2.
+    V2,
 }
 
 flags! {
@@ -193,11 +195,8 @@ const SET_HEADER: Reader<SetHeader> = Reader::between(2, 2, "field value", |dire
     Ok(SetHeader { name: directive.bytes(0).to_vec(), value: scope.template(directive, 1)? })
 });
 
-const HTTP_VERSION: Reader<HttpVersion> = Reader::one("1.0 | 1.1", |directive, _| {
-    if directive.bytes(0) == b"2" {
-        return Err(directive.fail(0, "\"proxy_http_version 2\" is not supported yet"));
-    }
-    choice(directive, 0, &[("1.0", HttpVersion::V10), ("1.1", HttpVersion::V11)])
+const HTTP_VERSION: Reader<HttpVersion> = Reader::one("1.0 | 1.1 | 2", |directive, _| {
+    choice(directive, 0, &[("1.0", HttpVersion::V10), ("1.1", HttpVersion::V11), ("2", HttpVersion::V2)])
 });
 
 const NEXT_UPSTREAM: Reader<NextUpstream> = Reader::many(

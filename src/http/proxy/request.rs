@@ -137,7 +137,7 @@ impl Outgoing {
 /// HTTP/1.0.
 pub fn may_stream(exchange: &Exchange) -> bool {
     let proxy = &exchange.location.proxy;
-    let expressible = exchange.body.length().is_some() || *proxy.http_version == HttpVersion::V11;
+    let expressible = exchange.body.length().is_some() || *proxy.http_version != HttpVersion::V10;
     proxy.set_body.is_none()
         && *proxy.pass_request_body
         && expressible
@@ -156,7 +156,8 @@ pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Res
     let mut head = Vec::with_capacity(HEAD_BYTES);
     let version = match *location.proxy.http_version {
         HttpVersion::V10 => Version::V1_0,
-        HttpVersion::V11 => Version::V1_1,
+        // The text is that of HTTP/1.1, which is translated when it is sent.
+        HttpVersion::V11 | HttpVersion::V2 => Version::V1_1,
     };
     http1::write_request_line(&mut head, &method_text, &upstream_uri, version);
     let mut fields = FieldWriter { head: &mut head, exchange, location };
@@ -353,10 +354,20 @@ impl FieldWriter<'_> {
         if let Some(length) = self.content_length(body).filter(|_| !self.is_set(b"Content-Length")) {
             write!(self.head, "Content-Length: {length}\r\n").expect("memory takes all that is written");
         }
+        if self.wants_trailers() && !self.is_set(b"TE") {
+            http1::write_field(self.head, b"TE", b"trailers");
+        }
         let chunked = matches!(body, OutgoingBody::Client(ClientFraming::Chunked));
         if chunked && !self.is_set(b"Transfer-Encoding") {
             http1::write_field(self.head, b"Transfer-Encoding", b"chunked");
         }
+    }
+
+    /// Over HTTP/2 the wish for trailers is not for one connection only.
+    fn wants_trailers(&self) -> bool {
+        let mut wishes = self.exchange.head.fields.all("TE");
+        *self.location.proxy.http_version == HttpVersion::V2
+            && wishes.any(|value| http1::list_has_token(value, "trailers"))
     }
 
     /// As nginx: the client's length, even where its body is left out (`proxy_pass_request_body off`).

@@ -56,6 +56,12 @@ impl Conf {
         self
     }
 
+    /// Says that `%ORIGIN%` is at that address.
+    pub fn origin_at(mut self, address: SocketAddr) -> Self {
+        self.origins.insert(String::new(), address.to_string());
+        self
+    }
+
     /// Says which name server `%DNS%` is.
     pub fn dns(self, dns: &Dns) -> Self {
         Self { dns: Some(dns.address().to_string()), ..self }

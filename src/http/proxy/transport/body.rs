@@ -11,7 +11,7 @@ use config::Measure;
 use http1::Fields;
 use tokio::time::{Instant, sleep_until};
 
-use super::http1::Http1Body;
+use super::{http1::Http1Body, http2::Http2Body};
 use crate::{
     clock::{self, Moment},
     http::{
@@ -70,6 +70,8 @@ struct Source {
 pub(super) enum Wire {
     /// A connection of its own.
     Http1(Http1Body),
+    /// A stream of a connection that others use too.
+    Http2(Http2Body),
 }
 
 /// How a body stands after a look at what has arrived.
@@ -90,42 +92,49 @@ impl Wire {
     fn length(&self) -> Option<u64> {
         match self {
             Self::Http1(body) => body.length(),
+            Self::Http2(body) => body.length(),
         }
     }
 
     fn is_ready(&self) -> bool {
         match self {
             Self::Http1(body) => body.is_ready(),
+            Self::Http2(body) => body.is_ready(),
         }
     }
 
     fn has_whole(&self, piece_most: usize) -> bool {
         match self {
             Self::Http1(body) => body.has_whole(piece_most),
+            Self::Http2(body) => body.has_whole(piece_most),
         }
     }
 
     fn take(&mut self, piece_most: usize) -> Option<Bytes> {
         match self {
             Self::Http1(body) => body.take(piece_most),
+            Self::Http2(body) => body.take(piece_most),
         }
     }
 
     fn settle(&mut self) -> Settled {
         match self {
             Self::Http1(body) => body.settle(),
+            Self::Http2(body) => body.settle(),
         }
     }
 
     async fn receive(&mut self, most: usize, timeout: Duration) -> Result<Option<usize>, Fault> {
         match self {
             Self::Http1(body) => body.receive(most, timeout).await,
+            Self::Http2(body) => body.receive(most, timeout).await,
         }
     }
 
     fn finish(self, event_loop: &EventLoop, pick: &Pick) -> Option<Arc<Fields>> {
         match self {
             Self::Http1(body) => body.finish(event_loop, pick),
+            Self::Http2(body) => body.finish(),
         }
     }
 
@@ -133,6 +142,7 @@ impl Wire {
     pub fn into_upgraded(self) -> Option<Connection> {
         match self {
             Self::Http1(body) => Some(body.into_connection()),
+            Self::Http2(_) => None,
         }
     }
 }

@@ -1,10 +1,11 @@
 //! One request to an upstream: a peer is chosen and asked, and if need be the next one.
 //!
-//! [`fetch`] tells the tries as a story; `http1.rs` makes one of them, and `body.rs` is what an answer's body has in
+//! [`fetch`] tells the tries as a story; `http1.rs` or `http2.rs` makes one of them, and `body.rs` is what an answer's body has in
 //! common whatever it comes over. Nothing here needs an exchange, since fills of the cache outlive the client that caused them.
 
 mod body;
 mod http1;
+mod http2;
 mod log;
 pub(super) mod target;
 mod tunnel;
@@ -13,7 +14,7 @@ use std::{fmt, mem, rc::Rc, sync::Arc, time::Duration};
 
 use ::http1::{ResponseError, ResponseHead, Version};
 use bytes::Bytes;
-use config::{LocationConf, Measure};
+use config::{HttpVersion, LocationConf, Measure};
 
 use self::body::{Origin, Wire};
 pub use self::{
@@ -34,7 +35,7 @@ use crate::{
         site::EventLoop,
     },
     upstream::{
-        Connection, Dial, Found, Group, Pick, Search, Standing, TcpKeepalive,
+        Connection, Dial, Found, Group, OpenError, Pick, Search, Standing, TcpKeepalive,
         retry::{self, Cause, Failure, Progress, Verdict},
     },
 };
@@ -223,6 +224,9 @@ impl<'a> Round<'a> {
         record: &mut Try,
         begun: Moment,
     ) -> Result<Reply, Lost> {
+        if *self.location.proxy.http_version == HttpVersion::V2 {
+            return self.ask_http2(pick, connections, client_body, record, begun).await;
+        }
         let idle = match connections {
             Connections::IdleFirst => self.event_loop.idle.take(pick, self.outgoing.local, self.location.id),
             Connections::FreshOnly => None,
@@ -235,19 +239,44 @@ impl<'a> Round<'a> {
         http1::ask(connection, self.outgoing, client_body, self.location, record, begun).await
     }
 
+    /// Makes one try on a connection that others use too.
+    async fn ask_http2(
+        &self,
+        pick: &Pick,
+        connections: Connections,
+        client_body: Option<&mut ClientBody<'_>>,
+        record: &mut Try,
+        begun: Moment,
+    ) -> Result<Reply, Lost> {
+        let claim = self.event_loop.shared.claim(pick, &self.dial()).await;
+        let claim = claim.map_err(|error| not_connected(&error))?;
+        record.connect = Some(begun.elapsed());
+        let asked = http2::ask(claim, self.outgoing, client_body, self.location, record, begun).await;
+        asked.map_err(|mut lost| {
+            // Once is enough: others may have used this connection too before it was lost.
+            if connections == Connections::FreshOnly {
+                lost.fault.retry = Retry::NextPeer;
+            }
+            lost
+        })
+    }
+
     async fn connect(&self, pick: &Pick) -> Result<Connection, Lost> {
+        let connected = Connection::open(pick, &self.dial()).await;
+        connected.map_err(|error| not_connected(&error))
+    }
+
+    fn dial(&self) -> Dial {
         let socket = &self.location.proxy_socket;
         let bytes = |size: Option<u64>| size.map(|size| usize::try_from(size).unwrap_or(usize::MAX));
-        let dial = Dial {
+        Dial {
             location: self.location.id,
             timeout: *self.location.proxy.connect_timeout,
             local: self.outgoing.local,
             keepalive: if *socket.socket_keepalive { TcpKeepalive::On } else { TcpKeepalive::Off },
             receive_bytes: bytes(*socket.socket_rcvbuf),
             send_bytes: bytes(*socket.socket_sndbuf),
-        };
-        let connected = Connection::open(pick, &dial).await;
-        connected.map_err(|error| Lost { fault: log::not_connected(&error), progress: Progress::Unsent })
+        }
     }
 
     /// Decides whether an answer is passed on or what else follows a try, and reports it to the group and the log.
@@ -376,6 +405,10 @@ fn buffering(value: &[u8]) -> Option<bool> {
         _ if value.eq_ignore_ascii_case(b"no") => Some(false),
         _ => None,
     }
+}
+
+fn not_connected(error: &OpenError) -> Lost {
+    Lost { fault: log::not_connected(error), progress: Progress::Unsent }
 }
 
 fn no_live_upstreams() -> Fault {
