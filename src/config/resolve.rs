@@ -25,6 +25,10 @@ struct Gathered<'a> {
     address: ListenAddress,
     options: Option<SocketOptions>,
     protocols: ListenProtocols,
+    /// What the last `listen` that took some away, or none at all, says of protocols.
+    settled: Option<ListenProtocols>,
+    /// Whether `listen`s differed in protocols so far.
+    changed: bool,
     default_server: Option<&'a Listening>,
     servers: Vec<&'a Listening>,
 }
@@ -35,7 +39,7 @@ pub fn listeners(servers: &[Listening], scope: &Scope<'_>) -> Vec<ListenConf> {
     for listening in servers {
         for (listen, place) in &listening.listens {
             for address in &listen.addresses {
-                scope.settle(gather(&mut gathered, listening, listen, address, *place));
+                scope.settle(gather(&mut gathered, listening, listen, address, *place, scope));
             }
         }
     }
@@ -48,14 +52,16 @@ fn gather<'a>(
     listen: &Listen,
     address: &ListenAddress,
     place: Span,
+    scope: &Scope<'_>,
 ) -> Result<(), Problem> {
     let number = gathered.iter().position(|known| known.address == *address).unwrap_or_else(|| {
         let address = address.clone();
-        let protocols = ListenProtocols::default();
         gathered.push(Gathered {
             address,
             options: None,
-            protocols,
+            protocols: listen.protocols,
+            settled: None,
+            changed: false,
             default_server: None,
             servers: Vec::new(),
         });
@@ -65,9 +71,10 @@ fn gather<'a>(
     if known.servers.iter().any(|server| Arc::ptr_eq(&server.server, &listening.server)) {
         return Err(Problem::new(place, format!("a duplicate listen {address}")));
     }
+    if !known.servers.is_empty() && known.redefines(listen) {
+        scope.report(Problem::warning(place, format!("protocol options redefined for {address}")));
+    }
     known.servers.push(listening);
-    known.protocols.ssl |= listen.protocols.ssl;
-    known.protocols.http2 |= listen.protocols.http2;
     if let Some(options) = &listen.options
         && known.options.replace(options.clone()).is_some()
     {
@@ -81,6 +88,26 @@ fn gather<'a>(
 }
 
 impl Gathered<'_> {
+    /// Adds the protocols of another `listen`; says whether it is odd that they differ.
+    ///
+    /// As nginx: of two, one may say what the other leaves out, unless it has options of the socket where the other's hold.
+    fn redefines(&mut self, listen: &Listen) -> bool {
+        let (before, now) = (self.protocols, listen.protocols);
+        self.protocols = before.or(now);
+        if self.protocols != before {
+            let is_odd =
+                (self.options.is_some() && listen.options.is_none()) || self.changed || self.protocols != now;
+            self.changed = true;
+            return is_odd;
+        }
+        let differs = self.settled.replace(now).is_some_and(|settled| settled != now);
+        if now == before {
+            return differs || (listen.options.is_some() && self.changed);
+        }
+        self.changed = true;
+        differs || listen.options.is_some()
+    }
+
     fn finish(self, scope: &Scope<'_>) -> ListenConf {
         let mut names = NameTable::default();
         for listening in &self.servers {
@@ -102,6 +129,7 @@ impl Gathered<'_> {
             address: self.address,
         }
     }
+
     /// As nginx: servers without a certificate borrow that of the default server; where that one only rejects handshakes,
     /// all must have one or reject too.
     fn check_certificates(&self, default: &Listening) -> Result<(), Problem> {

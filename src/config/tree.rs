@@ -124,6 +124,14 @@ pub struct ListenProtocols {
     pub http2: bool,
 }
 
+impl ListenProtocols {
+    /// Joins what two `listen`s say.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { ssl: self.ssl || other.ssl, http2: self.http2 || other.http2 }
+    }
+}
+
 /// Where a socket listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListenAddress {

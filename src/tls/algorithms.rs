@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use config::{ConfCommand, SslProtocols};
+use config::{ConfCommand, ProxySslConf, SslConf, SslProtocols};
 use rustls::{
     CipherSuite, ProtocolVersion, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion,
     crypto::{
@@ -34,6 +34,32 @@ pub struct Wish<'a> {
     pub server_order: ServerOrder,
     /// `ssl_conf_command`.
     pub commands: &'a [ConfCommand],
+}
+
+impl<'a> Wish<'a> {
+    /// Makes the wish of a server.
+    pub fn of_server(conf: &'a SslConf) -> Self {
+        let server_order =
+            if *conf.prefer_server_ciphers { ServerOrder::Obeyed } else { ServerOrder::Ignored };
+        Self {
+            protocols: *conf.protocols,
+            ciphers: &conf.ciphers,
+            curves: &conf.ecdh_curve,
+            server_order,
+            commands: &conf.conf_command,
+        }
+    }
+
+    /// Makes the wish of a location that asks upstreams.
+    pub fn of_upstream(conf: &'a ProxySslConf) -> Self {
+        Self {
+            protocols: *conf.protocols,
+            ciphers: &conf.ciphers,
+            curves: b"auto",
+            server_order: ServerOrder::Ignored,
+            commands: &conf.conf_command,
+        }
+    }
 }
 
 /// What a server's order of ciphers counts for.

@@ -5,6 +5,7 @@
 
 mod case;
 mod run;
+mod tls_settings;
 mod transcript;
 
 mod answer_fields;

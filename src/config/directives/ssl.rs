@@ -159,7 +159,7 @@ impl SslConf {
 mod tests {
     use crate::{
         OwnCache,
-        tests::{complaint, http},
+        tests::{complaint, complaints, http},
     };
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
     fn names_of_files_start_from_the_directory_of_the_main_file() {
         let files = "ssl_certificate a.crt; ssl_certificate /b.crt; ssl_certificate data:x; ssl_certificate $host.crt;
             ssl_certificate_key store:file:a; ssl_certificate_key engine:a:b; ssl_certificate_key a$host;
-            ssl_certificate_key a; ssl_crl crl.pem;";
+            ssl_certificate_key a; ssl_crl crl.pem; ssl_conf_command privatekey b; ssl_conf_command Groups b;";
         let http = http(&format!("server {{ {files} }}"));
         let ssl = &http.servers[0].ssl;
         let directory = http.directory.to_str().expect("the directory has a name");
@@ -222,6 +222,9 @@ mod tests {
         assert_eq!(ssl.certificate_key[0].as_text(), Some(&b"store:file:a"[..]));
         assert_eq!(ssl.certificate_key[1].as_text(), Some(&b"engine:a:b"[..]));
         assert!(format!("{:?}", ssl.certificate_key[2]).contains("Variable"), "{directory}");
+        let values: Vec<_> =
+            ssl.conf_command.iter().map(|(_, value)| String::from_utf8_lossy(value)).collect();
+        assert_eq!(values, [&*full("b"), "b"]);
         assert_eq!(ssl.crl.as_deref(), Some(&*http.directory.join("crl.pem")));
     }
 
@@ -253,6 +256,37 @@ mod tests {
             let cache = &http.servers[0].ssl.session_cache;
             assert_eq!(cache.own, own, "{text}");
             assert_eq!(cache.shared.as_ref().map(|shared| shared.size_bytes), shared, "{text}");
+        }
+    }
+
+    #[test]
+    fn protocols_that_differ_without_need_are_told() {
+        let warned = |listens: &[&str]| {
+            let servers: Vec<String> = listens
+                .iter()
+                .enumerate()
+                .map(|(number, options)| format!("server {{ listen 1 {options}; server_name a{number}; }}"))
+                .collect();
+            // A mistake behind them makes that all is told.
+            let told = complaints(&format!(
+                "events {{}} http {{ ssl_reject_handshake on; {} }} wrong;",
+                servers.join(" ")
+            ));
+            told.iter().filter(|line| line.contains("protocol options redefined for 0.0.0.0:1")).count()
+        };
+        let cases: [(&[&str], usize); 9] = [
+            (&["ssl", "ssl"], 0),
+            (&["ssl", ""], 0),
+            (&["", "ssl"], 0),
+            (&["ssl", "http2"], 1),
+            (&["ssl backlog=5", ""], 0),
+            (&["backlog=5", "ssl"], 1),
+            (&["ssl", "backlog=5"], 1),
+            (&["ssl", "", "ssl"], 1),
+            (&["ssl", "", ""], 0),
+        ];
+        for (listens, wanted) in cases {
+            assert_eq!(warned(listens), wanted, "{listens:?}");
         }
     }
 

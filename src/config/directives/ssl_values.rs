@@ -81,11 +81,33 @@ pub const PROTOCOLS: Reader<SslProtocols> =
         SslProtocols::read(directive, |problem| scope.report(problem))
     });
 
+/// Commands whose values are names of files.
+const FILE_COMMANDS: [&str; 10] = [
+    "Certificate",
+    "ChainCAFile",
+    "ChainCAPath",
+    "ClientCAFile",
+    "ClientCAPath",
+    "DHParameters",
+    "PrivateKey",
+    "ServerInfoFile",
+    "VerifyCAFile",
+    "VerifyCAPath",
+];
+
 /// A command and its value.
 pub const CONF_COMMAND: Reader<ConfCommand> = Reader {
     arity: Arity::exactly(2),
     syntax: "name value",
-    read: |directive, _| Ok((directive.bytes(0).to_vec(), directive.bytes(1).to_vec())),
+    read: |directive, scope| {
+        let is_file =
+            FILE_COMMANDS.iter().any(|name| directive.bytes(0).eq_ignore_ascii_case(name.as_bytes()));
+        let value = match is_file {
+            true => scope.conf_path(directive, 1).into_os_string().into_encoded_bytes(),
+            false => directive.bytes(1).to_vec(),
+        };
+        Ok((directive.bytes(0).to_vec(), value))
+    },
 };
 
 /// A file that can be opened now.
