@@ -117,6 +117,8 @@ variables! {
     "gzip_ratio" => GzipRatio,
     /// The machine's name.
     "hostname" => Hostname,
+    /// `h2` for HTTP/2 over TLS, `h2c` in clear text.
+    "http2" => Http2,
     /// `on` over TLS.
     "https" => Https,
     /// `?` where there are arguments.
@@ -281,7 +283,6 @@ pub const LATER_VARIABLES: &[&str] = &[
     "fastcgi_path_info",
     "fastcgi_script_name",
     "geoip_",
-    "http2",
     "http3",
     "invalid_referer",
     "jwt_",

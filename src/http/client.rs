@@ -5,6 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
     rc::Rc,
@@ -13,13 +14,16 @@ use std::{
 use bytes::BytesMut;
 use http1::Fields;
 
-use super::secure::{Arrival, Secured};
+use super::{
+    h2::RequestStream,
+    secure::{Arrival, Secured},
+};
 use crate::{
     clock,
     net::{PeerSide, Stream},
 };
 
-/// One client connection.
+/// The client of one request, or of one request after another.
 pub struct Client {
     /// The socket.
     pub stream: Rc<Stream>,
@@ -40,7 +44,16 @@ pub struct Client {
     /// Bytes received and not used yet: the next head, a body, pipelined requests.
     pub input: RefCell<BytesMut>,
     /// What was found in the handshake, where TLS is spoken.
-    pub secured: Option<Secured>,
+    pub secured: Option<Rc<Secured>>,
+    carrier: Carrier,
+}
+
+/// What carries requests.
+enum Carrier {
+    /// The connection, one after another.
+    Connection,
+    /// A stream of it, which carries one.
+    Stream(RequestStream),
 }
 
 /// One end of a connection.
@@ -82,13 +95,41 @@ impl Client {
             opened: clock::moment(),
             input: RefCell::default(),
             secured: None,
+            carrier: Carrier::Connection,
+        }
+    }
+
+    /// Makes the client of a request that has a stream to itself.
+    pub fn on_stream(&self, stream: RequestStream) -> Self {
+        Self {
+            stream: Rc::clone(&self.stream),
+            remote: self.remote.clone(),
+            local: self.local.clone(),
+            requests: self.requests.clone(),
+            pipelined: Cell::new(false),
+            input: RefCell::default(),
+            secured: self.secured.clone(),
+            carrier: Carrier::Stream(stream),
+            ..*self
+        }
+    }
+
+    /// Returns the stream that carries the request, where it is not all of the connection.
+    pub fn request_stream(&self) -> Option<&RequestStream> {
+        match &self.carrier {
+            Carrier::Connection => None,
+            Carrier::Stream(stream) => Some(stream),
         }
     }
 
     /// Takes charge of a connection that is ready for requests.
     pub fn arrived(arrival: Arrival) -> Self {
         let Arrival { stream, serial, listener, input, secured } = arrival;
-        Self { input: RefCell::new(input), secured, ..Self::new(stream, serial, listener) }
+        Self {
+            input: RefCell::new(input),
+            secured: secured.map(Rc::new),
+            ..Self::new(stream, serial, listener)
+        }
     }
 
     /// Says whether requests come over TLS.
@@ -103,6 +144,9 @@ impl Client {
 
     /// Waits for bytes and appends them to [`Self::input`]; zero is the end. Cancel safe.
     pub async fn receive(&self) -> io::Result<usize> {
+        if let Carrier::Stream(stream) = &self.carrier {
+            return poll_fn(|context| stream.poll_receive(context, &mut self.input.borrow_mut())).await;
+        }
         loop {
             match self.try_receive() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stream.readable().await?,
@@ -118,8 +162,19 @@ impl Client {
         self.stream.try_read(&mut input)
     }
 
+    /// Appends to [`Self::input`] what has arrived of a body, and says whether that is the end.
+    pub fn has_sent_all(&self) -> bool {
+        self.request_stream().is_some_and(|stream| {
+            stream.receive_arrived(&mut self.input.borrow_mut());
+            stream.has_ended()
+        })
+    }
+
     /// Sends an interim answer, all of it. Not cancel safe: the client may have got half of it.
     pub async fn send_interim(&self, interim: &Interim) -> io::Result<()> {
+        if let Carrier::Stream(stream) = &self.carrier {
+            return stream.send_interim(interim);
+        }
         let mut head = Vec::new();
         http1::write_status_line(&mut head, interim.status, interim.reason.as_deref());
         http1::write_fields(&mut head, &interim.fields);
@@ -134,22 +189,34 @@ impl Client {
 
     /// Reads through a tunnel; zero is the end. Cancel safe.
     pub async fn read_raw(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        self.stream.read(buffer).await
+        match &self.carrier {
+            Carrier::Connection => self.stream.read(buffer).await,
+            Carrier::Stream(stream) => poll_fn(|context| stream.poll_receive(context, buffer)).await,
+        }
     }
 
     /// Writes at least one byte through a tunnel. Cancel safe.
     pub async fn write_raw(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes).await
+        match &self.carrier {
+            Carrier::Connection => self.stream.write(bytes).await,
+            Carrier::Stream(stream) => stream.write(bytes).await,
+        }
     }
 
     /// Waits until all that was written through a tunnel is on its way. Cancel safe.
     pub async fn flush_raw(&self) -> io::Result<()> {
-        self.stream.flush().await
+        match &self.carrier {
+            Carrier::Connection => self.stream.flush().await,
+            Carrier::Stream(_) => Ok(()),
+        }
     }
 
     /// Ends our side of a tunnel: the client reads the end after what was written.
     pub fn end_raw(&self) -> io::Result<()> {
-        self.stream.shutdown_write()
+        match &self.carrier {
+            Carrier::Connection => self.stream.shutdown_write(),
+            Carrier::Stream(stream) => stream.end(),
+        }
     }
 
     /// Waits until the client has closed its side. Cancel safe.
@@ -157,6 +224,9 @@ impl Client {
     /// Bytes that it pipelines meanwhile are kept, up to one read's worth; with more than that it
     /// is clearly alive, and this waits for ever.
     pub async fn closed(&self) {
+        if let Carrier::Stream(stream) = &self.carrier {
+            return stream.closed().await;
+        }
         loop {
             match self.stream.peek_end().await {
                 Ok(PeerSide::Closed) | Err(_) => return,

@@ -188,8 +188,10 @@ async fn answer(
             return Err(Failure::Lost(reason));
         }
     };
+    let speaks_http2 = conf.protocols.http2 || *secured.server.http2.http2;
+    let offer = if speaks_http2 { Offer::Http2 } else { Offer::Http1 };
     let config = context(site, conf, &secured.server)
-        .and_then(|context| context.config(Offer::Http1, greeting.hello().cipher_suites()));
+        .and_then(|context| context.config(offer, greeting.hello().cipher_suites()));
     let Some(config) = config.cloned() else {
         greeting.refuse(UNRECOGNIZED_NAME);
         return Err(Failure::Rejected);

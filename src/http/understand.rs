@@ -4,7 +4,7 @@ use std::{rc::Rc, sync::Arc};
 
 use config::GaveUp;
 use http1::{
-    Method, RequestError, RequestHead, Version,
+    Framing, Method, RequestError, RequestHead, Version,
     uri::{self, MergeSlashes},
 };
 
@@ -25,8 +25,18 @@ use crate::{
 pub(super) struct Received {
     pub head: RequestHead,
     pub head_bytes: u64,
+    pub body: BodyEnd,
     pub fault: Option<Fault>,
     pub started: clock::Moment,
+}
+
+/// Who knows where the body of a request ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodyEnd {
+    /// The head tells.
+    Announced,
+    /// The front does, where the head does not tell.
+    TheFronts,
 }
 
 /// Makes an exchange of a head. What is wrong with it comes beside.
@@ -35,7 +45,7 @@ pub(super) fn begin(
     client: &Rc<Client>,
     received: Received,
 ) -> (Box<Exchange>, Option<Fault>) {
-    let Received { head, head_bytes, fault, started } = received;
+    let Received { head, head_bytes, body, fault, started } = received;
     let (event_loop, client) = (Rc::clone(event_loop), Rc::clone(client));
     let server = match &client.secured {
         Some(secured) => Arc::clone(&secured.server),
@@ -43,12 +53,12 @@ pub(super) fn begin(
     };
     let mut exchange = Box::new(Exchange::new(event_loop, client, head, server, started));
     exchange.head_bytes = head_bytes;
-    let fault = fault.or_else(|| understand(&mut exchange).err());
+    let fault = fault.or_else(|| understand(&mut exchange, body).err());
     (exchange, fault)
 }
 
 /// Finds host, server, URI and framing of a request.
-fn understand(exchange: &mut Exchange) -> Result<(), Fault> {
+fn understand(exchange: &mut Exchange, body: BodyEnd) -> Result<(), Fault> {
     for line in exchange.head.ignored() {
         let line = String::from_utf8_lossy(line);
         error_log::write_for(
@@ -60,7 +70,10 @@ fn understand(exchange: &mut Exchange) -> Result<(), Fault> {
     }
     find_server(exchange)?;
     parse_uri(exchange)?;
-    let framing = http1::check_request(&exchange.head).map_err(|error| refused(&error))?;
+    let framing = match http1::check_request(&exchange.head).map_err(|error| refused(&error))? {
+        Framing::Empty if body == BodyEnd::TheFronts => Framing::UntilClose,
+        framing => framing,
+    };
     let expects = exchange.head.version >= Version::V1_1
         && exchange
             .head

@@ -70,6 +70,7 @@ impl Exchange {
             V::Host => sink.bytes(host(self)),
             V::Hostname => sink.bytes(hostname()),
             V::Http(name) => sink.fields(&self.head.fields, name),
+            V::Http2 => sink.bytes(http2(self)),
             V::Https => sink.bytes(if self.client.is_secured() { b"on" } else { b"" }),
             V::IsArgs => sink.bytes(if self.args.is_empty() { b"" } else { b"?" }),
             V::LimitRate => sink.number(self.limit_rate.unwrap_or(0)),
@@ -246,6 +247,15 @@ fn is_named(field: &[u8], name: &str) -> bool {
     let same =
         |(ours, theirs): (&u8, u8)| ours.eq_ignore_ascii_case(&theirs) || (*ours == b'_' && theirs == b'-');
     field.len() == name.len() && field.iter().zip(name.bytes()).all(same)
+}
+
+/// What HTTP/2 calls itself, where that is spoken.
+fn http2(exchange: &Exchange) -> &'static [u8] {
+    match exchange.client.request_stream() {
+        None => b"",
+        Some(_) if exchange.client.is_secured() => b"h2",
+        Some(_) => b"h2c",
+    }
 }
 
 fn binary_address(exchange: &Exchange) -> Vec<u8> {

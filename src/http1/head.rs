@@ -83,6 +83,8 @@ impl Version {
     pub const V1_0: Version = Version { major: 1, minor: 0 };
     /// HTTP/1.1.
     pub const V1_1: Version = Version { major: 1, minor: 1 };
+    /// HTTP/2, which this package does not read.
+    pub const V2_0: Version = Version { major: 2, minor: 0 };
 }
 
 impl Default for Version {
@@ -128,6 +130,27 @@ impl RequestHead {
     /// An empty head.
     pub fn new() -> RequestHead {
         RequestHead::default()
+    }
+
+    /// A head that came in another form than lines, as if it had come so; `ignored` has lines as names without values.
+    pub fn of_parts(
+        method: &[u8],
+        target: &[u8],
+        version: Version,
+        fields: Fields,
+        ignored: Fields,
+    ) -> RequestHead {
+        let protocol = version.to_string();
+        let line = [method, b" ", target, b" ", protocol.as_bytes()].concat();
+        let target = method.len() + 1..method.len() + 1 + target.len();
+        let parts = LineParts {
+            method: 0..method.len(),
+            path_and_query: target.clone(),
+            protocol: target.end + 1..line.len(),
+            target,
+            ..LineParts::default()
+        };
+        RequestHead { method: Method::from_text(method), version, fields, line, parts, ignored }
     }
 
     /// Empties the head and keeps its memory.

@@ -15,7 +15,7 @@ use super::listen::{Door, Routes};
 use crate::{
     error_log::{self, Level, system_words},
     http::{
-        h1,
+        front,
         secure::Arrival,
         site::{EventLoop, Site},
     },
@@ -129,7 +129,7 @@ impl Acceptor {
         spawn_local(async move {
             let _place = place;
             if let Some(arrival) = Arrival::open(&event_loop, stream, listener).await {
-                h1::serve(event_loop, arrival).await;
+                front::serve(event_loop, arrival).await;
             }
         });
     }

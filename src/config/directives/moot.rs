@@ -187,7 +187,7 @@ const NO_NAMED_CERTIFICATES_YET: &str = "certificates are read when the configur
 const NO_OCSP_YET: &str = "authorities are not asked about certificates of clients yet";
 
 /// Why what is about HTTP/2 towards clients has no effect.
-const NO_HTTP2_YET: &str = "clients are not answered over HTTP/2 yet";
+const OWN_BUFFERS: &str = "each connection has memory of its own for what arrives";
 
 /// Directives whose wish is not met, with the value that wishes for nothing, and why.
 const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
@@ -238,11 +238,7 @@ const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("ssl_stapling", "off", "proofs are not fetched; \"ssl_stapling_file\" shows one"),
     ("ssl_stapling_responder", "", "proofs are not fetched"),
     ("ssl_stapling_verify", "off", "proofs are not fetched"),
-    ("http2", "off", NO_HTTP2_YET),
-    ("http2_body_preread_size", "", NO_HTTP2_YET),
-    ("http2_chunk_size", "", NO_HTTP2_YET),
-    ("http2_max_concurrent_streams", "", NO_HTTP2_YET),
-    ("http2_recv_buffer_size", "", NO_HTTP2_YET),
+    ("http2_recv_buffer_size", "", OWN_BUFFERS),
     ("timer_resolution", "", "the time is read whenever it is asked for, to some milliseconds"),
 ];
 

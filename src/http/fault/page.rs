@@ -37,7 +37,7 @@ pub fn write_server(out: &mut Vec<u8>, exchange: &Exchange) {
 }
 
 /// Returns what the product calls itself.
-fn product(exchange: &Exchange) -> Cow<'static, str> {
+pub fn product(exchange: &Exchange) -> Cow<'static, str> {
     match &*exchange.location.core.server_tokens {
         ServerTokens::Off => Cow::Borrowed(NAME),
         ServerTokens::On | ServerTokens::Build => Cow::Borrowed(NAME_AND_VERSION),

@@ -16,7 +16,7 @@ pub use gunzip::Decompressing;
 pub use gzip::Compressing;
 pub use range::ArrivingParts;
 pub use ssi::{Assembling, Expressions, Page};
-pub use trailers::write_end;
+pub use trailers::trailers;
 
 use std::{ops::Range, time::SystemTime};
 

@@ -8,9 +8,9 @@ use http1::{Fields, Method, Version};
 use super::headers::is_fitting;
 use crate::http::{Body, Exchange, Response, proxy::response::passes_trailer};
 
-/// Makes an answer chunked where fields are to follow it and the client can have it so.
+/// Makes an answer chunked where fields are to follow it and the client can have it so. HTTP/2 needs nothing for that.
 pub(super) fn make_room(exchange: &Exchange, response: &mut Response) {
-    let can_be_chunked = exchange.head.version >= Version::V1_1
+    let can_be_chunked = (Version::V1_1..Version::V2_0).contains(&exchange.head.version)
         && exchange.head.method != Method::Head
         && *exchange.location.core.chunked_transfer_encoding
         && !matches!(response.status, 100..=199 | 204 | 304)
@@ -20,8 +20,8 @@ pub(super) fn make_room(exchange: &Exchange, response: &mut Response) {
     }
 }
 
-/// Writes the end of a chunked body with the fields that follow it, and keeps them for `$sent_trailer_*`.
-pub fn write_end(out: &mut Vec<u8>, exchange: &mut Exchange) {
+/// Makes the fields that follow the body of an answer.
+pub fn trailers(exchange: &Exchange) -> Fields {
     let mut trailers = Fields::new();
     let location = &exchange.location;
     if *location.proxy.pass_trailers
@@ -37,8 +37,7 @@ pub fn write_end(out: &mut Vec<u8>, exchange: &mut Exchange) {
             trailers.push(&rule.name, &value);
         }
     }
-    http1::write_trailers(out, &trailers);
-    exchange.sent.trailers = trailers;
+    trailers
 }
 
 fn added(exchange: &Exchange, status: u16) -> impl Iterator<Item = &config::AddHeader> {

@@ -36,6 +36,11 @@ pub(super) async fn close(client: &Client, timer: &mut Timer, core: &CoreConf, n
     if !lingers || client.stream.shutdown_write().is_err() {
         return;
     }
+    read_on(client, timer, core).await;
+}
+
+/// Reads and drops what the client still sends, up to its end or as long as it may take.
+pub async fn read_on(client: &Client, timer: &mut Timer, core: &CoreConf) {
     let mut dropped = BytesMut::with_capacity(READ_BYTES);
     let read_on = async {
         loop {

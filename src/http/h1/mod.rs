@@ -15,6 +15,7 @@ use config::LocationConf;
 use http1::{RequestHead, RequestParser};
 
 use self::head::BodyFraming;
+pub(super) use self::linger::read_on;
 use super::{
     Exchange, access_log,
     client::Client,
@@ -56,22 +57,22 @@ enum Next {
     Drop,
 }
 
-/// Serves one connection until it ends.
-pub async fn serve(event_loop: Rc<EventLoop>, arrival: Arrival) {
-    Connection::new(event_loop, arrival).run().await;
+/// Serves one accepted connection until it ends.
+pub async fn serve(event_loop: Rc<EventLoop>, client: Client) {
+    Connection::new(event_loop, client).run().await;
 }
 
 /// Serves one request, and returns it as it was answered: for somebody who asks why the answer is what it is. No log tells
 /// of it. None where no request came.
 pub async fn serve_one(event_loop: Rc<EventLoop>, arrival: Arrival) -> Option<Box<Exchange>> {
-    let mut connection = Connection::new(event_loop, arrival);
+    let mut connection = Connection::new(event_loop, Client::arrived(arrival));
     let received = connection.receive(None).await?;
     Some(connection.answer(received).await.1)
 }
 
 impl Connection {
-    fn new(event_loop: Rc<EventLoop>, arrival: Arrival) -> Self {
-        let client = Rc::new(Client::arrived(arrival));
+    fn new(event_loop: Rc<EventLoop>, client: Client) -> Self {
+        let client = Rc::new(client);
         let defaults = &event_loop.site.http().listeners[client.listener].default_server;
         if *defaults.defaults.core.tcp_nodelay {
             // A socket that is already dead fails here; the first read will tell.

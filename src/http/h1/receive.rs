@@ -12,7 +12,7 @@ use crate::{
     http::{
         Fault,
         fault::{Kind, Side},
-        understand::{Received, refused},
+        understand::{BodyEnd, Received, refused},
     },
 };
 
@@ -82,7 +82,13 @@ impl Connection {
     }
 
     fn received(&mut self, head_bytes: usize, fault: Option<Fault>, started: clock::Moment) -> Received {
-        Received { head: std::mem::take(&mut self.head), head_bytes: head_bytes as u64, fault, started }
+        Received {
+            head: std::mem::take(&mut self.head),
+            head_bytes: head_bytes as u64,
+            body: BodyEnd::Announced,
+            fault,
+            started,
+        }
     }
 }
 

@@ -125,7 +125,8 @@ impl Connection {
         }
         sending::send_body(self, exchange, body, pace).await?;
         if self.framing == BodyFraming::Chunked {
-            filter::write_end(&mut self.out, exchange);
+            exchange.sent.trailers = filter::trailers(exchange);
+            http1::write_trailers(&mut self.out, &exchange.sent.trailers);
         }
         self.flush_out().await?;
         Ok(())
