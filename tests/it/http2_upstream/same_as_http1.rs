@@ -1,5 +1,7 @@
 //! The same answers over HTTP/1.1 and HTTP/2 are the same to clients.
 
+use std::io::Read as _;
+
 use crate::support::{
     Http2Origin, Origin, Response, Server, answer,
     client::To,
@@ -27,8 +29,12 @@ enum Framed {
 
 impl Given {
     fn over_http1(&self) -> Reply {
-        let reply =
-            self.fields.iter().fold(answer(self.status), |reply, (name, value)| reply.field(name, value));
+        let plain = match self.status {
+            // HTTP/2 has no words for a status: these are nginx's.
+            302 => answer(302).status_line("HTTP/1.1 302 Moved Temporarily"),
+            status => answer(status),
+        };
+        let reply = self.fields.iter().fold(plain, |reply, (name, value)| reply.field(name, value));
         match &self.body {
             Framed::None => reply,
             Framed::Length(bytes) => reply.body(bytes),
@@ -63,7 +69,17 @@ fn seen(response: &Response) -> String {
     };
     let mut fields: Vec<_> = response.fields.iter().filter_map(told).collect();
     fields.sort();
-    format!("{}\n{}\n\n{}\n{:?}", response.status_line, fields.join("\n"), response.text(), response.end)
+    let body = match response.field("Content-Encoding") {
+        Some(_) => {
+            let mut body = Vec::new();
+            // Where it was flushed is a matter of time.
+            flate2::read::GzDecoder::new(&response.body[..]).read_to_end(&mut body).unwrap();
+            body
+        }
+        None => response.body.clone(),
+    };
+    let (fields, body) = (fields.join("\n"), String::from_utf8_lossy(&body));
+    format!("{}\n{fields}\n\n{body}\n{:?}", response.status_line, response.end)
 }
 
 fn request(method: &str, fields: &str, body: &str) -> String {
