@@ -228,7 +228,7 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
     let cases = [
         (location("return foo;"), "invalid return code \"foo\""),
         (location("return 200 $nothing;"), "unknown \"nothing\" variable"),
-        (location("return 200 $ssl_protocol;"), "variable \"ssl_protocol\" is not supported yet"),
+        (location("return 200 $http3;"), "variable \"http3\" is not supported yet"),
         (
             location("return 200 $upstream_last_server_name;"),
             "variable \"upstream_last_server_name\" is not supported yet",
