@@ -729,6 +729,18 @@ fn what_has_no_effect_is_told() {
 }
 
 #[test]
+fn a_depth_that_nobody_looks_into_is_told() {
+    for (depth, wanted) in
+        [("6", None), ("7", Some("[warn] \"ssl_verify_depth\" above 6 is the same as that"))]
+    {
+        let warnings = loaded(&format!("events {{}} http {{ ssl_verify_depth {depth}; }}")).warnings;
+        let lines = first_lines(&warnings);
+        assert_eq!(lines.len(), usize::from(wanted.is_some()), "{lines:?}");
+        assert!(wanted.is_none_or(|wanted| lines[0].starts_with(wanted)), "{lines:?}");
+    }
+}
+
+#[test]
 fn a_wish_that_is_met_is_no_reason_to_warn() {
     for (text, wanted) in [
         ("events { multi_accept on; } http { tcp_nopush on; log_subrequest off; }", 0),

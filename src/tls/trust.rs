@@ -111,9 +111,6 @@ pub enum Unusable {
 }
 
 impl Trust {
-    /// How many certificates between a peer's and the root are ever looked at, whatever `verify_depth` says.
-    pub const DEPTH_MAX: u64 = 6;
-
     /// Reads the files.
     pub fn load(files: &TrustFiles<'_>) -> Result<Self, TrustError> {
         let mut trust = Self { depth: files.depth, ..Self::default() };

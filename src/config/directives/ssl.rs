@@ -6,7 +6,7 @@ use super::{
     session_cache::{OCSP_CACHE, SESSION_CACHE, SessionCache, SharedCache},
     ssl_values::{
         CERTIFICATE_CACHE, CONF_COMMAND, CONF_PATH, CertificateCache, ConfCommand, FILE_TEXTS, PASSWORD_FILE,
-        PROTOCOLS, SslProtocols,
+        PROTOCOLS, SslProtocols, VERIFY_DEPTH,
     },
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     settings::{HS, Reader, settings},
     source::{Met, Problem, Span},
     template::Template,
-    values::{BYTES, FLAG, NUMBER, OPTIONAL_PATH, SECONDS, SIZE, choice},
+    values::{BYTES, FLAG, OPTIONAL_PATH, SECONDS, SIZE, choice},
 };
 
 /// `ssl_verify_client`.
@@ -102,7 +102,7 @@ settings! {
         /// Asks clients for certificates.
         verify_client: VerifyClient = VerifyClient::Off, "ssl_verify_client" in HS, once(VERIFY_CLIENT), "off";
         /// Most certificates between a client's and that of its authority.
-        verify_depth: u64 = 1, "ssl_verify_depth" in HS, once(NUMBER), "1";
+        verify_depth: u64 = 1, "ssl_verify_depth" in HS, once(VERIFY_DEPTH), "1";
     }
 }
 

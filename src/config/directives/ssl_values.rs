@@ -11,7 +11,7 @@ use crate::{
     settings::{Arity, Reader},
     source::{Problem, open_failed},
     template::Template,
-    values::{Precision, parse_number, parse_time},
+    values::{NUMBER, Precision, parse_number, parse_time},
 };
 
 flags! {
@@ -54,6 +54,19 @@ pub const FILE_TEXTS: Reader<Template> = Reader::one("file", file_text);
 /// A file; a relative name starts from the directory of the main file.
 pub const CONF_PATH: Reader<Option<PathBuf>> =
     Reader::one("file", |directive, scope| Ok(Some(scope.conf_path(directive, 0))));
+
+/// How many certificates may stand between a peer's and a root's: webpki looks at no longer chains.
+const VERIFY_DEPTH_MAX: u64 = 6;
+
+/// `ssl_verify_depth`, `proxy_ssl_verify_depth`.
+pub const VERIFY_DEPTH: Reader<u64> = Reader::one("number", |directive, scope| {
+    let depth = (NUMBER.read)(directive, scope)?;
+    if depth > VERIFY_DEPTH_MAX {
+        let message = format!("\"{}\" above {VERIFY_DEPTH_MAX} is the same as that", directive.name());
+        scope.report(Problem::warning(directive.args[0].span, message));
+    }
+    Ok(depth)
+});
 
 /// Values that are no names of files: the thing itself, or where else it is.
 const NO_FILES: [&[u8]; 3] = [b"data:", b"engine:", b"store:"];
