@@ -50,7 +50,7 @@ type Table = Database<'static, Bytes, Bytes>;
 pub(crate) struct Row {
     /// Seconds since the epoch.
     pub(crate) last_use: u32,
-    /// How often it was asked for, as far as `proxy_cache_min_uses` needs it.
+    /// With a file: how often it was served. Without: how often it was asked for, for `proxy_cache_min_uses`.
     pub(crate) uses: u32,
     /// What its file takes on disk; zero for a key that is only counted.
     pub(crate) size_bytes: u64,

@@ -164,12 +164,18 @@ impl Zone {
     }
 
     /// Counts a request for a key without a file, for `proxy_cache_min_uses`; the first is one.
+    ///
+    /// A key that had one a moment ago was asked for often enough.
     pub fn count_use(&self, digest: &Digest, now: SystemTime) -> u32 {
+        let row = self.index.row(digest).ok().flatten();
+        if row.is_some_and(|row| row.has_file()) {
+            return u32::MAX;
+        }
         let mut counted = self.uses.lock();
         if counted.len() >= COUNTED_KEYS {
             counted.clear();
         }
-        let known = || self.index.row(digest).ok().flatten().map_or(0, |row| row.uses);
+        let known = || row.map_or(0, |row| row.uses);
         let uses = counted.entry(*digest).or_insert_with(known);
         *uses = uses.saturating_add(1);
         let uses = *uses;
@@ -178,12 +184,27 @@ impl Zone {
         uses
     }
 
-    /// Records a use, where the last one on record is older than ten seconds. Never blocks: where the queue is full the use is forgotten.
-    pub fn touch(&self, digest: &Digest, now: SystemTime) {
+    /// Records a use that is the last of so many hits, where the last one on record is older than ten seconds; says whether it is.
+    /// Never blocks: where the queue is full the use is forgotten.
+    pub fn touch(&self, digest: &Digest, hits: u32, now: SystemTime) -> bool {
         let now = seconds(now);
-        if self.recent.is_due(digest, now) {
-            self.offer(Change::Touch { digest: *digest, now });
+        let is_due = self.recent.is_due(digest, now);
+        if is_due {
+            self.offer(Change::Touch { digest: *digest, hits, now });
         }
+        is_due
+    }
+
+    /// Adds hits to those of an entry. Waits where the queue is full.
+    pub fn count_hits(&self, digest: &Digest, hits: u32, now: SystemTime) {
+        self.queue(Change::Touch { digest: *digest, hits, now: seconds(now) });
+    }
+
+    /// How often an entry was served from the cache since it was first stored, as far as that is written down: what is newer than ten
+    /// seconds may be missing.
+    pub fn hits(&self, digest: &Digest) -> Option<u32> {
+        let row = self.index.row(digest).ok().flatten();
+        row.filter(|row| row.has_file()).map(|row| row.uses)
     }
 
     /// Asks to fill a key. The lease lapses after `age` (`proxy_cache_lock_age`), or with this process.

@@ -42,8 +42,8 @@ pub(crate) enum Change {
     Insert { digest: Digest, size_bytes: u64, now: u32, room: Room, permit: FillPermit },
     /// A file was found: it may have no row, or that of a file before it.
     Adopt { digest: Digest, size_bytes: u64, now: u32 },
-    /// An entry was used.
-    Touch { digest: Digest, now: u32 },
+    /// An entry was used, and served so often since this was last told.
+    Touch { digest: Digest, hits: u32, now: u32 },
     /// A key without a file was asked for.
     Count { digest: Digest, uses: u32, now: u32 },
     /// A row has no file that fits it.
@@ -201,8 +201,7 @@ impl Writer {
                 let before = batch.row(digest)?;
                 // Who asked for what had expired has used it.
                 let place = before.and_then(|row| eviction::touched(row, *now).unwrap_or(row).place);
-                let uses = before.map_or(1, |row| row.uses);
-                let row = Row { last_use: *now, uses, size_bytes: *size_bytes, place };
+                let row = Row { last_use: *now, uses: hits(before), size_bytes: *size_bytes, place };
                 eviction::put(self.conf.eviction, batch, digest, row)
             }
             Change::Adopt { digest, size_bytes, now } => match batch.row(digest)? {
@@ -215,17 +214,16 @@ impl Writer {
                     }
                 }
                 before => {
-                    let uses = before.map_or(1, |row| row.uses);
                     let place = before.and_then(|row| row.place);
-                    let row = Row { last_use: *now, uses, size_bytes: *size_bytes, place };
+                    let row = Row { last_use: *now, uses: hits(before), size_bytes: *size_bytes, place };
                     eviction::put(self.conf.eviction, batch, digest, row)
                 }
             },
-            Change::Touch { digest, now } => {
-                match batch.row(digest)?.and_then(|row| eviction::touched(row, *now)) {
-                    Some(row) => eviction::put(self.conf.eviction, batch, digest, row),
-                    None => Ok(()),
-                }
+            Change::Touch { digest, hits, now } => {
+                let Some(row) = batch.row(digest)?.filter(|row| row.has_file()) else { return Ok(()) };
+                let used = eviction::touched(row, *now).unwrap_or(row);
+                let row = Row { uses: row.uses.saturating_add(*hits), ..used };
+                eviction::put(self.conf.eviction, batch, digest, row)
             }
             Change::Count { digest, uses, now } => {
                 let before = batch.row(digest)?;
@@ -461,6 +459,11 @@ fn remove(path: &Path) -> io::Result<()> {
 
 fn is_barrier(change: &Change) -> bool {
     matches!(change, Change::Flush(..) | Change::Evict(..) | Change::Stop)
+}
+
+/// The hits of an entry that is there already: its new file goes on with them.
+fn hits(before: Option<Row>) -> u32 {
+    before.filter(|row| row.has_file()).map_or(0, |row| row.uses)
 }
 
 /// A file that was made for this change. One that was found stays: the next look at the disk finds it again.

@@ -44,7 +44,7 @@ pub fn start(
         runtime.block_on(async {
             begin_renewals(&site).await;
             health::begin(&site, FIRST_ANSWERS).await;
-            site.zones().for_each(|zone| drop(spawn_local(Arc::clone(zone).keep_files_closed())));
+            site.zones().for_each(|zone| drop(spawn_local(Arc::clone(zone).look_after())));
             // Nobody waits any more where the worker could not start.
             let _ = ready.send(());
             // The sender lives as long as the worker; without it there is nothing to do.

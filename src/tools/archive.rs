@@ -20,7 +20,7 @@ use super::{
     files::{CachedFile, Found, look},
     listing::each_answer,
     pattern::Pattern,
-    report::{Progress, say},
+    report::{Progress, say, shown},
 };
 use crate::clock;
 
@@ -42,7 +42,7 @@ pub fn export(
     };
     let mut archive = tar::Builder::new(io::BufWriter::new(out));
     let mut count = 0_u64;
-    each_answer(&caches()?, pattern, &mut |conf, file| {
+    each_answer(&caches()?, pattern, &mut |conf, file, _| {
         count += u64::from(append(&mut archive, conf, &file)?);
         Ok(ControlFlow::Continue(()))
     })?;
@@ -88,7 +88,7 @@ pub fn import(
     let (mut taken, mut refused) = (0_u64, 0_u64);
     for member in archive.entries()? {
         progress.step();
-        let mut member = member?;
+        let mut member = member.map_err(|error| unreadable(from, taken + refused, &error))?;
         let name = member.path()?.into_owned();
         match place(&opened, &name) {
             Some((zone, digest)) if member.header().entry_type().is_file() => {
@@ -96,13 +96,13 @@ pub fn import(
                     Ok(()) => taken += 1,
                     Err(error) => {
                         refused += 1;
-                        eprintln!("larder: \"{}\": {error}", name.display());
+                        eprintln!("larder: \"{}\": {error}", plain(&name));
                     }
                 }
             }
             _ => {
                 refused += 1;
-                eprintln!("larder: \"{}\": no cache of the configuration has a place for it", name.display());
+                eprintln!("larder: \"{}\": no cache of the configuration has a place for it", plain(&name));
             }
         }
     }
@@ -110,6 +110,33 @@ pub fn import(
     drop(progress);
     say(&format!("{taken} answers taken, {refused} refused"))?;
     Ok(if refused == 0 { Verdict::Good } else { Verdict::Bad })
+}
+
+/// Says why an archive cannot be read on. What it holds may be anything, and is not shown.
+fn unreadable(from: &Path, members: u64, error: &io::Error) -> Failure {
+    let what = match (error.raw_os_error().or_else(|| source_errno(error)), members) {
+        (Some(errno), _) => io::Error::from_raw_os_error(errno).to_string(),
+        (None, 0) => "it is no tar archive".to_owned(),
+        (None, members) => format!("it is damaged or cut short behind {members} answers"),
+    };
+    format!("\"{}\": {what}", from.display()).into()
+}
+
+/// What the system said, below what a library said about that.
+fn source_errno(error: &io::Error) -> Option<i32> {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(errno) = inner.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) {
+            return Some(errno);
+        }
+        source = inner.source();
+    }
+    None
+}
+
+/// A name for a terminal.
+fn plain(name: &Path) -> String {
+    shown(name.as_os_str().as_encoded_bytes())
 }
 
 /// Finds where a member belongs: `ZONE/DIGEST`.

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::{
     Failure, Verdict,
     files::{CachedFile, Found, walk},
-    report::{Output, Progress, tell},
+    report::{Output, Progress, put, tell},
 };
 use crate::clock;
 
@@ -153,7 +153,11 @@ impl Look<'_> {
         tell(
             self.output,
             || format!("\"{}\" {what}{done}", path.display()),
-            || json!({ "file": path.display().to_string(), "problem": what, "repaired": !done.is_empty() }),
+            || {
+                let mut facts = json!({ "problem": what, "repaired": !done.is_empty() });
+                put(&mut facts, "file", path.as_os_str().as_encoded_bytes());
+                facts
+            },
         )
     }
 }

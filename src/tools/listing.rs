@@ -16,7 +16,7 @@ use super::{
     Failure, Verdict,
     files::{CachedFile, Found, walk},
     pattern::Pattern,
-    report::{Output, Progress, bytes, epoch, say, shown, span, tell},
+    report::{Output, Progress, bytes, epoch, put, put_all, say, shown, span, tell},
 };
 use crate::clock;
 
@@ -30,13 +30,13 @@ pub fn list(
     let mut left = most.unwrap_or(usize::MAX);
     let mut verdict = if pattern.is_some() { Verdict::Bad } else { Verdict::Good };
     let now = clock::now();
-    each_answer(caches, pattern, &mut |conf, file| {
+    each_answer(caches, pattern, &mut |conf, file, hits| {
         if left == 0 {
             return Ok(ControlFlow::Break(()));
         }
         left -= 1;
         verdict = Verdict::Good;
-        tell(output, || line(&file, now), || facts(conf, &file))?;
+        tell(output, || line(&file, hits, now), || facts(conf, &file, hits))?;
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(verdict)
@@ -46,14 +46,14 @@ pub fn list(
 pub fn show(caches: &[Arc<CachePath>], pattern: &Pattern, output: Output) -> Result<Verdict, Failure> {
     let mut verdict = Verdict::Bad;
     let now = clock::now();
-    each_answer(caches, Some(pattern), &mut |conf, file| {
+    each_answer(caches, Some(pattern), &mut |conf, file, hits| {
         verdict = Verdict::Good;
         let json = || {
-            let mut facts = facts(conf, &file);
-            facts["head"] = String::from_utf8_lossy(&file.head).into();
+            let mut facts = facts(conf, &file, hits);
+            put(&mut facts, "head", &file.head);
             facts
         };
-        tell(output, || portrait(conf, &file, now), json)?;
+        tell(output, || portrait(conf, &file, hits, now), json)?;
         Ok(ControlFlow::Continue(()))
     })?;
     if verdict == Verdict::Bad && output == Output::Text {
@@ -73,7 +73,7 @@ pub fn stats(caches: &[Arc<CachePath>], output: Output) -> Result<Verdict, Failu
             progress.step();
             match found {
                 Found::Answer(file) => match purges.judged(file) {
-                    Some(file) => counts.add(&file, now),
+                    Some(file) => counts.add(&file, purges.hits(&file), now),
                     None => counts.purged += 1,
                 },
                 Found::Damaged { .. } => counts.damaged += 1,
@@ -88,11 +88,14 @@ pub fn stats(caches: &[Arc<CachePath>], output: Output) -> Result<Verdict, Failu
     Ok(Verdict::Good)
 }
 
+/// How often an answer was served; nothing where the index does not say.
+pub(super) type Hits = Option<u32>;
+
 /// Goes through the answers whose keys fit; damaged files are passed over.
 pub(super) fn each_answer(
     caches: &[Arc<CachePath>],
     pattern: Option<&Pattern>,
-    each: &mut impl FnMut(&CachePath, CachedFile) -> io::Result<ControlFlow<()>>,
+    each: &mut impl FnMut(&CachePath, CachedFile, Hits) -> io::Result<ControlFlow<()>>,
 ) -> io::Result<()> {
     let mut progress = Progress::new("files");
     for conf in caches {
@@ -102,7 +105,10 @@ pub(super) fn each_answer(
             match found {
                 Found::Answer(file) if pattern.is_none_or(|pattern| pattern.fits(&file.key.text)) => {
                     match purges.judged(file) {
-                        Some(file) => each(conf, *file),
+                        Some(file) => {
+                            let hits = purges.hits(&file);
+                            each(conf, *file, hits)
+                        }
                         None => Ok(ControlFlow::Continue(())),
                     }
                 }
@@ -124,6 +130,10 @@ impl Purges {
         Self(Zone::open(conf, Role::Tool).ok())
     }
 
+    fn hits(&self, file: &CachedFile) -> Hits {
+        self.0.as_ref()?.hits(&file.digest)
+    }
+
     /// Returns an answer as it stands now; none where it was purged.
     fn judged(&self, mut file: Box<CachedFile>) -> Option<Box<CachedFile>> {
         let Some(zone) = &self.0 else { return Some(file) };
@@ -136,10 +146,18 @@ impl Purges {
     }
 }
 
-fn line(file: &CachedFile, now: SystemTime) -> String {
+fn line(file: &CachedFile, hits: Hits, now: SystemTime) -> String {
     let status = file.status().map_or_else(|| "?".to_owned(), |status| status.to_string());
-    let key = shown(&file.key.text);
-    format!("{status:>3}  {:>10}  {:<22}  {key}", bytes(file.body_len()), freshness(&file.meta, now))
+    let (key, hits, length) = (shown(&file.key.text), times(hits), bytes(file.body_len()));
+    format!("{status:>3}  {length:>10}  {hits:>10}  {:<22}  {key}", freshness(&file.meta, now))
+}
+
+fn times(hits: Hits) -> String {
+    match hits {
+        None => "-".to_owned(),
+        Some(1) => "1 hit".to_owned(),
+        Some(hits) => format!("{hits} hits"),
+    }
 }
 
 fn freshness(meta: &Meta, now: SystemTime) -> String {
@@ -153,7 +171,7 @@ fn age(meta: &Meta, now: SystemTime) -> Duration {
     now.duration_since(meta.date).unwrap_or_default()
 }
 
-fn portrait(conf: &CachePath, file: &CachedFile, now: SystemTime) -> String {
+fn portrait(conf: &CachePath, file: &CachedFile, hits: Hits, now: SystemTime) -> String {
     let meta = &file.meta;
     let mut lines = vec![
         format!("key       {}", shown(&file.key.text)),
@@ -162,39 +180,41 @@ fn portrait(conf: &CachePath, file: &CachedFile, now: SystemTime) -> String {
         format!("body      {} ({} bytes)", bytes(file.body_len()), file.body_len()),
         format!("stored    {} ago", span(age(meta, now))),
         format!("validity  {}", freshness(meta, now)),
+        format!("served    {}", times(hits)),
     ];
     for (name, text) in [("etag", &meta.etag), ("vary", &meta.vary)] {
         if !text.is_empty() {
             lines.push(format!("{name:<8}  {}", shown(text)));
         }
     }
-    let tags = tags(meta);
+    let tags: Vec<_> = purge::tags::split(&meta.tags).map(shown).collect();
     if !tags.is_empty() {
-        lines.push(format!("tags      {}", shown(tags.join(" ").as_bytes())));
+        lines.push(format!("tags      {}", tags.join(" ")));
     }
     let head = file.head.trim_ascii_end().split(|byte| *byte == b'\n');
     lines.extend(head.map(|line| format!("  {}", shown(line.trim_ascii_end()))));
     lines.join("\n") + "\n"
 }
 
-fn tags(meta: &Meta) -> Vec<String> {
-    purge::tags::split(&meta.tags).map(|tag| String::from_utf8_lossy(tag).into_owned()).collect()
-}
-
-fn facts(conf: &CachePath, file: &CachedFile) -> Value {
-    json!({
+fn facts(conf: &CachePath, file: &CachedFile, hits: Hits) -> Value {
+    let mut facts = json!({
         "zone": conf.name,
-        "key": String::from_utf8_lossy(&file.key.text),
-        "file": file.path.display().to_string(),
         "digest": hex(&file.digest),
         "status": file.status(),
         "body_bytes": file.body_len(),
         "stored": epoch(file.meta.date),
         "valid_until": epoch(file.meta.valid_until),
-        "etag": String::from_utf8_lossy(&file.meta.etag),
-        "vary": String::from_utf8_lossy(&file.meta.vary),
-        "tags": tags(&file.meta),
-    })
+        "hits": hits,
+    });
+    let texts: [(&str, &[u8]); 4] = [
+        ("key", &file.key.text),
+        ("file", file.path.as_os_str().as_encoded_bytes()),
+        ("etag", &file.meta.etag),
+        ("vary", &file.meta.vary),
+    ];
+    texts.into_iter().for_each(|(name, text)| put(&mut facts, name, text));
+    put_all(&mut facts, "tags", purge::tags::split(&file.meta.tags));
+    facts
 }
 
 /// What a cache holds.
@@ -206,12 +226,15 @@ struct Counts {
     purged: u64,
     damaged: u64,
     file_bytes: u64,
+    /// Of all that the index knows.
+    hits: u64,
     statuses: BTreeMap<u16, u64>,
 }
 
 impl Counts {
-    fn add(&mut self, file: &CachedFile, now: SystemTime) {
+    fn add(&mut self, file: &CachedFile, hits: Hits, now: SystemTime) {
         self.answers += 1;
+        self.hits += u64::from(hits.unwrap_or(0));
         self.fresh += u64::from(file.meta.valid_until > now);
         self.file_bytes += file.size;
         if let Some(status) = file.status() {
@@ -220,12 +243,13 @@ impl Counts {
     }
 
     fn text(&self, conf: &CachePath, indexed: Option<u64>) -> String {
-        let Self { answers, fresh, purged, damaged, file_bytes, statuses } = self;
+        let Self { answers, fresh, purged, damaged, file_bytes, hits, statuses } = self;
         let limit = conf.max_size.map_or_else(String::new, |limit| format!(" of {}", bytes(limit)));
         let mut lines = vec![
             format!("cache     {} ({})", conf.name, conf.path.display()),
             format!("answers   {answers}, {fresh} of them fresh"),
             format!("files     {}{limit}", bytes(*file_bytes)),
+            format!("served    {hits} hits on what is stored"),
         ];
         lines.extend(indexed.map(|indexed| format!("index     {indexed} keys")));
         if *purged > 0 {
@@ -249,6 +273,7 @@ impl Counts {
             "purged": self.purged,
             "damaged": self.damaged,
             "file_bytes": self.file_bytes,
+            "hits": self.hits,
             "max_size": conf.max_size,
             "index_keys": indexed,
             "statuses": statuses,

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashSet,
-    io::{self, BufRead, Read, Write},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     sync::Mutex,
     thread,
@@ -19,7 +19,7 @@ use http1::{
 use super::{
     Failure, Verdict,
     arguments::PrewarmArguments,
-    report::{Progress, say},
+    report::{Progress, say, shown},
     sitemap,
     url::Url,
 };
@@ -36,11 +36,11 @@ const SITEMAPS_MOST: usize = 1000;
 
 /// Asks for all pages.
 pub fn run(arguments: &PrewarmArguments) -> Result<Verdict, Failure> {
-    let pages = pages(arguments)?;
+    let Pages { pages, refused } = pages(arguments)?;
     let queue = Mutex::new(pages.iter());
     let pace = Pace::new(arguments.rate);
     let progress = Mutex::new(Progress::new("pages"));
-    let counts = Mutex::new(Counts::default());
+    let counts = Mutex::new(Counts { fetched: 0, failed: refused });
     thread::scope(|scope| {
         for _ in 0..arguments.concurrency.min(pages.len()) {
             scope.spawn(|| {
@@ -66,7 +66,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-#[derive(Default)]
 struct Counts {
     fetched: u64,
     failed: u64,
@@ -87,27 +86,54 @@ impl Counts {
     }
 }
 
+/// What to ask for.
+#[derive(Default)]
+struct Pages {
+    pages: Vec<Url>,
+    /// What was named so that nobody can be asked for it.
+    refused: u64,
+}
+
+impl Pages {
+    /// Adds what somebody has named; tells where that is no URL.
+    fn add(&mut self, text: &[u8], host: &str, place: impl FnOnce() -> String) {
+        let text = str::from_utf8(text).map_err(|_| format!("\"{}\" is no URL", shown(text)));
+        match text.and_then(|text| Url::parse(text, Some(host))) {
+            Ok(url) => self.pages.push(url),
+            Err(error) => {
+                self.refused += 1;
+                eprintln!("larder: {}: {error}", place());
+            }
+        }
+    }
+}
+
 /// Finds out what to ask for.
-fn pages(arguments: &PrewarmArguments) -> Result<Vec<Url>, Failure> {
+fn pages(arguments: &PrewarmArguments) -> Result<Pages, Failure> {
     let host = arguments.host.clone().unwrap_or_else(|| arguments.server.to_string());
     let list = &arguments.list;
     if list.starts_with("http://") || list.starts_with("https://") {
         return pages_of_site(arguments.server, Url::parse(list, Some(&host))?, &host);
     }
-    let lines: Vec<String> = if list == "-" {
-        io::stdin().lock().lines().collect::<Result<_, _>>()?
+    let mut text = Vec::new();
+    if list == "-" {
+        io::stdin().lock().read_to_end(&mut text)?;
     } else {
-        let text = std::fs::read_to_string(list).map_err(|error| format!("\"{list}\": {error}"))?;
-        text.lines().map(str::to_owned).collect()
-    };
-    let lines =
-        lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| Ok(Url::parse(line, Some(&host))?)).collect()
+        text = std::fs::read(list).map_err(|error| format!("\"{list}\": {error}"))?;
+    }
+    let mut pages = Pages::default();
+    for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
+        let line = line.trim_ascii();
+        if !line.is_empty() && !line.starts_with(b"#") {
+            pages.add(line, &host, || format!("line {number}"));
+        }
+    }
+    Ok(pages)
 }
 
 /// Follows a sitemap, through the same server.
-fn pages_of_site(server: SocketAddr, first: Url, host: &str) -> Result<Vec<Url>, Failure> {
-    let (mut found, mut waiting, mut seen) = (Vec::new(), vec![first], HashSet::new());
+fn pages_of_site(server: SocketAddr, first: Url, host: &str) -> Result<Pages, Failure> {
+    let (mut found, mut waiting, mut seen) = (Pages::default(), vec![first], HashSet::new());
     let mut visitor = Visitor::new(server);
     while let Some(next) = waiting.pop() {
         if !seen.insert(next.target.clone()) {
@@ -123,7 +149,7 @@ fn pages_of_site(server: SocketAddr, first: Url, host: &str) -> Result<Vec<Url>,
         }
         let sitemap = sitemap::read(&visit.body).map_err(|error| format!("{name}: {error}"))?;
         for url in &sitemap.pages {
-            found.push(Url::parse(url, Some(host))?);
+            found.add(url.as_bytes(), host, || name.clone());
         }
         for url in &sitemap.sitemaps {
             waiting.push(Url::parse(url, Some(host))?);

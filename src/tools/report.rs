@@ -48,6 +48,28 @@ pub fn shown(text: &[u8]) -> String {
     }
 }
 
+/// Adds a text that came from elsewhere to a JSON object. What is no UTF-8 is shown as far as it can be, and stands whole, in
+/// hexadecimal digits, under the name with `_hex` behind it.
+pub fn put(object: &mut Value, name: &str, text: &[u8]) {
+    object[name] = String::from_utf8_lossy(text).into();
+    if str::from_utf8(text).is_err() {
+        object[format!("{name}_hex")] = hex(text).into();
+    }
+}
+
+/// The same for a list of texts: where one of them is no UTF-8, all stand in the other list too.
+pub fn put_all<'a>(object: &mut Value, name: &str, texts: impl Iterator<Item = &'a [u8]>) {
+    let texts: Vec<&[u8]> = texts.collect();
+    object[name] = texts.iter().map(|text| String::from_utf8_lossy(text).into_owned()).collect();
+    if texts.iter().any(|text| str::from_utf8(text).is_err()) {
+        object[format!("{name}_hex")] = texts.iter().map(|text| hex(text)).collect();
+    }
+}
+
+fn hex(text: &[u8]) -> String {
+    text.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Returns a number of bytes for people.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -118,6 +140,8 @@ impl Drop for Progress {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -127,6 +151,20 @@ mod tests {
         for (text, wanted) in cases {
             assert_eq!(shown(text), wanted);
         }
+    }
+
+    #[test]
+    fn json_loses_nothing() {
+        let mut object = json!({});
+        put(&mut object, "key", "/\u{fc}".as_bytes());
+        put(&mut object, "etag", b"\"\xff\"");
+        put_all(&mut object, "tags", [&b"a"[..], b"\xe4"].into_iter());
+        put_all(&mut object, "others", [&b"a"[..]].into_iter());
+        let wanted = json!({
+            "key": "/\u{fc}", "etag": "\"\u{fffd}\"", "etag_hex": "22ff22",
+            "tags": ["a", "\u{fffd}"], "tags_hex": ["61", "e4"], "others": ["a"],
+        });
+        assert_eq!(object, wanted);
     }
 
     #[test]

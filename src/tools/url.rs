@@ -1,5 +1,7 @@
 //! URLs as people write them: whole ones, or paths on a host that is known otherwise.
 
+use super::report::shown;
+
 /// What is asked for, and of whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
@@ -32,7 +34,7 @@ impl Url {
         };
         let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
         if !target.starts_with('/') || host.is_empty() || !is_plain(&target) || !is_plain(host) {
-            return Err(format!("\"{text}\" is no URL like http://www.example.com/page"));
+            return Err(format!("\"{}\" is no URL like http://www.example.com/page", shown(text.as_bytes())));
         }
         Ok(Self { host: host.to_owned(), target })
     }

@@ -28,7 +28,7 @@ use tokio::{
 
 use super::{
     Failure, Stoop, Verdict, enter,
-    report::{Output, span, tell},
+    report::{Output, put, shown, span, tell},
     url::Url,
 };
 use crate::{
@@ -146,7 +146,7 @@ struct Findings {
     status: u16,
     location: String,
     zone: Option<String>,
-    key: Option<String>,
+    key: Option<Vec<u8>>,
     cache_status: Option<CacheStatus>,
     upstream: Option<u16>,
     stored: bool,
@@ -174,7 +174,7 @@ impl Findings {
                     Some(String::from_utf8_lossy(&name.expand(exchange)).into_owned())
                 }
             },
-            key: key.map(|key| String::from_utf8_lossy(&key).into_owned()),
+            key,
             cache_status,
             upstream: exchange.upstream.tries.last().and_then(|last| last.status),
             stored: facts.stored,
@@ -225,7 +225,7 @@ impl Findings {
             if self.location.is_empty() { "(the server's own)" } else { &self.location }
         ));
         lines.extend(self.zone.iter().map(|zone| format!("cache     {zone}")));
-        lines.extend(self.key.iter().map(|key| format!("key       {key}")));
+        lines.extend(self.key.iter().map(|key| format!("key       {}", shown(key))));
         lines.push(match self.cache_status {
             Some(status) => format!("answer    {}, {}", self.status, status.as_str()),
             None => format!("answer    {}", self.status),
@@ -236,11 +236,11 @@ impl Findings {
     }
 
     fn json(&self, url: &Url) -> Value {
-        json!({
+        let mut facts = json!({
             "url": format!("http://{}{}", url.host, url.target),
             "location": self.location,
             "zone": self.zone,
-            "key": self.key,
+            "key": null,
             "status": self.status,
             "cache_status": self.cache_status.map(CacheStatus::as_str),
             "upstream_status": self.upstream,
@@ -249,7 +249,11 @@ impl Findings {
             "forward": self.forward.map(Forward::as_str),
             "detail": self.detail,
             "why": self.why,
-        })
+        });
+        if let Some(key) = &self.key {
+            put(&mut facts, "key", key);
+        }
+        facts
     }
 }
 

@@ -84,6 +84,50 @@ fn what_is_stored_is_listed_and_shown() {
 }
 
 #[test]
+fn hits_are_listed() {
+    let (_origin, server) = filled();
+    for _ in 0..20 {
+        assert_eq!(server.get("/a").cache(), "HIT");
+    }
+    if server.program().is_nginx() {
+        return;
+    }
+    // One of /b, and one of /a more, while it was filled.
+    let json = |key: &str| {
+        said(&cache(&server, &["ls", "--json"]).unwrap())
+            .lines()
+            .find(|line| line.contains(key))
+            .map(str::to_owned)
+    };
+    wait_until("all hits are written down", || json("k:/a").is_some_and(|line| line.contains(r#""hits":2"#)));
+    let hits = |line: String| -> u32 {
+        let (_, rest) = line.split_once(r#""hits":"#).unwrap();
+        rest.split(|letter: char| !letter.is_ascii_digit()).next().unwrap().parse().unwrap()
+    };
+    assert!(
+        (21..30).contains(&hits(json("k:/a").unwrap())) && (1..10).contains(&hits(json("k:/b").unwrap()))
+    );
+    let listed = said(&cache(&server, &["ls"]).unwrap());
+    assert!(listed.lines().all(|line| line.contains(" hit")), "{listed}");
+    let shown = said(&cache(&server, &["show", "k:/a"]).unwrap());
+    assert!(shown.contains(" hits\n"), "{shown}");
+    assert!(said(&cache(&server, &["stats"]).unwrap()).contains(" hits on what is stored\n"));
+}
+
+#[test]
+fn json_holds_keys_that_are_no_text() {
+    let origin = Origin::always(answer(200).body("page"));
+    let server = Server::start(&location("proxy_cache zone; proxy_cache_key k:$uri;", &origin));
+    wait_until("it is stored", || server.get("/a%E4").cache() == "HIT");
+    let Some(listed) = cache(&server, &["ls", "--json"]) else { return };
+    let text = said(&listed);
+    assert!(
+        text.contains(r#""key_hex":"6b3a2f61e4""#) && text.contains("\"key\":\"k:/a\u{fffd}\""),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_running_server_knows_at_once_what_was_purged() {
     let (_origin, server) = filled();
     let Some(purged) = cache(&server, &["purge", "k:/a"]) else { return };
@@ -141,8 +185,14 @@ fn a_cache_moves_to_another_server_as_an_archive() {
     cache(&other, &["purge", "k:/a"]);
     let refused = cache(&other, &["import", &archive]).unwrap();
     assert!(said(&refused).contains("it was purged since it was stored"), "{}", said(&refused));
-    fs::write(&archive, "no archive").unwrap();
-    assert!(!cache(&other, &["import", &archive]).unwrap().status.success());
+    for content in [b"no \x1b[31marchive".repeat(100), fs::read(&archive).unwrap()[..700].to_vec()] {
+        fs::write(&archive, content).unwrap();
+        let refused = cache(&other, &["import", &archive]).unwrap();
+        let text = said(&refused);
+        let is_told =
+            text.contains("it is no tar archive") || text.contains("vanished") || text.contains("damaged");
+        assert!(!refused.status.success() && is_told && !text.contains("31m"), "{text}");
+    }
 }
 
 #[test]
@@ -171,12 +221,16 @@ fn pages_are_fetched_before_anybody_asks() {
     assert_eq!(said(&fetched), "2 pages fetched, 0 failed\n");
     assert_eq!(origin.request_count(), 3);
     let list = server.dir().join("list");
-    fs::write(&list, "# pages\n/c\nhttp://site.example/a\n\n/gone\n").unwrap();
+    fs::write(&list, b"# pages\n/c\nno url\n\xff\xfe\nhttp://site.example/a\n\n/gone\n").unwrap();
     let output = larder(&["--host", "site.example", "--concurrency", "1", &list.display().to_string()]);
     let text = said(&output);
     assert!(!output.status.success());
     assert!(
-        text.contains("2 pages fetched, 1 failed") && text.contains("/gone: the answer is 404"),
+        text.contains("2 pages fetched, 3 failed") && text.contains("/gone: the answer is 404"),
+        "{text}"
+    );
+    assert!(
+        text.contains("line 3: \"no url\" is no URL") && text.contains("line 4: \"\\xff\\xfe\" is no URL"),
         "{text}"
     );
     let asked: Vec<_> = origin.requests().iter().map(|asked| asked.target().to_owned()).collect();

@@ -28,9 +28,10 @@ pub const KILLS: usize = 50;
 /// Keys that the clients ask for, over and over.
 const KEYS: usize = 40;
 
-const ZONE: &str = "proxy_cache_path cache levels=1:2 keys_zone=zone:1m inactive=1h use_temp_path=off;";
+const ZONE: &str = "map $request_method $purges { PURGE 1; default 0; }
+     proxy_cache_path cache levels=1:2 keys_zone=zone:1m inactive=1h use_temp_path=off purger=on purger_sleep=1ms;";
 const DIRECTIVES: &str = "proxy_cache zone; proxy_cache_lock on; proxy_cache_key $uri; proxy_cache_lock_age 1h; \
-     proxy_cache_lock_timeout 1h;";
+     proxy_cache_lock_timeout 1h; proxy_cache_purge $purges;";
 
 /// A body that shows any tear: its length and each of its bytes follow from the key.
 fn body_of(target: &str) -> Vec<u8> {
@@ -72,6 +73,9 @@ pub fn survive_kills(run: usize) {
         for kill in 0..KILLS {
             let before = whole.load(Ordering::Relaxed);
             wait_until("fills go on after a kill", || whole.load(Ordering::Relaxed) > before + 3);
+            if kill % 5 == 0 {
+                purge_some(&server, kill);
+            }
             kill_one(&server, run * KILLS + kill);
         }
     });
@@ -80,12 +84,20 @@ pub fn survive_kills(run: usize) {
     index_and_files_agree(dir);
 }
 
-/// About two kills of workers for one of the manager, and one of the loader where it is still at work.
+/// Gives the purger work. Nobody may be there to answer.
+fn purge_some(server: &Server, number: usize) {
+    let mut client = server.client();
+    client.send(format!("PURGE /{}* HTTP/1.1\r\nHost: a\r\n\r\n", number % 10));
+    let _ = client.try_response(To::Get);
+}
+
+/// About two kills of workers for one of the manager, one of the purger, and one of the loader where it is still at work.
 fn kill_one(server: &Server, kill: usize) {
     // Odd steps through all remainders: an order without a rhythm.
-    let role = match (kill * 2_654_435_761) >> 16 & 3 {
+    let role = match ((kill * 2_654_435_761) >> 16) % 5 {
         0 | 2 => "worker process",
         1 => "cache manager",
+        3 => "cache purger",
         _ => "cache loader",
     };
     let victims = server.children(role);
@@ -152,7 +164,11 @@ fn index_and_files_agree(dir: tempfile::TempDir) {
             status => assert_eq!(status, 404),
         }
     }
-    assert_eq!(served, files, "each file is served, and nothing else");
+    // What was purged goes when it is asked for, without a word; all else is served.
+    assert!(served <= files, "{served} were served out of {files} files");
+    let cache = server.dir().join("cache");
+    wait_until("what is not served is gone", || stored_files(&cache) == served);
+    assert!(!server.read("error.log").contains("cache file \""), "{}", server.read("error.log"));
     assert_eq!(
         temporary_files(&server.dir().join("cache")),
         Vec::<String>::new(),

@@ -25,7 +25,7 @@ fn fill(zone: &Zone) {
     for number in 0..20 {
         store(zone, &key(&number.to_string()), b"x", NOW + number);
         if number == 10 {
-            zone.touch(&key("0").digest, at(NOW + 10));
+            zone.touch(&key("0").digest, 1, at(NOW + 10));
         }
     }
     zone.flush(Durability::Committed);

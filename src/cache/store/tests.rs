@@ -195,7 +195,7 @@ fn the_generation_moves_when_a_file_changes_and_only_then() {
     store(&zone, &one, b"1", NOW);
     let entry = zone.read(&one, &one.digest).unwrap().unwrap();
     let same = |entry: &StoredEntry| zone.generation(&one.digest) == entry.generation;
-    zone.touch(&one.digest, at(NOW + 60));
+    zone.touch(&one.digest, 1, at(NOW + 60));
     zone.flush(Durability::Committed);
     assert!(same(&entry) && zone.still_there(&one.digest, &entry.identity));
 
@@ -410,8 +410,8 @@ fn eviction_goes_by_last_use() {
     for round in 0..10 {
         store(&zone, &key(&round.to_string()), b"x", NOW + round);
     }
-    zone.touch(&key("0").digest, at(NOW + 5));
-    zone.touch(&key("1").digest, at(NOW + 100));
+    zone.touch(&key("0").digest, 1, at(NOW + 5));
+    zone.touch(&key("1").digest, 1, at(NOW + 100));
     zone.flush(Durability::Committed);
     assert_eq!(
         zone.oldest_use().unwrap(),
@@ -428,6 +428,33 @@ fn eviction_goes_by_last_use() {
     let left: Vec<_> = (0..10).filter(|round| path(&zone, &key(&round.to_string())).exists()).collect();
     assert_eq!(left, [1, 8, 9]);
     agrees_with_files(&zone);
+}
+
+#[test]
+fn hits_are_counted_beside_uses() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = conf(dir.path(), None);
+    let zone = open(&conf);
+    let key = key("a");
+    assert_eq!((zone.count_use(&key.digest, at(NOW)), zone.count_use(&key.digest, at(NOW))), (1, 2));
+    zone.flush(Durability::Committed);
+    assert_eq!(zone.hits(&key.digest), None);
+    store(&zone, &key, b"body", NOW);
+    zone.flush(Durability::Committed);
+    assert_eq!(zone.hits(&key.digest), Some(0), "asked for, but not served");
+    let due: Vec<bool> = [1, 2, 9, 11].map(|after| zone.touch(&key.digest, 5, at(NOW + after))).to_vec();
+    assert_eq!(due, [true, false, false, true]);
+    zone.count_hits(&key.digest, 100, at(NOW + 12));
+    store(&zone, &key, b"newer", NOW + 13);
+    zone.flush(Durability::Committed);
+    assert_eq!(zone.hits(&key.digest), Some(110), "those of an earlier file count");
+    assert_eq!(zone.count_use(&key.digest, at(NOW)), u32::MAX);
+    drop(zone);
+    let zone = open(&conf);
+    assert_eq!(zone.hits(&key.digest), Some(110));
+    zone.remove(&key.digest);
+    zone.flush(Durability::Committed);
+    assert_eq!((zone.hits(&key.digest), zone.count_use(&key.digest, at(NOW))), (None, 1));
 }
 
 #[test]

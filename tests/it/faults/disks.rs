@@ -4,7 +4,9 @@ use std::{fs, path::Path};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use super::{ask, conf_of, left_behind, origin_of_pages, said, stored, volume::Volume, wait_for_hit};
+use super::{
+    NOT_CACHED, ask, conf_of, left_behind, origin_of_pages, said, stored, volume::Volume, wait_for_hit,
+};
 use crate::{
     caching::{files_below, is_entry},
     support::{
@@ -14,8 +16,6 @@ use crate::{
         wait_until,
     },
 };
-
-const NOT_CACHED: &str = "response is not cached";
 
 fn at(path: &Path) -> String {
     path.display().to_string()

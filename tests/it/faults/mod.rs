@@ -3,6 +3,7 @@
 mod descriptors;
 mod directory;
 mod disks;
+mod failing_disk;
 mod files;
 mod index;
 mod kills;
@@ -14,6 +15,9 @@ use crate::{
     caching::{files_below, is_entry},
     support::{Conf, Origin, Reply, Server, answer, conf::cached, reply::Part, wait_until},
 };
+
+/// What the log says of an answer that could not be stored.
+const NOT_CACHED: &str = "response is not cached";
 
 /// A body that shows any tear: each of its bytes follows from the key and its place.
 fn page(target: &str, bytes: usize) -> Vec<u8> {

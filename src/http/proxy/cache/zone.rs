@@ -9,7 +9,7 @@ use std::{
     io,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -43,6 +43,7 @@ pub struct Zone {
     memory: Memory,
     fills: Arc<FillTable>,
     commits: [Mutex<()>; COMMITS],
+    uncounted: Mutex<Vec<(Digest, Arc<AtomicU32>)>>,
 }
 
 /// A stored answer, ready to be sent.
@@ -65,6 +66,8 @@ pub struct Entry {
     looked_ms: AtomicU64,
     /// When a use of it was last recorded; zero for never.
     touched_ms: AtomicU64,
+    /// Hits that the index does not know of yet.
+    hits: Arc<AtomicU32>,
 }
 
 /// What is known of an entry's file.
@@ -111,6 +114,7 @@ impl Zone {
             memory,
             fills: Arc::default(),
             commits: [const { Mutex::new(()) }; COMMITS],
+            uncounted: Mutex::default(),
         })
     }
 
@@ -154,10 +158,16 @@ impl Zone {
     }
 
     /// Gives up the descriptors of files that are removed or replaced, now and then: until then they take room on the disk.
-    pub async fn keep_files_closed(self: Arc<Self>) {
+    /// And writes down the hits so far.
+    pub async fn look_after(self: Arc<Self>) {
         let mut seen = self.store.moves();
+        let mut counted_ms = monotonic_ms();
         loop {
             tokio::time::sleep(CLOSE_GONE_AFTER).await;
+            if monotonic_ms().saturating_sub(counted_ms) >= TOUCH_AGAIN_MS {
+                counted_ms = monotonic_ms();
+                self.count_hits();
+            }
             let moves = self.store.moves();
             if std::mem::replace(&mut seen, moves) != moves {
                 self.close_gone();
@@ -228,13 +238,38 @@ impl Zone {
         }
     }
 
-    /// Records a use for the eviction by age, at most once in ten seconds: a hit must not cost a write.
+    /// Counts a hit, and records a use for the eviction by age, at most once in ten seconds: a hit must not cost a write.
     pub fn touch(&self, digest: &Digest, entry: &Entry) {
         let now_ms = monotonic_ms();
         let touched_ms = entry.touched_ms.load(Ordering::Relaxed);
-        if touched_ms == 0 || now_ms.saturating_sub(touched_ms) >= TOUCH_AGAIN_MS {
+        let is_due = touched_ms == 0 || now_ms.saturating_sub(touched_ms) >= TOUCH_AGAIN_MS;
+        // Without a file it is not in the index either.
+        if is_due && entry.file.get().is_some() {
             entry.touched_ms.store(now_ms, Ordering::Relaxed);
-            self.store.touch(digest, clock::now());
+            let hits = entry.hits.swap(0, Ordering::Relaxed).saturating_add(1);
+            if !self.store.touch(digest, hits, clock::now()) {
+                self.count_later(digest, entry, hits);
+            }
+        } else {
+            self.count_later(digest, entry, 1);
+        }
+    }
+
+    /// Keeps hits until [`Zone::count_hits`].
+    fn count_later(&self, digest: &Digest, entry: &Entry, hits: u32) {
+        if entry.hits.fetch_add(hits, Ordering::Relaxed) == 0 {
+            self.uncounted.lock().push((*digest, Arc::clone(&entry.hits)));
+        }
+    }
+
+    /// Writes down all hits that have not been. Blocks where the writer of the index is behind.
+    fn count_hits(&self) {
+        let now = clock::now();
+        for (digest, hits) in std::mem::take(&mut *self.uncounted.lock()) {
+            let hits = hits.swap(0, Ordering::Relaxed);
+            if hits > 0 {
+                self.store.count_hits(&digest, hits, now);
+            }
         }
     }
 
@@ -318,6 +353,12 @@ impl Zone {
                 Ticket::apart().with_permit(self.store.permit_beside(digest))
             }
         }
+    }
+}
+
+impl Drop for Zone {
+    fn drop(&mut self) {
+        self.count_hits();
     }
 }
 
@@ -418,6 +459,7 @@ impl Entry {
             purges: AtomicU64::new(0),
             looked_ms: monotonic_ms().into(),
             touched_ms: AtomicU64::new(0),
+            hits: Arc::default(),
         })
     }
 
@@ -433,6 +475,7 @@ impl Entry {
             purges: AtomicU64::new(0),
             looked_ms: AtomicU64::new(0),
             touched_ms: AtomicU64::new(0),
+            hits: Arc::default(),
         }
     }
 
@@ -471,6 +514,7 @@ impl Entry {
             file: file.map_or_else(|| Arc::clone(&self.file), known),
             generation: generation.into(),
             looked_ms: monotonic_ms().into(),
+            hits: Arc::clone(&self.hits),
             ..Self::arriving(meta, head)
         }
     }
