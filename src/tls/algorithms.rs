@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use config::{ConfCommand, ProxySslConf, SslConf, SslProtocols};
+use config::{ConfCommand, SslProtocols};
 use rustls::{
     CipherSuite, ProtocolVersion, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion,
     crypto::{
@@ -34,32 +34,6 @@ pub struct Wish<'a> {
     pub server_order: ServerOrder,
     /// `ssl_conf_command`.
     pub commands: &'a [ConfCommand],
-}
-
-impl<'a> Wish<'a> {
-    /// Makes the wish of a server.
-    pub fn of_server(conf: &'a SslConf) -> Self {
-        let server_order =
-            if *conf.prefer_server_ciphers { ServerOrder::Obeyed } else { ServerOrder::Ignored };
-        Self {
-            protocols: *conf.protocols,
-            ciphers: &conf.ciphers,
-            curves: &conf.ecdh_curve,
-            server_order,
-            commands: &conf.conf_command,
-        }
-    }
-
-    /// Makes the wish of a location that asks upstreams.
-    pub fn of_upstream(conf: &'a ProxySslConf) -> Self {
-        Self {
-            protocols: *conf.protocols,
-            ciphers: &conf.ciphers,
-            curves: b"auto",
-            server_order: ServerOrder::Ignored,
-            commands: &conf.conf_command,
-        }
-    }
 }
 
 /// What a server's order of ciphers counts for.
@@ -121,18 +95,6 @@ pub enum About {
     Curves,
     /// The `ssl_conf_command` with this number.
     Command(usize),
-}
-
-impl About {
-    /// Returns the directive's name behind `ssl_` or `proxy_ssl_`, and which of several it is.
-    pub fn setting(self) -> (&'static str, usize) {
-        match self {
-            Self::Protocols => ("protocols", 0),
-            Self::Ciphers => ("ciphers", 0),
-            Self::Curves => ("ecdh_curve", 0),
-            Self::Command(number) => ("conf_command", number),
-        }
-    }
 }
 
 /// Something that is asked for and not had, which is safe.

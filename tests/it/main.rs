@@ -42,5 +42,6 @@ mod slices;
 mod staleness;
 mod starting;
 mod tls;
+mod tls_algorithms;
 mod upload_limits;
 mod websocket;

@@ -1,6 +1,7 @@
 //! Configuration tests (`-t`) of the directives about TLS and HTTP/2 towards clients: what is refused, and in which words.
 
-use super::configuration::{Tested, refuse_alike};
+use super::configuration::{Place, Tested, refuse_alike};
+use crate::support::{http, tls::Authority};
 
 #[test]
 fn values_of_tls_directives_are_read_as_nginx_reads_them() {
@@ -34,6 +35,65 @@ fn values_of_http2_directives_are_read_as_nginx_reads_them() {
     let inside_http =
         ["http2_recv_buffer_size 32;", "http2_recv_buffer_size 1x;", "http2_recv_buffer_size 33;"];
     refuse_alike(inside_http.iter().map(|text| Tested::inside_http(text, &format!("\n{text}"))));
+}
+
+/// What OpenSSL refuses is refused in its words; nginx names no place, Larder does.
+#[test]
+fn algorithms_are_refused_in_openssls_words() {
+    let certified = Authority::new("the root").server(&["localhost"]);
+    let texts = [
+        "ssl_ciphers FOO;",
+        "ssl_ciphers @FOO;",
+        "ssl_ciphers \"HIGH:@FOO\";",
+        "ssl_ciphers \"HIGH:@SECLEVEL=9\";",
+        "ssl_ciphers \"HIGH:*\";",
+        "ssl_ciphers \"\";",
+        "ssl_ciphers \"!\";",
+        "ssl_ciphers HIGH::!MD5;",
+        "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:!aNULL;",
+        "ssl_ecdh_curve foo;",
+        "ssl_ecdh_curve X25519:foo;",
+        "ssl_ecdh_curve \"\";",
+        "ssl_ecdh_curve X25519:P-256;",
+        "ssl_conf_command a b;",
+        "ssl_conf_command \"\" b;",
+        "ssl_conf_command -cipher b;",
+        "ssl_conf_command Ciphersuites FOO;",
+        "ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256:FOO;",
+        "ssl_conf_command ciphersuites \"\";",
+        "ssl_conf_command CipherString FOO;",
+        "ssl_conf_command MinProtocol FOO;",
+        "ssl_conf_command MinProtocol tlsv1.3;",
+        "ssl_conf_command MinProtocol None;",
+        "ssl_conf_command MaxProtocol TLSv1.2;",
+        "ssl_conf_command Protocol FOO;",
+        "ssl_conf_command Protocol \"all, -tlsv1\";",
+        "ssl_conf_command Groups FOO;",
+        "ssl_conf_command Groups P-256:X25519;",
+        "ssl_conf_command Options FOO;",
+        "ssl_conf_command Options \"\";",
+        "ssl_conf_command Options \"ServerPreference,-SessionTicket, +KTLS\";",
+        "ssl_conf_command NumTickets x;",
+        "ssl_conf_command NumTickets -1;",
+        "ssl_conf_command SignatureAlgorithms FOO;",
+        "ssl_conf_command SignatureAlgorithms RSA+SHA256:RSA+SHA256;",
+        "ssl_conf_command SignatureAlgorithms ECDSA+SHA256;",
+    ];
+    refuse_alike(texts.iter().map(|&text| {
+        // With TLS 1.3 Larder goes on without ciphers of TLS 1.2.
+        let protocols = if text.contains("ssl_ciphers") || text.contains("CipherString") {
+            "ssl_protocols TLSv1.2;"
+        } else {
+            ""
+        };
+        let inside = format!(
+            "listen 127.0.0.1:%PORT:tls% ssl; ssl_certificate a.crt; ssl_certificate_key a.key; {protocols}"
+        );
+        let conf = http(&format!("server {{ {inside}\n{text}\n}}"))
+            .file("a.crt", &certified.chain_pem)
+            .file("a.key", &certified.key_pem);
+        Tested { name: text, conf, place: Place::Better }
+    }));
 }
 
 /// Tests directives in a server, each with what it is called by its text.

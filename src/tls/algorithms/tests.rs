@@ -204,8 +204,8 @@ fn what_commands_ask_for_beyond_directives_is_passed_on() {
     };
     assert_eq!(algorithms.more, more);
     assert_eq!(algorithms.server_order, ServerOrder::ObeyedUnlessChaCha);
-    let about: Vec<_> = warnings.iter().map(|warning| warning.about.setting()).collect();
-    assert_eq!(about, [("conf_command", 4), ("conf_command", 5)]);
+    let about: Vec<_> = warnings.iter().map(|warning| warning.about).collect();
+    assert_eq!(about, [About::Command(4), About::Command(5)]);
     let first = algorithms.chacha_first().cipher_suites[0].suite();
     assert_eq!(first, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
     assert!(prefers_chacha(&[CipherSuite::Unknown(0x1a1a), first]));
