@@ -106,7 +106,7 @@ pub use crate::{
     template::{Part, Template, VariableSource},
     tree::{
         Config, Content, HttpConf, ListenAddress, ListenConf, ListenProtocols, LocationConf, LocationName,
-        ProxyPass, ProxyTarget, Return, ReturnWith, ServerConf, SocketKeepalive, SocketOptions,
+        ProxyPass, ProxyTarget, Return, ReturnWith, Scheme, ServerConf, SocketKeepalive, SocketOptions,
     },
     values::{SizeValue, parse_size},
     variable::{Slot, SslVariable, Unset, UpstreamVariable, Variable},

@@ -352,9 +352,11 @@ pub enum Content {
 pub struct ProxyPass {
     /// Who is asked.
     pub target: ProxyTarget,
+    /// How; where variables make the URL, it says so itself.
+    pub scheme: Scheme,
     /// What replaces the part of the path that the location matched; absent where the path is passed as it is.
     pub uri: Option<Vec<u8>>,
-    /// `$proxy_host`: host as written, with the port unless it is 80.
+    /// `$proxy_host`: host as written, with the port unless it is the scheme's own.
     pub host: String,
     /// `$proxy_port`.
     pub port: String,
@@ -362,6 +364,41 @@ pub struct ProxyPass {
     pub location_len: usize,
     /// `proxy_redirect` in force, `default` worked out; empty is `off`.
     pub redirect: Vec<ValueRule>,
+}
+
+/// How an upstream is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// In clear text.
+    Http,
+    /// Over TLS.
+    Https,
+}
+
+impl Scheme {
+    /// Takes the scheme off a URL; none where it has neither.
+    pub fn split(url: &[u8]) -> Option<(Self, &[u8])> {
+        [Self::Http, Self::Https].into_iter().find_map(|scheme| {
+            let (start, rest) = url.split_at_checked(scheme.prefix().len())?;
+            start.eq_ignore_ascii_case(scheme.prefix().as_bytes()).then_some((scheme, rest))
+        })
+    }
+
+    /// Returns what a URL begins with.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Http => "http://",
+            Self::Https => "https://",
+        }
+    }
+
+    /// Returns the port of a URL without one.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
 }
 
 /// Who `proxy_pass` asks.

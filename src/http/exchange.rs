@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use cache::policy::CacheStatus;
-use config::{Captures, LocationConf, ServerConf};
+use config::{Captures, LocationConf, Scheme, ServerConf};
 use http1::{Fields, Framing, Method, RequestHead, ResponseHead};
 
 use super::{
@@ -148,9 +148,11 @@ pub enum ErrorPage {
     Taken,
 }
 
-/// Host and port of an upstream, as `$proxy_host` and `$proxy_port` show them.
+/// What variables in `proxy_pass` made of it; host and port as `$proxy_host` and `$proxy_port` show them.
 #[derive(Debug, Clone)]
 pub struct ProxyTarget {
+    /// How it is asked.
+    pub scheme: Scheme,
     /// Name, with the port where it was written.
     pub host: String,
     /// Port, or the scheme's default.

@@ -13,11 +13,8 @@ use crate::{
     scope::Scope,
     source::{Met, Problem},
     template::Template,
-    tree::{LocationName, ProxyPass, ProxyTarget},
+    tree::{LocationName, ProxyPass, ProxyTarget, Scheme},
 };
-
-/// Port of http.
-const DEFAULT_PORT: u16 = 80;
 
 /// Reads `proxy_pass` of a location with this name.
 pub fn proxy_pass(
@@ -27,12 +24,10 @@ pub fn proxy_pass(
 ) -> Result<ProxyPass, Problem> {
     let url = directive.text(0).into_owned();
     let template = scope.template(directive, 0)?;
-    if url.to_ascii_lowercase().starts_with("https://") {
-        return Err(directive.fail(0, "https:// upstreams are not supported yet"));
-    }
     if template.as_text().is_none() {
         return Ok(ProxyPass {
             target: ProxyTarget::Variable(template),
+            scheme: Scheme::Http,
             uri: None,
             host: String::new(),
             port: String::new(),
@@ -40,10 +35,13 @@ pub fn proxy_pass(
             redirect: Vec::new(),
         });
     }
-    let rest = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://")).map(|_| &url[7..]);
-    let rest = rest.ok_or_else(|| {
+    let (scheme, _) = Scheme::split(url.as_bytes()).ok_or_else(|| {
         directive.fail(0, "invalid URL prefix").with_help(format!("write http:// before it: http://{url}"))
     })?;
+    let rest = &url[scheme.prefix().len()..];
+    if scheme == Scheme::Https {
+        return Err(directive.fail(0, "https:// upstreams are not supported yet"));
+    }
     let (address, uri) = split_uri(rest);
     if !uri.is_empty() && name.prefix_len() == 0 {
         let message = "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside \
@@ -51,16 +49,17 @@ pub fn proxy_pass(
         return Err(directive.fail(0, message).with_help(format!("leave \"{uri}\" away")));
     }
     let invalid = |error| directive.fail(0, format!("{error} in upstream \"{rest}\""));
+    let default_port = scheme.default_port();
     let (host, port) = match Address::parse(address, Lone::Host).map_err(invalid)? {
         Address::Unix(_) => ("localhost".to_owned(), String::new()),
-        Address::Host { written, ports: None, .. } => (written, DEFAULT_PORT.to_string()),
-        Address::Host { written, ports: Some((DEFAULT_PORT, _)), .. } => (written, DEFAULT_PORT.to_string()),
-        Address::Host { written, ports: Some((port, _)), .. } => {
+        Address::Host { written, ports: Some((port, _)), .. } if port != default_port => {
             (format!("{written}:{port}"), port.to_string())
         }
+        Address::Host { written, .. } => (written, default_port.to_string()),
     };
     Ok(ProxyPass {
-        target: ProxyTarget::Group(group(directive, address, scope)?),
+        target: ProxyTarget::Group(group(directive, address, scheme, scope)?),
+        scheme,
         uri: if uri.is_empty() { None } else { Some(with_slash(uri).into_bytes()) },
         host,
         port,
@@ -85,7 +84,12 @@ fn with_slash(uri: &str) -> String {
 }
 
 /// Finds the group of an address, or makes one of its own.
-fn group(directive: &Directive, address: &str, scope: &Scope<'_>) -> Result<Arc<UpstreamConf>, Problem> {
+fn group(
+    directive: &Directive,
+    address: &str,
+    scheme: Scheme,
+    scope: &Scope<'_>,
+) -> Result<Arc<UpstreamConf>, Problem> {
     let (host, port) = address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port)));
     if let Some(group) = scope.upstreams.get(&UpstreamConf::key(host)) {
         return match port {
@@ -95,16 +99,17 @@ fn group(directive: &Directive, address: &str, scope: &Scope<'_>) -> Result<Arc<
                 .with_help("the group's servers have ports of their own")),
         };
     }
-    if let Some(group) = scope.implicit.borrow().get(address) {
+    let name = UpstreamConf::implicit_name(scheme, address);
+    if let Some(group) = scope.implicit.borrow().get(&name) {
         return Ok(Arc::clone(group));
     }
-    let addresses = addresses(directive, address, scope).map_err(|message| {
+    let addresses = addresses(directive, address, scheme.default_port(), scope).map_err(|message| {
         let close = crate::suggest::did_you_mean(host, scope.upstreams.values().map(|group| &*group.name));
         // As nginx: hosts are looked up when all is read.
         directive.fail(0, message).with_help_if(close).met(Met::Inheriting)
     })?;
-    let group = Arc::new(UpstreamConf::implicit(address.to_owned(), addresses));
-    scope.implicit.borrow_mut().insert(address.to_owned(), Arc::clone(&group));
+    let group = Arc::new(UpstreamConf::implicit(name.clone(), addresses));
+    scope.implicit.borrow_mut().insert(name, Arc::clone(&group));
     Ok(group)
 }
 

@@ -14,13 +14,14 @@ use crate::{
     scope::Scope,
     settings::{Reader, Setting, U, settings},
     source::Problem,
+    tree::Scheme,
     values::{NUMBER, OPTIONAL_TIME, Precision, TIME, accepted, parse_number, parse_size, parse_time},
 };
 
 /// A group of servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConf {
-    /// Its name; for an implicit group the host and port of `proxy_pass`.
+    /// Its name; for an implicit group the host and port of `proxy_pass` ([`Self::implicit_name`]).
     pub name: String,
     /// Its servers.
     pub servers: Vec<UpstreamServer>,
@@ -196,6 +197,17 @@ impl UpstreamConf {
         Self { implicit: true, ..Self::new(name, vec![server]) }
     }
 
+    /// Returns the name of the group of a plain address: one without a port has that of its scheme, so that it is told
+    /// apart from the same host's in clear text.
+    pub fn implicit_name(scheme: Scheme, address: &str) -> String {
+        match (scheme, Address::parse(address, Lone::Host)) {
+            (Scheme::Https, Ok(Address::Host { written, ports: None, .. })) => {
+                format!("{written}:{}", scheme.default_port())
+            }
+            _ => address.to_owned(),
+        }
+    }
+
     /// Returns what a group of that name is found by: the case of hosts does not matter, that of paths does.
     pub fn key(name: &str) -> String {
         if name.starts_with("unix:") { name.to_owned() } else { name.to_ascii_lowercase() }
@@ -284,7 +296,8 @@ fn server(directive: &Directive, scope: &Scope<'_>) -> Result<UpstreamServer, Pr
     }
     // As nginx: behind the parameters, since it may take its time.
     if server.late.is_none() {
-        let found = addresses(directive, &name, scope).map_err(|error| directive.fail(0, error))?;
+        let found =
+            addresses(directive, &name, DEFAULT_PORT, scope).map_err(|error| directive.fail(0, error))?;
         let UpstreamServer { addresses, late, .. } = UpstreamServer::new(name, found);
         server = UpstreamServer { addresses, late, ..server };
     }
@@ -296,7 +309,12 @@ const DEFAULT_PORT: u16 = 80;
 
 /// Finds the addresses of an upstream server, or says in nginx's words why there are none. With
 /// `resolver_startup lenient`, none is no error.
-pub fn addresses(directive: &Directive, text: &str, scope: &Scope<'_>) -> Result<Vec<PeerAddress>, String> {
+pub fn addresses(
+    directive: &Directive,
+    text: &str,
+    default_port: u16,
+    scope: &Scope<'_>,
+) -> Result<Vec<PeerAddress>, String> {
     let wrong = |error| format!("{error} in upstream \"{text}\"");
     match Address::parse(text, Lone::Host).map_err(wrong)? {
         Address::Unix(path) => Ok(vec![PeerAddress::Unix(path)]),
@@ -304,7 +322,7 @@ pub fn addresses(directive: &Directive, text: &str, scope: &Scope<'_>) -> Result
             Err(format!("invalid port in upstream \"{text}\""))
         }
         Address::Host { host, ports, .. } => {
-            let port = ports.map_or(DEFAULT_PORT, |(port, _)| port);
+            let port = ports.map_or(default_port, |(port, _)| port);
             match resolve(&host, port, scope.lookup) {
                 Ok(found) => Ok(found.into_iter().map(PeerAddress::Inet).collect()),
                 Err(InvalidAddress::NotFound) if scope.startup == Startup::Lenient => {

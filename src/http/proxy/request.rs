@@ -9,7 +9,7 @@ use std::{borrow::Cow, io::Write, path::Path};
 use bytes::Bytes;
 use cache::Meta;
 use config::{
-    BindFrom, HttpVersion, LocationConf, PeerAddress, ProxyPass, ProxyTarget, SetHeader, Template,
+    BindFrom, HttpVersion, LocationConf, PeerAddress, ProxyPass, ProxyTarget, Scheme, SetHeader, Template,
     parse_local_address,
 };
 use http1::{Method, ResponseHead, Version};
@@ -197,7 +197,7 @@ pub fn cache_key(exchange: &Exchange, pass: &ProxyPass) -> Vec<u8> {
     }
     // As nginx where no key is written: what is asked of whom.
     let mut key = Vec::with_capacity(KEY_BYTES);
-    key.extend_from_slice(b"http://");
+    key.extend_from_slice(proxy_scheme(exchange, pass).prefix().as_bytes());
     match unix_path(pass) {
         Some(path) => write!(key, "unix:{}:", path.display()).expect("memory takes all that is written"),
         None => key.extend_from_slice(proxy_host(exchange, pass).as_bytes()),
@@ -319,6 +319,11 @@ fn upgrade(exchange: &Exchange) -> Upgrade {
 
 fn proxy_host<'a>(exchange: &'a Exchange, pass: &'a ProxyPass) -> &'a str {
     exchange.proxy_target.as_ref().map_or(&pass.host, |target| &target.host)
+}
+
+/// Returns how the upstream is asked.
+pub(super) fn proxy_scheme(exchange: &Exchange, pass: &ProxyPass) -> Scheme {
+    exchange.proxy_target.as_ref().map_or(pass.scheme, |target| target.scheme)
 }
 
 /// Writes the fields of a request. As nginx: what the configuration sets, what it left to us, what the client sent.

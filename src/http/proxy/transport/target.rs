@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use config::{PeerAddress, ProxyPass, ProxyTarget, UpstreamConf};
+use config::{PeerAddress, ProxyPass, ProxyTarget, Scheme, UpstreamConf};
 
 use crate::{
     http::{
@@ -16,9 +16,6 @@ use crate::{
     },
     upstream::Group,
 };
-
-/// Port of a URL without one.
-const DEFAULT_PORT: u16 = 80;
 
 /// Finds the group to ask; where variables name it, `$proxy_host` and `$proxy_port` are set.
 ///
@@ -32,15 +29,26 @@ pub async fn target(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Gro
     let text = template.expand(exchange);
     let url =
         Url::parse(&text).map_err(|problem| refused(500, format!("{problem} in \"{}\"", lossy(&text))))?;
-    exchange.proxy_target = Some(exchange::ProxyTarget { host: url.proxy_host(), port: url.proxy_port() });
-    if let Some(group) = exchange.event_loop.site.group(&url.group_key()) {
-        return Ok(Arc::clone(group));
+    if url.scheme == Scheme::Https {
+        return Err(refused(500, format!("https protocol is not supported yet in \"{}\"", lossy(&text))));
+    }
+    let (host, port) = (url.proxy_host(), url.proxy_port());
+    exchange.proxy_target = Some(exchange::ProxyTarget { scheme: url.scheme, host, port });
+    if let Some(group) = known_group(exchange, &url) {
+        return Ok(group);
     }
     let addresses = match url.address() {
         Ok(address) => vec![address],
         Err(host) => resolved(exchange, host, url.port()).await?,
     };
     Ok(Arc::new(Group::new(Arc::new(UpstreamConf::implicit(url.group_key(), addresses)))))
+}
+
+/// Finds the group that a URL names, or the one that the configuration made of the same address.
+fn known_group(exchange: &Exchange, url: &Url) -> Option<Arc<Group>> {
+    let site = &exchange.event_loop.site;
+    let written = site.group(&url.written_key()).filter(|group| !group.conf.implicit);
+    written.or_else(|| site.group(&url.group_key())).cloned()
 }
 
 /// Finds the addresses of a host that only the request names.
@@ -71,6 +79,7 @@ pub(in crate::http::proxy) fn uri_of(url: &[u8]) -> Vec<u8> {
 /// A URL that variables made.
 #[derive(Debug, PartialEq, Eq)]
 struct Url {
+    scheme: Scheme,
     host: Host,
     uri: Vec<u8>,
 }
@@ -88,14 +97,7 @@ enum Host {
 impl Url {
     /// Reads a URL, or says what is wrong with it in nginx's words.
     fn parse(text: &[u8]) -> Result<Self, &'static str> {
-        let scheme = |name: &[u8]| {
-            text.split_at_checked(name.len())
-                .and_then(|(start, rest)| start.eq_ignore_ascii_case(name).then_some(rest))
-        };
-        if scheme(b"https://").is_some() {
-            return Err("https protocol is not supported yet");
-        }
-        let rest = scheme(b"http://").ok_or("invalid URL prefix")?;
+        let (scheme, rest) = Scheme::split(text).ok_or("invalid URL prefix")?;
         if let Some(rest) = rest.strip_prefix(b"unix:") {
             let (path, uri) = match memchr::memchr(b':', rest) {
                 Some(colon) => (&rest[..colon], &rest[colon + 1..]),
@@ -105,7 +107,7 @@ impl Url {
                 .ok()
                 .filter(|path| !path.is_empty())
                 .ok_or("no path in the unix domain socket")?;
-            return Ok(Self { host: Host::Unix(path.to_owned()), uri: uri.to_vec() });
+            return Ok(Self { scheme, host: Host::Unix(path.to_owned()), uri: uri.to_vec() });
         }
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -114,12 +116,14 @@ impl Url {
         if uri.first().is_some_and(|first| *first != b'/') {
             uri.insert(0, b'/');
         }
-        Ok(Self { host: Host::Inet { name: name.to_owned(), port }, uri })
+        Ok(Self { scheme, host: Host::Inet { name: name.to_owned(), port }, uri })
     }
 
     fn proxy_host(&self) -> String {
         match &self.host {
-            Host::Inet { name, port: Some(port) } if *port != DEFAULT_PORT => format!("{name}:{port}"),
+            Host::Inet { name, port: Some(port) } if *port != self.scheme.default_port() => {
+                format!("{name}:{port}")
+            }
             Host::Inet { name, .. } => name.clone(),
             Host::Unix(_) => "localhost".to_owned(),
         }
@@ -127,20 +131,31 @@ impl Url {
 
     fn proxy_port(&self) -> String {
         match &self.host {
-            Host::Inet { port, .. } => port.unwrap_or(DEFAULT_PORT).to_string(),
+            Host::Inet { port, .. } => port.unwrap_or(self.scheme.default_port()).to_string(),
             Host::Unix(_) => String::new(),
         }
     }
 
     fn port(&self) -> u16 {
         match self.host {
-            Host::Inet { port, .. } => port.unwrap_or(DEFAULT_PORT),
-            Host::Unix(_) => DEFAULT_PORT,
+            Host::Inet { port, .. } => port.unwrap_or(self.scheme.default_port()),
+            Host::Unix(_) => self.scheme.default_port(),
         }
     }
 
-    /// Returns the key that a group with this host and port would have ([`UpstreamConf::key`]).
+    /// Returns the key that the group of this address has where the configuration has one
+    /// ([`UpstreamConf::implicit_name`]).
     fn group_key(&self) -> String {
+        match (self.scheme, &self.host) {
+            (Scheme::Https, Host::Inet { port: None, .. }) => {
+                format!("{}:{}", self.written_key(), self.scheme.default_port())
+            }
+            _ => self.written_key(),
+        }
+    }
+
+    /// Returns the key that a group with this name would have ([`UpstreamConf::key`]).
+    fn written_key(&self) -> String {
         match &self.host {
             Host::Inet { name, port: Some(port) } => format!("{}:{port}", name.to_ascii_lowercase()),
             Host::Inet { name, port: None } => name.to_ascii_lowercase(),
@@ -154,7 +169,8 @@ impl Url {
             Host::Unix(path) => Ok(PeerAddress::Unix(PathBuf::from(path))),
             Host::Inet { name, port } => {
                 let ip = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-                let socket = |ip| PeerAddress::Inet(SocketAddr::new(ip, port.unwrap_or(DEFAULT_PORT)));
+                let socket =
+                    |ip| PeerAddress::Inet(SocketAddr::new(ip, port.unwrap_or(self.scheme.default_port())));
                 ip.map(socket).map_err(|_| name.as_str())
             }
         }
@@ -203,11 +219,17 @@ mod tests {
             ("http://a:b/", Err("invalid port")),
             ("http://a:0/", Err("invalid port")),
             ("http://[::1/", Err("invalid host")),
-            ("https://a", Err("https protocol is not supported yet")),
+            ("https://a", Ok((inet("a", None), ""))),
+            ("HTTPS://a:443/", Ok((inet("a", Some(443)), "/"))),
+            ("https://unix:/run/x.sock:/u", Ok((Host::Unix("/run/x.sock".to_owned()), "/u"))),
+            ("https:///x", Err("no host")),
+            ("https:/a", Err("invalid URL prefix")),
             ("backend", Err("invalid URL prefix")),
         ];
         for (text, wanted) in cases {
-            let wanted = wanted.map(|(host, uri)| Url { host, uri: uri.as_bytes().to_vec() });
+            let is_tls = text.to_ascii_lowercase().starts_with("https");
+            let scheme = if is_tls { Scheme::Https } else { Scheme::Http };
+            let wanted = wanted.map(|(host, uri)| Url { scheme, host, uri: uri.as_bytes().to_vec() });
             assert_eq!(Url::parse(text.as_bytes()), wanted, "{text}");
         }
     }
@@ -220,6 +242,12 @@ mod tests {
             ("http://A.Test:81", "A.Test:81", "81", "a.test:81", Err("A.Test")),
             ("http://[::1]:81", "[::1]:81", "81", "[::1]:81", Ok("[::1]:81")),
             ("http://127.0.0.1", "127.0.0.1", "80", "127.0.0.1", Ok("127.0.0.1:80")),
+            ("https://a", "a", "443", "a:443", Err("a")),
+            ("https://a:443", "a", "443", "a:443", Err("a")),
+            ("https://a:80", "a:80", "80", "a:80", Err("a")),
+            ("http://a:443", "a:443", "443", "a:443", Err("a")),
+            ("https://[::1]", "[::1]", "443", "[::1]:443", Ok("[::1]:443")),
+            ("https://127.0.0.1", "127.0.0.1", "443", "127.0.0.1:443", Ok("127.0.0.1:443")),
         ];
         for (text, host, port, group, address) in cases {
             let url = Url::parse(text.as_bytes()).expect("a URL");
