@@ -449,6 +449,9 @@ fn passed(
 ) -> Result<ProxyPass, Problem> {
     let mut pass = proxy_pass(directive, name, scope)?;
     pass.redirect = redirect_rules(directive, &pass, name, &conf.proxy)?;
+    if pass.may_be_secured() {
+        conf.proxy_ssl.settle(&conf.proxy_ssl_places)?;
+    }
     Ok(pass)
 }
 

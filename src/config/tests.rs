@@ -241,7 +241,6 @@ fn errors_of_locations_and_groups_read_as_nginxs() {
         (location("error_page 200 /a;"), "value \"200\" must be between 300 and 599"),
         (location("access_log a nothing;"), "unknown log format \"nothing\""),
         (location("proxy_pass localhost;"), "invalid URL prefix"),
-        (location("proxy_pass https://localhost;"), "https:// upstreams are not supported yet"),
         (location("proxy_pass http://nowhere;"), "host not found in upstream \"nowhere\""),
         (location("proxy_pass http://localhost:0;"), "invalid port in upstream \"localhost:0\""),
         (location("proxy_cache nothing;"), "\"proxy_cache\" zone \"nothing\" is unknown"),
@@ -618,6 +617,20 @@ fn proxy_pass_is_resolved() {
     let six = pass("/", "http://[::1]:90/");
     assert_eq!((&*six.host, &*six.port), ("[::1]:90", "90"));
     assert!(matches!(pass("/", "http://$host/x").target, ProxyTarget::Variable(_)));
+    for (url, host, port, name) in [
+        ("https://two.test", "two.test", "443", "two.test:443"),
+        ("HTTPS://two.test:443/", "two.test", "443", "two.test:443"),
+        ("https://two.test:80", "two.test:80", "80", "two.test:80"),
+        ("https://[::1]", "[::1]", "443", "[::1]:443"),
+        ("https://unix:/run/x.sock", "localhost", "", "unix:/run/x.sock"),
+        ("https://group", "group", "443", "group"),
+    ] {
+        let secured = pass("/", url);
+        assert_eq!((secured.scheme, &*secured.host, &*secured.port), (Scheme::Https, host, port), "{url}");
+        assert_eq!(group(&secured).name, name, "{url}");
+    }
+    let address = group(&pass("/", "https://[::1]")).servers[0].addresses[0].clone();
+    assert_eq!(address, PeerAddress::Inet("[::1]:443".parse().expect("an address")));
 }
 
 #[test]

@@ -366,10 +366,18 @@ pub struct ProxyPass {
     pub redirect: Vec<ValueRule>,
 }
 
+impl ProxyPass {
+    /// Says whether upstreams may be asked over TLS. As nginx: what a request says may always turn out to be that.
+    pub fn may_be_secured(&self) -> bool {
+        self.scheme == Scheme::Https || matches!(self.target, ProxyTarget::Variable(_))
+    }
+}
+
 /// How an upstream is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Scheme {
     /// In clear text.
+    #[default]
     Http,
     /// Over TLS.
     Https,

@@ -196,7 +196,9 @@ pub struct UpstreamFacts {
     pub tries: Vec<Try>,
     /// How many tries there were at each internal redirect: lists have ` : ` there.
     pub redirected_after: Vec<usize>,
-    /// Target of the last request sent, for the error log.
+    /// How the last request was sent, for the error log.
+    pub scheme: Scheme,
+    /// Its target.
     pub target: Vec<u8>,
     /// What the cache did.
     pub cache_status: Option<CacheStatus>,

@@ -19,7 +19,7 @@ mod whom;
 pub use error_page::{PageAction, error_page, has_error_page, named_location, split_args};
 pub use page::{plain, product, write_server};
 pub use redirect::{absolute, add_slash, locate, returned, send_to};
-pub use whom::{Asker, Context, Whom};
+pub use whom::{Asked, Asker, Context, Whom};
 
 /// A failure while serving.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use super::{
     access_log::{AccessLogs, LocationLogs},
     filter::Expressions,
     health::Check,
-    proxy::cache::zone::Zone,
+    proxy::{cache::zone::Zone, secured::Securing},
 };
 use crate::{
     net::{Drain, Resolver},
@@ -43,6 +43,8 @@ pub struct LocationState {
     pub zone: Option<Arc<Zone>>,
     /// Its upstream group, where it is a fixed one.
     pub group: Option<Arc<Group>>,
+    /// How upstreams are asked over TLS, where they may be.
+    pub securing: Option<Securing>,
     /// Who finds the addresses of names that only a request tells, where somebody does.
     pub resolver: Option<Arc<Resolver>>,
     /// Its access logs.
@@ -121,9 +123,15 @@ impl Site {
                     |number| Check { group: Arc::clone(group), location: Arc::clone(location), number };
                 self.checks.extend((0..location.health_checks.len()).map(check));
             }
+            let securing = match (&location.content, self.contexts.client(location.id)) {
+                (Content::Proxy(pass), Some(context)) => {
+                    Some(Securing::new(context, &location.proxy_ssl, pass))
+                }
+                _ => None,
+            };
             let logs = self.access_logs.open(&location.log)?;
             let resolver = location.resolver.servers.as_ref().map(|servers| self.resolver(servers));
-            self.locations.push(LocationState { zone, group, resolver, logs });
+            self.locations.push(LocationState { zone, group, securing, resolver, logs });
         }
         Ok(())
     }

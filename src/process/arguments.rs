@@ -98,8 +98,20 @@ pub struct ProxyArguments {
     pub cache: Option<PathBuf>,
     /// `--max-size`.
     pub max_size: Option<String>,
+    /// Whether an origin has to show who it is.
+    pub trust: OriginTrust,
     /// Whether to serve or to print the configuration it amounts to.
     pub output: Output,
+}
+
+/// Whether an origin that is asked over TLS has to show who it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OriginTrust {
+    /// By a certificate that the machine trusts.
+    #[default]
+    Verified,
+    /// It may be anybody (`--insecure`).
+    Anybody,
 }
 
 /// What becomes of a configuration made from arguments.
@@ -115,7 +127,8 @@ pub enum Output {
 /// The long options besides nginx's letters.
 const LONG: [&str; 3] = ["--help", "--version", "--listen"];
 /// The long options of `proxy`.
-const PROXY_LONG: [&str; 6] = ["--to", "--listen", "--cache", "--max-size", "--print-config", "--help"];
+const PROXY_LONG: [&str; 7] =
+    ["--to", "--listen", "--cache", "--max-size", "--insecure", "--print-config", "--help"];
 /// What may follow `-s`.
 const REQUESTS: [&str; 4] = ["-s stop", "-s quit", "-s reload", "-s reopen"];
 /// The words that may come first.
@@ -278,6 +291,7 @@ fn parse_proxy(mut rest: Rest<'_>) -> Result<Command, String> {
             "--listen" => proxy.listen = Some(listen_address(&rest.value(name, attached, "an address")?)?),
             "--cache" => proxy.cache = Some(rest.value(name, attached, "a directory")?.into()),
             "--max-size" => proxy.max_size = Some(rest.value(name, attached, "a size")?),
+            "--insecure" => proxy.trust = OriginTrust::Anybody,
             "--print-config" => proxy.output = Output::Print,
             "--help" | "-h" | "-?" => return Ok(Command::Help),
             _ => return Err(complain("invalid option:", name, &PROXY_LONG)),

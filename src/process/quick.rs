@@ -8,10 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use config::{MainText, Source};
+use config::{MainText, Scheme, Source};
 use nix::unistd::{Uid, User};
 
-use super::arguments::ProxyArguments;
+use super::arguments::{OriginTrust, ProxyArguments};
 
 /// The configuration of the demonstration.
 const DEMONSTRATION: &str = include_str!("../../conf/larder.conf");
@@ -30,6 +30,16 @@ const PAGES: [(&str, &str); 3] = [
 const DIRECTORY: &str = "larder";
 /// Largest cache of `larder proxy` where no other size is given.
 const MAX_SIZE: &str = "10g";
+
+/// Where systems keep the certificates of authorities that everybody trusts.
+const AUTHORITIES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+/// Certificates that may stand between an origin's and that of its authority.
+const CHAIN_DEPTH: u8 = 5;
 
 /// A configuration made here.
 #[derive(Debug, Clone)]
@@ -79,6 +89,10 @@ impl Quick {
         if let Some(other) = origins.iter().find(|origin| origin.path != first.path) {
             return Err(format!("all --to must have one path: \"{}\" is not \"{}\"", other.path, first.path));
         }
+        if origins.iter().any(|origin| origin.scheme != first.scheme) {
+            return Err("all --to must begin alike: with http:// or with https://".to_owned());
+        }
+        let upstream = upstream_text(first, arguments.trust)?;
         let listen =
             arguments.listen.unwrap_or_else(|| DEMONSTRATION_LISTEN.parse().expect("a literal address"));
         let directory = Path::new(DIRECTORY).join("proxy");
@@ -88,7 +102,7 @@ impl Quick {
         if !max_size.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(format!("option \"--max-size\" requires a size like 10g, not \"{max_size}\""));
         }
-        let text = proxy_text(&origins, listen, &directory, cache, max_size);
+        let text = proxy_text(&origins, &upstream, listen, &directory, cache, max_size);
         let to = arguments.to.join(", ");
         let greeting = format!(
             "Larder listens on http://{listen}, before {to}.\n\n  \
@@ -137,6 +151,8 @@ fn own_user() -> String {
 /// One `--to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
+    /// How it is asked.
+    scheme: Scheme,
     /// Host and port, as an `upstream` wants them.
     server: String,
     /// What the origin is called in Host.
@@ -148,15 +164,11 @@ struct Origin {
 impl Origin {
     fn parse(url: &str) -> Result<Self, String> {
         let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => {
-                return Err(format!(
-                    "\"{url}\": this build cannot speak TLS to an origin yet; use its http:// address"
-                ));
-            }
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
             _ => return Err(format!("\"{url}\": an origin is http://HOST or http://HOST:PORT")),
-        }
+        };
         let (host, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte);
         if host.is_empty() || !host.bytes().all(is_plain) {
@@ -170,14 +182,38 @@ impl Origin {
         let is_bare = host.parse::<IpAddr>().is_ok_and(|address| address.is_ipv6());
         let host = if is_bare { format!("[{host}]") } else { host.to_owned() };
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        let server = if has_port { host.clone() } else { format!("{host}:80") };
+        let server = if has_port { host.clone() } else { format!("{host}:{}", scheme.default_port()) };
         let path = if path == "/" { "" } else { path };
-        Ok(Self { server, host, path: path.to_owned() })
+        Ok(Self { scheme, server, host, path: path.to_owned() })
     }
+}
+
+/// Makes the lines that say how origins are asked.
+fn upstream_text(first: &Origin, trust: OriginTrust) -> Result<String, String> {
+    let Origin { scheme, host, path, .. } = first;
+    let mut text = format!("proxy_pass {}origin{path};\n", scheme.prefix());
+    if *scheme == Scheme::Http {
+        return Ok(text);
+    }
+    text += &format!("            proxy_ssl_server_name on;\n            proxy_ssl_name {host};\n");
+    if trust == OriginTrust::Verified {
+        let known = AUTHORITIES.iter().find(|path| Path::new(path).exists()).ok_or_else(|| {
+            format!(
+                "no certificates of authorities are installed as {}; --insecure trusts anybody",
+                AUTHORITIES[0]
+            )
+        })?;
+        text += &format!(
+            "            proxy_ssl_verify on;\n            proxy_ssl_verify_depth {CHAIN_DEPTH};\n            \
+             proxy_ssl_trusted_certificate {known};\n"
+        );
+    }
+    Ok(text)
 }
 
 fn proxy_text(
     origins: &[Origin],
+    upstream: &str,
     listen: SocketAddr,
     directory: &Path,
     cache: &Path,
@@ -185,7 +221,7 @@ fn proxy_text(
 ) -> String {
     let servers: String =
         origins.iter().map(|origin| format!("        server {};\n", origin.server)).collect();
-    let (host, path) = origins.first().map_or(("", ""), |origin| (&origin.host, &origin.path));
+    let host = origins.first().map_or("", |origin| &origin.host);
     let (user, own, cache) = (own_user(), quoted(directory), quoted(cache));
     format!(
         "\
@@ -216,8 +252,7 @@ http {{
         client_max_body_size 0;
 
         location / {{
-            proxy_pass http://origin{path};
-            proxy_http_version 1.1;
+            {upstream}            proxy_http_version 1.1;
             proxy_set_header Connection \"\";
             proxy_set_header Host {host};
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;

@@ -70,8 +70,9 @@ Options, as nginx's:
   -h, -?         this help
 
 Options of proxy:
-  --to URL               origin, like http://127.0.0.1:3000; several make a group, and the first one's name is sent
-                         as Host
+  --to URL               origin, like http://127.0.0.1:3000 or https://example.com; several make a group, and the
+                         first one's name is sent as Host
+  --insecure             do not ask an https origin who it is
   --listen ADDRESS:PORT  where to listen (default: 127.0.0.1:8080)
   --cache DIRECTORY      where to keep pages (default: larder/proxy/cache)
   --max-size SIZE        how much to keep at most (default: 10g)

@@ -2,12 +2,9 @@
 //! other's sessions, and rustls on its own would mix them up.
 //!
 //! As nginx, which keeps a session with each peer of a group; here it is also one for each name that the peer is asked by.
+//! Which peer a store belongs to is its keeper's business (`client.rs`).
 
-use std::{
-    collections::{HashMap, VecDeque},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::VecDeque, fmt};
 
 use parking_lot::Mutex;
 use rustls::{
@@ -100,44 +97,10 @@ impl fmt::Debug for ClientSessions {
     }
 }
 
-/// Stores by peer, for peers that come and go.
-#[derive(Debug, Default)]
-pub struct PeerSessions {
-    peers: Mutex<Peers>,
-}
-
-#[derive(Debug, Default)]
-struct Peers {
-    /// Each with the turn in which it was asked for last.
-    known: HashMap<Vec<u8>, (Arc<ClientSessions>, u64)>,
-    turn: u64,
-}
-
-/// Peers that are remembered.
-const MOST_PEERS: usize = 1024;
-
-impl PeerSessions {
-    /// The store of a peer, which is new where the peer is, or where it was the one nobody asked for longest.
-    pub fn of(&self, peer: &[u8]) -> Arc<ClientSessions> {
-        let mut peers = self.peers.lock();
-        peers.turn += 1;
-        let turn = peers.turn;
-        if let Some((sessions, last)) = peers.known.get_mut(peer) {
-            *last = turn;
-            return Arc::clone(sessions);
-        }
-        if peers.known.len() == MOST_PEERS {
-            let idlest = peers.known.iter().min_by_key(|(_, (_, last))| *last).map(|(peer, _)| peer.clone());
-            idlest.and_then(|idlest| peers.known.remove(&idlest));
-        }
-        let sessions = Arc::new(ClientSessions::default());
-        peers.known.insert(peer.to_vec(), (Arc::clone(&sessions), turn));
-        sessions
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use rustls::{HandshakeKind, client::Resumption};
 
     use super::*;
@@ -148,19 +111,19 @@ mod tests {
         for version in Version::ALL {
             let server = Arc::new(rehearsal::server(Arc::new(rehearsal::resolver())));
             let base = rehearsal::client(version);
-            let peers = PeerSessions::default();
-            let meet = |peer: &[u8], name| {
+            let peers = [(); 2].map(|()| Arc::new(ClientSessions::default()));
+            let meet = |peer: usize, name| {
                 let mut client = base.clone();
-                client.resumption = Resumption::store(peers.of(peer));
+                client.resumption = Resumption::store(Arc::clone(&peers[peer]) as Arc<_>);
                 let ends = rehearsal::meet_as(name, &Arc::new(client), &server).unwrap();
                 ends.client.handshake_kind().unwrap()
             };
             let table = [
-                ("first", b"a", "a.example", HandshakeKind::Full),
-                ("again", b"a", "a.example", HandshakeKind::Resumed),
-                ("another name", b"a", "b.example", HandshakeKind::Full),
-                ("another peer", b"b", "a.example", HandshakeKind::Full),
-                ("the first once more", b"a", "a.example", HandshakeKind::Resumed),
+                ("first", 0, "a.example", HandshakeKind::Full),
+                ("again", 0, "a.example", HandshakeKind::Resumed),
+                ("another name", 0, "b.example", HandshakeKind::Full),
+                ("another peer", 1, "a.example", HandshakeKind::Full),
+                ("the first once more", 0, "a.example", HandshakeKind::Resumed),
             ];
             for (case, peer, name, wanted) in table {
                 assert_eq!(meet(peer, name), wanted, "{case}, {version:?}");
@@ -187,19 +150,5 @@ mod tests {
         assert_eq!(sessions.names.lock().len(), MOST_NAMES);
         assert!(sessions.take_tls13_ticket(&"a.example".try_into().unwrap()).is_none());
         assert_eq!(sessions.kx_hint(&name(0)), Some(NamedGroup::X25519));
-    }
-
-    #[test]
-    fn the_peer_that_nobody_asked_for_longest_is_forgotten() {
-        let peers = PeerSessions::default();
-        let of = |number: usize| peers.of(&number.to_be_bytes());
-        let (first, second) = (of(0), of(1));
-        for number in 2..MOST_PEERS {
-            of(number);
-        }
-        assert!(Arc::ptr_eq(&first, &of(0)));
-        of(MOST_PEERS);
-        assert!(Arc::ptr_eq(&first, &of(0)));
-        assert!(!Arc::ptr_eq(&second, &of(1)));
     }
 }

@@ -8,6 +8,7 @@ mod algorithms;
 mod certificate;
 mod cipher_names;
 mod ciphers;
+mod client;
 mod client_sessions;
 mod commands;
 mod contexts;
@@ -20,8 +21,10 @@ mod identity_cache;
 mod key_kind;
 mod key_log;
 mod legacy_pem;
+mod offered;
 mod passwords;
 mod peer_certificate;
+mod peer_name;
 mod pem;
 mod private_key;
 #[cfg(test)]
@@ -45,7 +48,8 @@ pub use crate::{
         prefers_chacha, protocol_name,
     },
     cipher_names::{cipher_name, cipher_names},
-    client_sessions::{ClientSessions, PeerSessions},
+    client::{ClientContext, ClientWish, NamedCertificate, PeerSessions},
+    client_sessions::ClientSessions,
     contexts::Contexts,
     crl::CrlError,
     curves::{curve_name, curve_names},
@@ -54,6 +58,7 @@ pub use crate::{
     key_log::{KeyLogError, KeyLogFile},
     passwords::{Passwords, PasswordsError},
     peer_certificate::PeerCertificate,
+    peer_name::PeerName,
     resolver::Resolver,
     resumption::{ResumptionWish, ZeroRtt},
     server::{HTTP2_NAME, Offer, ServerContext},

@@ -76,7 +76,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    fn of(directive: &'static str, error: &dyn fmt::Display) -> Self {
+    pub(crate) fn of(directive: &'static str, error: &dyn fmt::Display) -> Self {
         Self { directive, number: 0, message: error.to_string() }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The files that say whom to trust.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TrustFiles<'a> {
     /// `ssl_client_certificate`: trusted, and named to clients so that they can choose a certificate.
     pub announced: Option<&'a Path>,

@@ -17,9 +17,11 @@ use cache::{
     policy::{CacheStatus, Forward},
 };
 use config::{
-    CacheZone, Content, HostLookup, HttpConf, ListenAddress, MainText, Source, load, offline::ConfFile,
+    CacheZone, Content, Diagnostic, HostLookup, HttpConf, ListenAddress, MainText, Source, load,
+    offline::ConfFile,
 };
 use serde_json::{Value, json};
+use tls::Contexts;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
@@ -51,8 +53,9 @@ pub fn why(
 ) -> Result<Verdict, Failure> {
     let main = MainText::File(conf.file.clone());
     let source = Source { prefix: conf.prefix.clone(), main, globals: None, error_log: None };
-    let loaded = load(&source, &Machine)
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
+    let loaded = load(&source, &Machine).map_err(|problems| told(&problems))?;
+    let mut problems = Vec::new();
+    let contexts = Contexts::build(&loaded.config, None, &mut problems).ok_or_else(|| told(&problems))?;
     let caches = loaded.config.http.as_ref().map_or_else(Vec::new, |http| http.zones.clone());
     for cache in &caches {
         enter(&cache.path, stoop)?;
@@ -61,7 +64,7 @@ pub fn why(
     }
     // Logs may be for root only.
     stoop(Path::new("/"))?;
-    let site = Site::new(Arc::new(loaded.config), Arc::default())?;
+    let site = Site::new(Arc::new(loaded.config), Arc::new(contexts))?;
     for cache in &caches {
         enter(&cache.path, stoop)?;
     }
@@ -76,6 +79,10 @@ pub fn why(
     tell(output, || findings.text(&url), || findings.json(&url))?;
     runtime.shutdown_background();
     Ok(Verdict::Good)
+}
+
+fn told(problems: &[Diagnostic]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// The machine's own names and addresses.

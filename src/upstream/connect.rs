@@ -1,18 +1,19 @@
 //! A connection to a peer: made here, used for one request at a time, kept by the pool in between.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use config::{PeerAddress, Transparency};
+use config::{PeerAddress, Scheme, Transparency};
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::SockRef;
+use tls::ClientWish;
 use tokio::net::{TcpSocket, UnixStream};
 
-use super::{group::Pick, peer::PeerId};
+use super::{group::Pick, handshake::secure, peer::PeerId};
 use crate::{
     clock::{self, Moment},
     error_log::system_words,
-    net::{Stream, Timer},
+    net::{Socket, Stream, Timer},
 };
 
 /// A connection to a peer with what goes along with it from request to request.
@@ -30,12 +31,14 @@ pub struct Connection {
     pub(super) peer: PeerId,
     /// Where it comes from, as it was asked for: requests with another wish must not use it.
     pub(super) local: Option<LocalAddress>,
+    /// How it is secured, where it is: requests with another wish must not use it.
+    pub(super) tls: Option<Arc<ClientWish>>,
     /// Number of the location that opened it.
     pub(super) location: usize,
 }
 
 /// How a connection is made, but for the peer.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Dial {
     /// Number of the location that asks.
     pub location: usize,
@@ -43,6 +46,8 @@ pub struct Dial {
     pub timeout: Duration,
     /// Where it comes from; the system decides where nothing is said (`proxy_bind`).
     pub local: Option<LocalAddress>,
+    /// How it is secured; in clear text where nothing is said.
+    pub tls: Option<Arc<ClientWish>>,
     /// Whether the system watches it (`proxy_socket_keepalive`).
     pub keepalive: TcpKeepalive,
     /// The system's buffer for what arrives (`proxy_socket_rcvbuf`).
@@ -84,25 +89,40 @@ pub enum OpenError {
     /// The peer cannot be reached, or not in time.
     #[error(transparent)]
     Peer(#[from] io::Error),
+    /// It is there, but the time was over before there was TLS.
+    #[error("upstream timed out")]
+    LateHandshake,
+    /// It is there, but there is no TLS with it; nginx's words say why.
+    #[error("{0}")]
+    Unsecured(String),
 }
 
 impl Connection {
     /// Connects to the peer that was chosen. Cancel safe.
     ///
     /// # Errors
-    /// The system's, or `TimedOut`.
+    /// The system's, `TimedOut`, or why TLS is not possible.
     pub async fn open(pick: &Pick, dial: &Dial) -> Result<Self, OpenError> {
         let mut timer = Timer::new(dial.timeout);
-        let stream = match &pick.peer().address {
+        let socket = match &pick.peer().address {
             PeerAddress::Inet(address) => connect_tcp(*address, dial, &mut timer).await?,
             PeerAddress::Unix(path) => {
                 if let Some(local) = &dial.local {
                     // As nginx: an address of the network is none for such a socket.
                     return Err(local.failed(io::Error::from_raw_os_error(libc::EINVAL)));
                 }
-                let stream = Stream::from(timer.limit(UnixStream::connect(path)).await?);
-                set_buffers(&SockRef::from(&stream), dial)?;
-                stream
+                let socket = Socket::Unix(timer.limit(UnixStream::connect(path)).await?);
+                set_buffers(&SockRef::from(&socket), dial)?;
+                socket
+            }
+        };
+        let stream = match &dial.tls {
+            None => Stream::Plain(socket),
+            Some(wish) => {
+                // As nginx: the handshake has what is left of the time for connecting.
+                let securing = async { Ok(secure(socket, wish, &pick.peer().sessions).await) };
+                let secured = timer.limit(securing).await.map_err(|_: io::Error| OpenError::LateHandshake)?;
+                secured.map_err(OpenError::Unsecured)?
             }
         };
         Ok(Self {
@@ -113,8 +133,14 @@ impl Connection {
             opened: clock::moment(),
             peer: pick.peer().id,
             local: dial.local,
+            tls: dial.tls.clone(),
             location: dial.location,
         })
+    }
+
+    /// Returns how requests go over it.
+    pub fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
     }
 
     /// Whether it has carried a request before.
@@ -123,7 +149,7 @@ impl Connection {
     }
 }
 
-async fn connect_tcp(address: SocketAddr, dial: &Dial, timer: &mut Timer) -> Result<Stream, OpenError> {
+async fn connect_tcp(address: SocketAddr, dial: &Dial, timer: &mut Timer) -> Result<Socket, OpenError> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -137,7 +163,7 @@ async fn connect_tcp(address: SocketAddr, dial: &Dial, timer: &mut Timer) -> Res
     if dial.keepalive == TcpKeepalive::On {
         SockRef::from(&stream).set_keepalive(true)?;
     }
-    Ok(stream.into())
+    Ok(Socket::Tcp(stream))
 }
 
 /// Sets the system's buffers, before anything is sent: their size is told to the peer with the first packet.

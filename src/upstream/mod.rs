@@ -7,6 +7,7 @@
 pub mod balance;
 pub mod connect;
 pub mod group;
+pub mod handshake;
 pub mod health;
 pub mod multiplexed;
 pub mod peer;
@@ -21,6 +22,7 @@ pub use self::{
     balance::{Affinity, Search, Standing},
     connect::{Connection, Dial, LocalAddress, OpenError, TcpKeepalive},
     group::{Found, Group, Pick},
+    handshake::{HANDSHAKING, secure},
     multiplexed::{Claim, Ends, SharedPool},
     peer::{Health, Peer, PeerId, Place, Rank},
     pool::IdlePool,

@@ -66,7 +66,7 @@ impl SharedPool {
         let mut timer = Timer::new(dial.timeout);
         let route = route(pick, dial);
         loop {
-            match self.groups.place(pick, route) {
+            match self.groups.place(pick, &route) {
                 Place::On(link) => return Ok(self.take(link, pick)),
                 Place::New => return self.open(route, pick, dial).await,
                 Place::After(link) => {
@@ -118,18 +118,18 @@ fn route(pick: &Pick, dial: &Dial) -> Route {
         KeptFor::Group => None,
         KeptFor::Location => Some(dial.location),
     });
-    Route { peer: pick.peer().id, local: dial.local, location }
+    Route { peer: pick.peer().id, local: dial.local, tls: dial.tls.clone(), location }
 }
 
 impl Groups {
-    fn place(&self, pick: &Pick, route: Route) -> Place {
+    fn place(&self, pick: &Pick, route: &Route) -> Place {
         let mut groups = self.0.borrow_mut();
         let Some(links) = groups.get_mut(&pick.group().id()) else { return Place::New };
         let now = now();
         links.retain(|link| keeps_on(link, &pick.group().conf, now));
         let mut opening = None;
         // The one used last, as for other connections: those that are not needed come of age.
-        for link in links.iter().rev().filter(|link| link.route == route) {
+        for link in links.iter().rev().filter(|link| link.route == *route) {
             match link.room() {
                 Room::Free => return Place::On(Rc::clone(link)),
                 Room::Soon => opening = Some(Rc::clone(link)),

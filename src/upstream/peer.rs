@@ -10,6 +10,7 @@ use std::{
 
 use config::{PeerAddress, UpstreamServer};
 use md5::{Digest as _, Md5};
+use tls::PeerSessions;
 
 /// Tells a peer apart from all others that this process has had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +27,8 @@ pub struct Peer {
     pub address: PeerAddress,
     /// The address as `$upstream_addr` shows it.
     pub name: Arc<str>,
+    /// TLS sessions that later connections can take up.
+    pub sessions: PeerSessions,
     route: OnceLock<String>,
     is_unhealthy: AtomicBool,
 }
@@ -66,7 +69,8 @@ impl Peer {
         let id = PeerId(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         let name = Arc::from(name_of(&address));
         let route = server.route.clone().map(OnceLock::from).unwrap_or_default();
-        Self { id, server: number, address, name, route, is_unhealthy: AtomicBool::new(false) }
+        let sessions = PeerSessions::default();
+        Self { id, server: number, address, name, sessions, route, is_unhealthy: AtomicBool::new(false) }
     }
 
     /// Returns the name that sticky sessions have for it: `route=`, or else the digest of its address.

@@ -10,11 +10,13 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     rc::{Rc, Weak},
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use config::KeptFor;
+use tls::ClientWish;
 
 use super::{
     connect::{Connection, LocalAddress},
@@ -53,9 +55,15 @@ struct Idle {
 }
 
 impl IdlePool {
-    /// Takes an idle connection to the peer that was chosen and from that address of ours, the one used last, for a
-    /// location.
-    pub fn take(&self, pick: &Pick, local: Option<LocalAddress>, location: usize) -> Option<Connection> {
+    /// Takes an idle connection to the peer that was chosen, the one used last, from that address of ours, secured in that
+    /// way, for a location.
+    pub fn take(
+        &self,
+        pick: &Pick,
+        local: Option<LocalAddress>,
+        tls: Option<&Arc<ClientWish>>,
+        location: usize,
+    ) -> Option<Connection> {
         let kept_for = pick.group().conf.keepalive?.kept_for;
         let is_free = |connection: &Connection| match kept_for {
             KeptFor::Group => true,
@@ -63,7 +71,10 @@ impl IdlePool {
         };
         let peer = pick.peer().id;
         let fits = |connection: &Connection| {
-            connection.peer == peer && connection.local == local && is_free(connection)
+            connection.peer == peer
+                && connection.local == local
+                && connection.tls.as_ref() == tls
+                && is_free(connection)
         };
         let mut groups = self.shared.groups.borrow_mut();
         let idle = groups.get_mut(&pick.group().id)?;

@@ -38,6 +38,7 @@ mod request_bodies;
 mod resolving;
 mod rewriting;
 mod rfc_cache;
+mod secured_upstreams;
 mod slices;
 mod staleness;
 mod starting;

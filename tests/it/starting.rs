@@ -132,15 +132,21 @@ fn the_configuration_of_a_proxy_can_be_printed_and_tested() {
 }
 
 #[test]
-fn an_https_origin_is_refused_with_a_reason() {
+fn an_https_origin_is_asked_who_it_is_unless_that_is_left_out() {
     if !is_larder() {
         return;
     }
-    let refused =
-        Command::new(Program::larder().path).args(["proxy", "--to", "https://127.0.0.1"]).output().unwrap();
-    assert!(!refused.status.success());
-    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(told.contains("https"), "{told}");
+    let printed = |more: &[&str]| {
+        let to = ["proxy", "--to", "https://127.0.0.1:9", "--print-config"];
+        let output = Command::new(Program::larder().path).args(to).args(more).output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&told).into_owned()
+    };
+    let verified = printed(&[]);
+    assert!(verified.contains("proxy_ssl_verify on;") || verified.contains("--insecure"), "{verified}");
+    let insecure = printed(&["--insecure"]);
+    assert!(insecure.contains("proxy_pass https://origin;"), "{insecure}");
+    assert!(!insecure.contains("proxy_ssl_verify"), "{insecure}");
 }
 
 #[test]

@@ -177,9 +177,6 @@ fn power_of_two(directive: &Directive, range: RangeInclusive<u64>, words: &str) 
     if size.is_power_of_two() && range.contains(&size) { Ok(size) } else { Err(directive.complain(words)) }
 }
 
-/// Why what is about TLS towards upstreams has no effect.
-const NO_TLS_YET: &str = "upstreams are not asked over TLS yet";
-
 /// Why what is about TLS towards clients has no effect.
 const NO_NAMED_CERTIFICATES_YET: &str = "certificates are read when the configuration is";
 
@@ -215,21 +212,6 @@ const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("postpone_gzipping", "0", "compression begins with the first bytes"),
     ("gunzip_buffers", "", "memory for decompression is not settable"),
     ("proxy_send_lowat", "", "the kernel decides when a socket can be written"),
-    ("proxy_ssl_certificate", "", NO_TLS_YET),
-    ("proxy_ssl_certificate_cache", "", NO_TLS_YET),
-    ("proxy_ssl_certificate_key", "", NO_TLS_YET),
-    ("proxy_ssl_ciphers", "", NO_TLS_YET),
-    ("proxy_ssl_conf_command", "", NO_TLS_YET),
-    ("proxy_ssl_crl", "", NO_TLS_YET),
-    ("proxy_ssl_key_log", "", NO_TLS_YET),
-    ("proxy_ssl_name", "", NO_TLS_YET),
-    ("proxy_ssl_password_file", "", NO_TLS_YET),
-    ("proxy_ssl_protocols", "", NO_TLS_YET),
-    ("proxy_ssl_server_name", "", NO_TLS_YET),
-    ("proxy_ssl_session_reuse", "", NO_TLS_YET),
-    ("proxy_ssl_trusted_certificate", "", NO_TLS_YET),
-    ("proxy_ssl_verify", "", NO_TLS_YET),
-    ("proxy_ssl_verify_depth", "", NO_TLS_YET),
     ("ssl_certificate_cache", "off", NO_NAMED_CERTIFICATES_YET),
     ("ssl_dhparam", "", "rustls has no key exchange over finite fields"),
     ("ssl_ocsp", "off", NO_OCSP_YET),

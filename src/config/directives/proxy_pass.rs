@@ -39,9 +39,6 @@ pub fn proxy_pass(
         directive.fail(0, "invalid URL prefix").with_help(format!("write http:// before it: http://{url}"))
     })?;
     let rest = &url[scheme.prefix().len()..];
-    if scheme == Scheme::Https {
-        return Err(directive.fail(0, "https:// upstreams are not supported yet"));
-    }
     let (address, uri) = split_uri(rest);
     if !uri.is_empty() && name.prefix_len() == 0 {
         let message = "\"proxy_pass\" cannot have URI part in location given by regular expression, or inside \

@@ -4,7 +4,7 @@
 
 use std::{fmt, rc::Rc, sync::Arc};
 
-use config::{LocationConf, ServerConf};
+use config::{LocationConf, Scheme, ServerConf};
 use http1::Fields;
 
 use crate::{
@@ -28,7 +28,18 @@ pub struct Whom<'a> {
     /// The client's fields.
     pub fields: &'a Fields,
     /// The peer that is asked, and for what.
-    pub upstream: Option<(&'a str, &'a [u8])>,
+    pub upstream: Option<Asked<'a>>,
+}
+
+/// What an upstream is asked for.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// How it is asked.
+    pub scheme: Scheme,
+    /// The peer's address.
+    pub peer: &'a str,
+    /// What for.
+    pub target: &'a [u8],
 }
 
 impl<'a> Whom<'a> {
@@ -42,7 +53,11 @@ impl<'a> Whom<'a> {
             request_line: exchange.head.request_line(),
             subrequest: (!exchange.is_main()).then_some(&exchange.uri),
             fields: &exchange.head.fields,
-            upstream: facts.tries.last().map(|last| (&*last.address, &*facts.target)),
+            upstream: facts.tries.last().map(|last| Asked {
+                scheme: facts.scheme,
+                peer: &last.address,
+                target: &facts.target,
+            }),
         }
     }
 
@@ -66,8 +81,8 @@ impl fmt::Display for Whom<'_> {
         if let Some(path) = self.subrequest {
             write!(out, ", subrequest: \"{}\"", String::from_utf8_lossy(path))?;
         }
-        if let Some((peer, target)) = self.upstream {
-            write!(out, ", upstream: \"http://{peer}{}\"", String::from_utf8_lossy(target))?;
+        if let Some(Asked { scheme, peer, target }) = self.upstream {
+            write!(out, ", upstream: \"{}{peer}{}\"", scheme.prefix(), String::from_utf8_lossy(target))?;
         }
         for (name, field) in [("host", "Host"), ("referrer", "Referer")] {
             if let Some(value) = self.fields.get(field) {

@@ -188,7 +188,9 @@ impl Watch {
         };
         let computed = &self.site.http().computed;
         let mut kept = self.kept.borrow_mut().remove(&peer.id);
-        let found = Probe { location, pass, check: self.conf(), computed }.ask(peer, &mut kept).await;
+        let securing = self.site.location(location.id).securing.as_ref();
+        let probe = Probe { location, pass, securing, check: self.conf(), computed };
+        let found = probe.ask(peer, &mut kept).await;
         if let Some(kept) = kept {
             self.kept.borrow_mut().insert(peer.id, kept);
         }

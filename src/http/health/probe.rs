@@ -1,10 +1,13 @@
 //! One check of one peer: what it is asked, and what is made of its answer.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use config::{Computed, HealthCheck, LocationConf, PeerAddress, ProxyPass, Variable, VariableSource};
+use config::{Computed, HealthCheck, LocationConf, PeerAddress, ProxyPass, Scheme, Variable, VariableSource};
 use http1::{Framing, ResponseHead};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
 
 use super::{
     talk::{Failure, Kept, Talk, within},
@@ -12,9 +15,12 @@ use super::{
 };
 use crate::{
     clock::{self, Moment},
-    http::exchange::{Try, UpstreamFacts},
-    net::Stream,
-    upstream::Peer,
+    http::{
+        exchange::{Try, UpstreamFacts},
+        proxy::secured::Securing,
+    },
+    net::{Socket, Stream},
+    upstream::{HANDSHAKING, Peer, secure},
 };
 
 /// What peers are asked.
@@ -23,6 +29,8 @@ pub struct Probe<'a> {
     pub location: &'a LocationConf,
     /// Its `proxy_pass`.
     pub pass: &'a ProxyPass,
+    /// How its upstreams are asked over TLS, where they are.
+    pub securing: Option<&'a Securing>,
     /// The check.
     pub check: &'a HealthCheck,
     /// What makes the values of variables.
@@ -42,7 +50,7 @@ impl Probe<'_> {
             let is_reused = earlier.is_some();
             let connection = match earlier.take() {
                 Some(connection) => connection,
-                None => Kept::new(self.connect(&peer.address).await?),
+                None => Kept::new(self.connect(peer).await?),
             };
             let mut talk = Talk::new(connection, *self.location.proxy.read_timeout);
             let judged = self.ask_over(&mut talk, peer, begun).await;
@@ -88,18 +96,43 @@ impl Probe<'_> {
         Try { address, response, bytes_sent: request.len() as u64, ..Try::default() }
     }
 
-    async fn connect(&self, address: &PeerAddress) -> Result<Stream, Failure> {
+    async fn connect(&self, peer: &Peer) -> Result<Stream, Failure> {
         let connecting = async {
-            match address {
+            Ok(match &peer.address {
                 PeerAddress::Inet(address) => {
                     let address = SocketAddr::new(address.ip(), self.check.port.unwrap_or(address.port()));
-                    Ok(TcpStream::connect(address).await?.into())
+                    Socket::Tcp(TcpStream::connect(address).await?)
                 }
-                PeerAddress::Unix(path) => Ok(UnixStream::connect(path).await?.into()),
-            }
+                PeerAddress::Unix(path) => Socket::Unix(UnixStream::connect(path).await?),
+            })
         };
         let patience = *self.location.proxy.connect_timeout;
-        within(patience, "connecting to upstream", "connect", connecting).await
+        let begun = clock::moment();
+        let socket = within(patience, "connecting to upstream", "connect", connecting).await?;
+        match self.securing.filter(|_| self.pass.scheme == Scheme::Https) {
+            None => Ok(Stream::Plain(socket)),
+            Some(securing) => {
+                let left = patience.saturating_sub(begun.elapsed());
+                self.secure(socket, securing, peer, left).await
+            }
+        }
+    }
+
+    async fn secure(
+        &self,
+        socket: Socket,
+        securing: &Securing,
+        peer: &Peer,
+        patience: Duration,
+    ) -> Result<Stream, Failure> {
+        let broken = |what| Failure::Broken { what, during: HANDSHAKING };
+        let values = Nobody(self.pass);
+        let wish = securing.wish(&self.location.proxy_ssl, &self.pass.host, &values).await;
+        let wish = wish.map_err(|error| broken(error.to_string()))?;
+        match timeout(patience, secure(socket, &wish, &peer.sessions)).await {
+            Ok(secured) => secured.map_err(broken),
+            Err(_elapsed) => Err(Failure::Late { during: HANDSHAKING }),
+        }
     }
 
     /// As a request of the location, without a client: what needs one is not sent.

@@ -11,6 +11,7 @@ mod hints;
 mod limit_rate;
 pub mod request;
 pub mod response;
+pub mod secured;
 mod store_file;
 pub mod transport;
 mod via;
@@ -75,7 +76,7 @@ async fn ask(
         false if exchange.body.is_absent() => {}
         false => request_body::collect(exchange).await?,
     }
-    let mut outgoing = request::build(exchange, pass, purpose)?;
+    let mut outgoing = request::build(exchange, pass, purpose).await?;
     outgoing.affinity = affinity::of(exchange, group);
     let event_loop = Rc::clone(&exchange.event_loop);
     let (hints, arriving) = hints::channel(exchange);

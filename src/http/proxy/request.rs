@@ -4,7 +4,7 @@
 
 mod uri;
 
-use std::{borrow::Cow, io::Write, path::Path};
+use std::{borrow::Cow, io::Write, path::Path, sync::Arc};
 
 use bytes::Bytes;
 use cache::Meta;
@@ -13,9 +13,10 @@ use config::{
     parse_local_address,
 };
 use http1::{Method, ResponseHead, Version};
+use tls::ClientWish;
 
 use self::uri::Spelling;
-use super::{hints::Hints, transport::target, via};
+use super::{hints::Hints, secured, transport::target, via};
 use crate::{
     error_log::Level,
     http::{
@@ -39,6 +40,8 @@ pub struct Outgoing {
     pub body: OutgoingBody,
     /// Where it comes from, if `proxy_bind` says so.
     pub local: Option<LocalAddress>,
+    /// How it is secured; none for clear text.
+    pub tls: Option<Arc<ClientWish>>,
     /// Whether it asks for another protocol.
     pub upgrade: Upgrade,
     /// Which peer it would like.
@@ -106,6 +109,11 @@ impl Outgoing {
         }
     }
 
+    /// Returns how it is sent.
+    pub fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
     /// Takes away what makes it a question whether a stored answer is still good, and says whether there was anything.
     pub fn drop_conditions(&mut self) -> bool {
         let is_condition = |line: &[u8]| {
@@ -147,8 +155,9 @@ pub fn may_stream(exchange: &Exchange) -> bool {
 /// Makes the request for an upstream. The body must have been collected, unless it is passed on as it arrives.
 ///
 /// # Errors
-/// There is no URI to ask for.
-pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Result<Outgoing, Fault> {
+/// There is no URI to ask for, or no certificate to show.
+pub async fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Result<Outgoing, Fault> {
+    let tls = secured::wish(exchange, pass).await?;
     let location = &*exchange.location;
     let (method, method_text) = method(exchange, purpose);
     let upstream_uri = upstream_uri(exchange, pass)?;
@@ -180,6 +189,7 @@ pub fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) -> Res
         method,
         body,
         local: local_address(exchange),
+        tls,
         upgrade: upgrade(exchange),
         affinity: Affinity::default(),
         hints: None,
@@ -317,7 +327,8 @@ fn upgrade(exchange: &Exchange) -> Upgrade {
     if exchange.head.fields.contains("Upgrade") { Upgrade::Asked } else { Upgrade::NotAsked }
 }
 
-fn proxy_host<'a>(exchange: &'a Exchange, pass: &'a ProxyPass) -> &'a str {
+/// Returns `$proxy_host`.
+pub(super) fn proxy_host<'a>(exchange: &'a Exchange, pass: &'a ProxyPass) -> &'a str {
     exchange.proxy_target.as_ref().map_or(&pass.host, |target| &target.host)
 }
 

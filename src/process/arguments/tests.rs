@@ -56,9 +56,10 @@ fn proxy_takes_urls_in_order() {
         listen: "[::1]:80".parse().ok(),
         cache: Some("/var/cache/l".into()),
         max_size: Some("1g".to_owned()),
+        trust: OriginTrust::Anybody,
         output: Output::Print,
     };
-    let line = "proxy --to http://a --listen=[::1]:80 --to=http://b:81 --cache /var/cache/l --max-size 1g --print-config";
+    let line = "proxy --to http://a --listen=[::1]:80 --to=http://b:81 --cache /var/cache/l --max-size 1g --insecure --print-config";
     assert_eq!(read(line), Ok(Command::Proxy(wanted)));
 }
 

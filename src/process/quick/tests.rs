@@ -75,6 +75,27 @@ fn origins_become_a_group() {
 }
 
 #[test]
+fn an_https_origin_is_asked_by_its_name() {
+    let arguments = ProxyArguments {
+        to: vec!["https://127.0.0.1/shop/".to_owned()],
+        trust: OriginTrust::Anybody,
+        ..ProxyArguments::default()
+    };
+    let quick = Quick::proxy(&arguments).unwrap();
+    let lines: Vec<&str> = quick.text.lines().map(str::trim).collect();
+    for line in [
+        "server 127.0.0.1:443;",
+        "proxy_pass https://origin/shop/;",
+        "proxy_ssl_name 127.0.0.1;",
+        "proxy_ssl_server_name on;",
+    ] {
+        assert!(lines.contains(&line), "{line}");
+    }
+    assert!(!quick.text.contains("proxy_ssl_verify"));
+    load(&quick);
+}
+
+#[test]
 fn a_path_stays_and_a_directory_may_have_any_name() {
     let arguments = ProxyArguments {
         to: vec!["http://127.0.0.1/shop/".to_owned()],
@@ -92,10 +113,7 @@ fn a_path_stays_and_a_directory_may_have_any_name() {
 #[test]
 fn what_cannot_be_an_origin_is_refused_with_a_reason() {
     let cases = [
-        (
-            &["https://a"][..],
-            "\"https://a\": this build cannot speak TLS to an origin yet; use its http:// address",
-        ),
+        (&["http://a", "https://b"][..], "all --to must begin alike: with http:// or with https://"),
         (&["ftp://a"], "\"ftp://a\": an origin is http://HOST or http://HOST:PORT"),
         (&["http://"], "\"http://\": an origin is http://HOST or http://HOST:PORT"),
         (&["http://a;b"], "\"http://a;b\": an origin is http://HOST or http://HOST:PORT"),

@@ -8,12 +8,14 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use h2::client::{Builder, Connection as Engine, ResponseFuture, SendRequest};
+use tls::ClientWish;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::Notify,
@@ -64,10 +66,12 @@ pub(super) struct Link {
 }
 
 /// Where a connection leads: requests with another one must not use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
     pub peer: PeerId,
     pub local: Option<LocalAddress>,
+    /// How it is secured.
+    pub tls: Option<Arc<ClientWish>>,
     /// The location, where connections are not for all of them (`keepalive … local`).
     pub location: Option<usize>,
 }

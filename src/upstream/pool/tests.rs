@@ -52,7 +52,7 @@ impl Bench {
     }
 
     fn take_for(&self, location: usize) -> Option<u64> {
-        self.pool.take(&self.pick(), None, location).map(|connection| connection.requests)
+        self.pool.take(&self.pick(), None, None, location).map(|connection| connection.requests)
     }
 
     /// Waits until so many connections are idle.

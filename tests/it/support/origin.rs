@@ -18,7 +18,7 @@ use socket2::SockRef;
 use super::{
     deadline::{self, wait_until},
     reply::{End, Part, Reply, WantsBody, answer},
-    tls::Wire,
+    tls::{Heard, Wire},
 };
 
 /// An origin on a port of its own, with a thread per connection.
@@ -39,6 +39,8 @@ pub struct Asked {
     pub head: String,
     /// The body as framed on the wire.
     pub body: Vec<u8>,
+    /// What was agreed on, where the connection is over TLS.
+    pub tls: Option<Heard>,
 }
 
 struct Shared {
@@ -300,7 +302,7 @@ fn read_request(stream: &mut Wire, buffer: &mut Vec<u8>, connection: usize) -> O
     };
     let head = buffer[..head_end].iter().map(|&byte| char::from(byte)).collect();
     let peer = stream.socket().peer_addr().ok()?;
-    let mut asked = Asked { connection, peer, head, body: Vec::new() };
+    let mut asked = Asked { connection, peer, head, body: Vec::new(), tls: stream.heard() };
     let chunked = asked.field("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
     let body_end = if chunked {
         loop {

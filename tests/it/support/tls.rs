@@ -15,10 +15,11 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
-    SupportedProtocolVersion,
+    CipherSuite, ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig,
+    ServerConnection, StreamOwned, SupportedProtocolVersion,
     client::Resumption,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
+    server::WebPkiClientVerifier,
 };
 
 use super::{client::Client, deadline::PATIENCE};
@@ -97,7 +98,25 @@ impl Certified {
 
     /// Makes the settings of an origin that answers with it.
     pub fn origin(&self) -> Arc<ServerConfig> {
-        let config = ServerConfig::builder().with_no_client_auth();
+        self.origin_of(rustls::DEFAULT_VERSIONS)
+    }
+
+    /// As [`Self::origin`], with those versions of the protocol only.
+    pub fn origin_of(&self, versions: &[&'static SupportedProtocolVersion]) -> Arc<ServerConfig> {
+        let config = ServerConfig::builder_with_protocol_versions(versions).with_no_client_auth();
+        Arc::new(
+            config
+                .with_single_cert(vec![self.der.clone()], self.key())
+                .expect("the key is the certificate's"),
+        )
+    }
+
+    /// Makes the settings of an origin that answers with it, and only to clients whose certificate an authority signed.
+    pub fn origin_for(&self, authority: &Authority) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.der.clone()).expect("it is a certificate");
+        let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().expect("there is an authority");
+        let config = ServerConfig::builder().with_client_cert_verifier(verifier);
         Arc::new(
             config
                 .with_single_cert(vec![self.der.clone()], self.key())
@@ -202,6 +221,21 @@ impl Tls {
     }
 }
 
+/// What an origin learns in a handshake.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The name that it was asked for.
+    pub name: Option<String>,
+    /// Whether a session was taken up again.
+    pub kind: HandshakeKind,
+    /// The version of the protocol.
+    pub version: ProtocolVersion,
+    /// The cipher.
+    pub cipher: CipherSuite,
+    /// The client's certificate, and those above it.
+    pub certificates: Vec<CertificateDer<'static>>,
+}
+
 /// A connection of a test, plain or not.
 pub enum Wire {
     /// Without TLS.
@@ -242,6 +276,19 @@ impl Wire {
         }
         let _ = self.flush();
         let _ = self.socket().shutdown(std::net::Shutdown::Write);
+    }
+
+    /// Returns what an origin has learnt of its client.
+    pub fn heard(&self) -> Option<Heard> {
+        let Self::Server(stream) = self else { return None };
+        let connection = &stream.conn;
+        Some(Heard {
+            name: connection.server_name().map(str::to_owned),
+            kind: connection.handshake_kind()?,
+            version: connection.protocol_version()?,
+            cipher: connection.negotiated_cipher_suite()?.suite(),
+            certificates: connection.peer_certificates().unwrap_or_default().to_vec(),
+        })
     }
 
     /// Returns a client's side of the session.

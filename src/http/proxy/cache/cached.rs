@@ -197,7 +197,7 @@ impl Dealing<'_> {
             // Another may have updated it between our look and our turn.
             Turn::Mine(_) if self.zone.has_another(&self.digest, &entry) => Step::LookAgain,
             Turn::Mine(ticket) if may_serve && updates_behind => {
-                match self.order(exchange, Some(stale), AskedBy::Nobody) {
+                match self.order(exchange, Some(stale), AskedBy::Nobody).await {
                     // Nobody waits for the answer: the task goes on by itself.
                     Ok(order) => drop(storing::start(&exchange.event_loop, order, ticket)),
                     Err(fault) => fault::log(exchange, &fault),
@@ -353,7 +353,7 @@ impl Dealing<'_> {
     ) -> Ending {
         exchange.upstream.cache_status = Some(status);
         exchange.upstream.cache.forward = Some(self.forward);
-        let mut order = match self.order(exchange, stale, AskedBy::Client) {
+        let mut order = match self.order(exchange, stale, AskedBy::Client).await {
             Ok(order) => order,
             Err(fault) => return Ending::Fail(fault),
         };
@@ -383,6 +383,7 @@ impl Dealing<'_> {
         exchange.upstream.tries.extend(answer.facts.tries);
         exchange.upstream.head = answer.facts.head;
         exchange.upstream.peer = answer.facts.peer;
+        exchange.upstream.scheme = answer.facts.scheme;
         exchange.upstream.target = answer.facts.target;
         exchange.upstream.cache.stored = answer.facts.cache.stored;
         exchange.upstream.cache.detail = answer.facts.cache.detail;
@@ -405,7 +406,12 @@ impl Dealing<'_> {
     }
 
     /// Writes down what is to be asked, and under which name the answer is stored.
-    fn order(&self, exchange: &Exchange, stale: Option<Stale>, asked_by: AskedBy) -> Result<Order, Fault> {
+    async fn order(
+        &self,
+        exchange: &Exchange,
+        stale: Option<Stale>,
+        asked_by: AskedBy,
+    ) -> Result<Order, Fault> {
         let location = Arc::clone(&exchange.location);
         let purpose = match &stale {
             Some(stale) if storing::validates(&location) => {
@@ -416,7 +422,7 @@ impl Dealing<'_> {
                 None => Purpose::Fill,
             },
         };
-        let mut outgoing = request::build(exchange, self.pass, purpose)?;
+        let mut outgoing = request::build(exchange, self.pass, purpose).await?;
         outgoing.affinity = affinity::of(exchange, self.group);
         Ok(Order {
             location,
@@ -441,7 +447,7 @@ impl Dealing<'_> {
 }
 
 /// Stores an answer that has come already for whoever asks for the key from now on, where that may be.
-pub(super) fn store(
+pub(super) async fn store(
     exchange: &mut Exchange,
     pass: &ProxyPass,
     group: &Arc<Group>,
@@ -452,7 +458,7 @@ pub(super) fn store(
     let (zone, key) = place;
     let permit = zone.store.permit_beside(&key.digest);
     let dealing = Dealing::new(pass, group, zone, key);
-    let order = match dealing.order(exchange, None, AskedBy::Client) {
+    let order = match dealing.order(exchange, None, AskedBy::Client).await {
         Ok(order) => Order { asked_at, ..order },
         Err(fault) => return Ending::Fail(fault),
     };

@@ -60,7 +60,7 @@ pub(super) async fn pass_on(
         return deliver(exchange, group, incoming);
     }
     let key = key_of_get(exchange, pass);
-    cached::store(exchange, pass, group, (zone, key), asked_at, incoming)
+    cached::store(exchange, pass, group, (zone, key), asked_at, incoming).await
 }
 
 /// What may be stored for a URI.

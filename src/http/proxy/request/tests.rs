@@ -20,7 +20,7 @@ async fn built(server: &str, request: &str, purpose: Purpose<'_>) -> String {
         request_body::collect(&mut exchange).await.expect("a whole body");
     }
     target(&mut exchange, pass(&location)).await.expect("a group");
-    let outgoing = build(&exchange, pass(&location), purpose).expect("a request");
+    let outgoing = build(&exchange, pass(&location), purpose).await.expect("a request");
     let mut text = String::from_utf8(outgoing.head).expect("text");
     match outgoing.body {
         OutgoingBody::Empty => {}
@@ -156,7 +156,7 @@ async fn methods_that_must_not_be_repeated_are_known() {
     ] {
         let server = "location / { proxy_pass http://127.0.0.1:8080; }";
         let exchange = exchange(server, &format!("{method} / HTTP/1.0\r\n\r\n"));
-        let outgoing = build(&exchange, pass(&exchange.location), Purpose::Pass).expect("a request");
+        let outgoing = build(&exchange, pass(&exchange.location), Purpose::Pass).await.expect("a request");
         assert_eq!(outgoing.repeat(), wanted, "{method}");
         assert_eq!(outgoing.target(), b"/", "{method}");
     }

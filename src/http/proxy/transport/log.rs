@@ -8,7 +8,7 @@ use crate::{
         Fault,
         fault::{Kind, Retry, Side},
     },
-    upstream::OpenError,
+    upstream::{HANDSHAKING, OpenError},
 };
 
 /// Makes the fault of a system call that failed, `call` being its name.
@@ -25,6 +25,8 @@ pub(super) fn not_connected(error: &OpenError) -> Fault {
     const DURING: &str = "connecting to upstream";
     match error {
         OpenError::Peer(error) => broken(DURING, "connect", error),
+        OpenError::LateHandshake => broken(HANDSHAKING, "recv", &io::ErrorKind::TimedOut.into()),
+        OpenError::Unsecured(words) => fault(Kind::Connection, HANDSHAKING, words.clone()),
         OpenError::Local { .. } => {
             Fault { during: DURING, ..Fault::new(Side::Server, Kind::System, error.to_string()) }
         }

@@ -30,7 +30,7 @@ use crate::{
         Fault,
         client::Client,
         exchange::{Try, UpstreamFacts},
-        fault::{Kind, Retry, Side, Whom},
+        fault::{Asked, Kind, Retry, Side, Whom},
         request_body::RequestBody,
         site::EventLoop,
     },
@@ -77,6 +77,7 @@ pub async fn fetch(
     whom: Whom<'_>,
     facts: &mut UpstreamFacts,
 ) -> Result<Incoming, Fault> {
+    facts.scheme = outgoing.scheme();
     facts.target = outgoing.target().to_vec();
     let mut round = Round::new(event_loop, location, group, outgoing, whom);
     let mut pick = round.pick(facts).await?;
@@ -228,7 +229,10 @@ impl<'a> Round<'a> {
             return self.ask_http2(pick, connections, client_body, record, begun).await;
         }
         let idle = match connections {
-            Connections::IdleFirst => self.event_loop.idle.take(pick, self.outgoing.local, self.location.id),
+            Connections::IdleFirst => {
+                let Outgoing { local, tls, .. } = self.outgoing;
+                self.event_loop.idle.take(pick, *local, tls.as_ref(), self.location.id)
+            }
             Connections::FreshOnly => None,
         };
         let connection = match idle {
@@ -273,6 +277,7 @@ impl<'a> Round<'a> {
             location: self.location.id,
             timeout: *self.location.proxy.connect_timeout,
             local: self.outgoing.local,
+            tls: self.outgoing.tls.clone(),
             keepalive: if *socket.socket_keepalive { TcpKeepalive::On } else { TcpKeepalive::Off },
             receive_bytes: bytes(*socket.socket_rcvbuf),
             send_bytes: bytes(*socket.socket_sndbuf),
@@ -342,7 +347,8 @@ impl<'a> Round<'a> {
 
     /// Writes a line about a try.
     fn note(&self, pick: &Pick, level: Level, what: fmt::Arguments<'_>) {
-        let upstream = Some((&*pick.peer().name, self.outgoing.target()));
+        let (scheme, target) = (self.outgoing.scheme(), self.outgoing.target());
+        let upstream = Some(Asked { scheme, peer: &pick.peer().name, target });
         Whom { upstream, ..self.whom }.report(self.location, level, what);
     }
 

@@ -29,9 +29,6 @@ pub async fn target(exchange: &mut Exchange, pass: &ProxyPass) -> Result<Arc<Gro
     let text = template.expand(exchange);
     let url =
         Url::parse(&text).map_err(|problem| refused(500, format!("{problem} in \"{}\"", lossy(&text))))?;
-    if url.scheme == Scheme::Https {
-        return Err(refused(500, format!("https protocol is not supported yet in \"{}\"", lossy(&text))));
-    }
     let (host, port) = (url.proxy_host(), url.proxy_port());
     exchange.proxy_target = Some(exchange::ProxyTarget { scheme: url.scheme, host, port });
     if let Some(group) = known_group(exchange, &url) {

@@ -114,6 +114,7 @@ impl Bench {
             body,
             upgrade,
             local: None,
+            tls: None,
             hints: None,
             affinity: Affinity::default(),
         }
@@ -346,7 +347,7 @@ async fn an_early_answer_ends_a_large_upload() {
         assert_eq!(whole(&mut incoming.body).await.expect("a body"), "no");
         let pick = bench.group.pick(&mut Search::default(), clock::moment()).expect("the peer");
         assert!(
-            bench.event_loop.idle.take(&pick, None, bench.location.id).is_none(),
+            bench.event_loop.idle.take(&pick, None, None, bench.location.id).is_none(),
             "half a request is on that connection"
         );
     })

@@ -163,11 +163,11 @@ impl Http1Body {
             }
         };
         if !connection.input.is_empty() {
-            let peer = &pick.peer().name;
+            let (scheme, peer) = (connection.scheme().prefix(), &pick.peer().name);
             if let Some(surplus) = surplus {
                 error_log::write(
                     Level::Warn,
-                    format_args!("upstream sent {surplus} while {READING}, upstream: \"http://{peer}\""),
+                    format_args!("upstream sent {surplus} while {READING}, upstream: \"{scheme}{peer}\""),
                 );
             }
         } else if reuse == Reuse::Kept {
