@@ -121,8 +121,10 @@ impl Session {
         })
     }
 
-    /// Takes in what was received before there was a session.
+    /// Takes in what was received before there was a session; some of it has been fed already.
     pub(super) fn take_in(&mut self, socket: &Socket, received: &[u8]) -> io::Result<()> {
+        let fed = self.process();
+        self.tell(socket, fed)?;
         self.feed_or_tell(socket, received, None)
     }
 
@@ -132,8 +134,14 @@ impl Session {
         received: &[u8],
         buffer: Option<&mut BytesMut>,
     ) -> io::Result<()> {
-        self.feed(received, buffer).inspect_err(|_| {
-            // An alert says why; whether the peer gets it makes no difference here.
+        let fed = self.feed(received, buffer);
+        self.tell(socket, fed)
+    }
+
+    /// Tells the peer what is wrong with what it said, if anything is.
+    fn tell(&mut self, socket: &Socket, fed: io::Result<()>) -> io::Result<()> {
+        fed.inspect_err(|_| {
+            // Whether the peer gets the alert makes no difference here.
             let _ = self.flush(socket);
         })
     }
@@ -142,18 +150,24 @@ impl Session {
     fn feed(&mut self, mut received: &[u8], mut buffer: Option<&mut BytesMut>) -> io::Result<()> {
         while !received.is_empty() && self.end == End::Open {
             self.connection.read_tls(&mut received)?;
-            let state = self
-                .connection
-                .process_new_packets()
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            self.plaintext = Plaintext(state.plaintext_bytes_to_read());
-            self.take_early();
-            if state.peer_has_closed() {
-                self.end = End::Notified;
-            }
+            self.process()?;
             if let Some(buffer) = &mut buffer {
                 self.take_plaintext(buffer)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Works through what was fed.
+    fn process(&mut self) -> io::Result<()> {
+        let state = self
+            .connection
+            .process_new_packets()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        self.plaintext = Plaintext(state.plaintext_bytes_to_read());
+        self.take_early();
+        if state.peer_has_closed() {
+            self.end = End::Notified;
         }
         Ok(())
     }
