@@ -100,6 +100,8 @@ pub struct ProxyArguments {
     pub max_size: Option<String>,
     /// Whether an origin has to show who it is.
     pub trust: OriginTrust,
+    /// How clients are answered.
+    pub front: ProxyFront,
     /// Whether to serve or to print the configuration it amounts to.
     pub output: Output,
 }
@@ -112,6 +114,23 @@ pub enum OriginTrust {
     Verified,
     /// It may be anybody (`--insecure`).
     Anybody,
+}
+
+/// How `larder proxy` answers clients.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ProxyFront {
+    /// In clear text.
+    #[default]
+    Plain,
+    /// Over TLS, with a certificate and its key (`--tls`).
+    Tls {
+        /// File with the certificate.
+        certificate: PathBuf,
+        /// File with its key.
+        key: PathBuf,
+    },
+    /// Over TLS, with a certificate that is made for it (`--tls-self-signed`).
+    SelfSigned,
 }
 
 /// What becomes of a configuration made from arguments.
@@ -127,8 +146,17 @@ pub enum Output {
 /// The long options besides nginx's letters.
 const LONG: [&str; 3] = ["--help", "--version", "--listen"];
 /// The long options of `proxy`.
-const PROXY_LONG: [&str; 7] =
-    ["--to", "--listen", "--cache", "--max-size", "--insecure", "--print-config", "--help"];
+const PROXY_LONG: [&str; 9] = [
+    "--to",
+    "--listen",
+    "--cache",
+    "--max-size",
+    "--insecure",
+    "--tls",
+    "--tls-self-signed",
+    "--print-config",
+    "--help",
+];
 /// What may follow `-s`.
 const REQUESTS: [&str; 4] = ["-s stop", "-s quit", "-s reload", "-s reopen"];
 /// The words that may come first.
@@ -292,6 +320,12 @@ fn parse_proxy(mut rest: Rest<'_>) -> Result<Command, String> {
             "--cache" => proxy.cache = Some(rest.value(name, attached, "a directory")?.into()),
             "--max-size" => proxy.max_size = Some(rest.value(name, attached, "a size")?),
             "--insecure" => proxy.trust = OriginTrust::Anybody,
+            "--tls" => {
+                let certificate = rest.value(name, attached, "a certificate and its key")?.into();
+                let key = rest.value(name, None, "a certificate and its key")?.into();
+                proxy.front = ProxyFront::Tls { certificate, key };
+            }
+            "--tls-self-signed" => proxy.front = ProxyFront::SelfSigned,
             "--print-config" => proxy.output = Output::Print,
             "--help" | "-h" | "-?" => return Ok(Command::Help),
             _ => return Err(complain("invalid option:", name, &PROXY_LONG)),

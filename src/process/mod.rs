@@ -18,6 +18,7 @@ mod master;
 mod pid_file;
 mod quick;
 mod rights;
+mod self_signed;
 mod signals;
 mod single;
 mod start;

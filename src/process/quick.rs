@@ -11,7 +11,10 @@ use std::{
 use config::{MainText, Scheme, Source};
 use nix::unistd::{Uid, User};
 
-use super::arguments::{OriginTrust, ProxyArguments};
+use super::{
+    arguments::{OriginTrust, ProxyArguments, ProxyFront},
+    self_signed,
+};
 
 /// The configuration of the demonstration.
 const DEMONSTRATION: &str = include_str!("../../conf/larder.conf");
@@ -28,6 +31,10 @@ const PAGES: [(&str, &str); 3] = [
 
 /// Directory of all that quick starts write, from the one they are started in.
 const DIRECTORY: &str = "larder";
+/// Certificate and key that are made by `--tls-self-signed`.
+const CERTIFICATE: &str = "self-signed.crt";
+const KEY: &str = "self-signed.key";
+
 /// Largest cache of `larder proxy` where no other size is given.
 const MAX_SIZE: &str = "10g";
 
@@ -54,6 +61,15 @@ pub struct Quick {
     directory: PathBuf,
     /// Files to write before it is served.
     pages: &'static [(&'static str, &'static str)],
+    /// Whether a certificate is made for it.
+    certificate: OwnCertificate,
+}
+
+/// Whether a certificate is made for a configuration, where there is none yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum OwnCertificate {
+    None,
+    For(Vec<String>),
 }
 
 impl Quick {
@@ -79,6 +95,7 @@ impl Quick {
             greeting,
             directory: PathBuf::from(DIRECTORY),
             pages: &PAGES,
+            certificate: OwnCertificate::None,
         })
     }
 
@@ -102,17 +119,33 @@ impl Quick {
         if !max_size.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(format!("option \"--max-size\" requires a size like 10g, not \"{max_size}\""));
         }
-        let text = proxy_text(&origins, &upstream, listen, &directory, cache, max_size);
+        let listening = format!("{listen}{}", front_text(&arguments.front, &directory));
+        let text = proxy_text(&origins, &upstream, &listening, &directory, cache, max_size);
         let to = arguments.to.join(", ");
+        let (url, flags) = match arguments.front {
+            ProxyFront::Plain => (format!("http://{listen}"), "-i"),
+            ProxyFront::Tls { .. } | ProxyFront::SelfSigned => (format!("https://{listen}"), "-ik"),
+        };
+        let certificate = match arguments.front {
+            ProxyFront::SelfSigned => OwnCertificate::For(own_names(listen)),
+            ProxyFront::Plain | ProxyFront::Tls { .. } => OwnCertificate::None,
+        };
         let greeting = format!(
-            "Larder listens on http://{listen}, before {to}.\n\n  \
-             try:    curl -i http://{listen}/     (twice, and look at X-Cache)\n  \
+            "Larder listens on {url}, before {to}.\n\n  \
+             try:    curl {flags} {url}/     (twice, and look at X-Cache)\n  \
              cache:  {} (at most {max_size}); logs in {}\n  \
              stop:   Ctrl-C\n",
             cache.display(),
             directory.display(),
         );
-        Ok(Self { text, name: PathBuf::from("larder-proxy.conf"), greeting, directory, pages: &[] })
+        Ok(Self {
+            text,
+            name: PathBuf::from("larder-proxy.conf"),
+            greeting,
+            directory,
+            pages: &[],
+            certificate,
+        })
     }
 
     /// Returns it as something to read.
@@ -125,6 +158,9 @@ impl Quick {
     pub fn write_files(&self, prefix: &Path) -> io::Result<()> {
         let directory = prefix.join(&self.directory);
         fs::create_dir_all(&directory)?;
+        if let OwnCertificate::For(names) = &self.certificate {
+            self_signed::write(&directory.join(CERTIFICATE), &directory.join(KEY), names)?;
+        }
         if self.pages.is_empty() {
             return Ok(());
         }
@@ -139,6 +175,28 @@ impl Quick {
         }
         Ok(())
     }
+}
+
+/// What a certificate made here is for: this machine, as far as it can be asked for by itself.
+fn own_names(listen: SocketAddr) -> Vec<String> {
+    let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let own = listen.ip().to_string();
+    if !listen.ip().is_unspecified() && !names.contains(&own) {
+        names.push(own);
+    }
+    names.extend(nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()));
+    names
+}
+
+/// Makes what follows an address in `listen`, and the lines that belong to it.
+fn front_text(front: &ProxyFront, directory: &Path) -> String {
+    let (certificate, key) = match front {
+        ProxyFront::Plain => return ";".to_owned(),
+        ProxyFront::Tls { certificate, key } => (certificate.clone(), key.clone()),
+        ProxyFront::SelfSigned => (directory.join(CERTIFICATE), directory.join(KEY)),
+    };
+    let (certificate, key) = (quoted(&certificate), quoted(&key));
+    format!(" ssl;\n        ssl_certificate {certificate};\n        ssl_certificate_key {key};")
 }
 
 /// Returns the directive by which root's own children stay root's: the files are in a directory where nobody else
@@ -214,7 +272,7 @@ fn upstream_text(first: &Origin, trust: OriginTrust) -> Result<String, String> {
 fn proxy_text(
     origins: &[Origin],
     upstream: &str,
-    listen: SocketAddr,
+    listening: &str,
     directory: &Path,
     cache: &Path,
     max_size: &str,
@@ -248,7 +306,7 @@ http {{
     }}
 
     server {{
-        listen {listen};
+        listen {listening}
         client_max_body_size 0;
 
         location / {{

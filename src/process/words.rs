@@ -76,6 +76,8 @@ Options of proxy:
   --listen ADDRESS:PORT  where to listen (default: 127.0.0.1:8080)
   --cache DIRECTORY      where to keep pages (default: larder/proxy/cache)
   --max-size SIZE        how much to keep at most (default: 10g)
+  --tls CERT KEY         answer over TLS, with that certificate and its key
+  --tls-self-signed      answer over TLS, with a certificate made for it (larder/proxy/self-signed.crt)
   --print-config         print the configuration file that this amounts to, and exit
 
 Commands of cache (PATTERN: a part of a key, or with * in it a pattern for all of it):

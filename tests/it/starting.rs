@@ -15,6 +15,7 @@ use crate::support::{
     peers::Program,
     proc,
     server::new_dir,
+    tls::{Authority, Tls},
     wait_until,
 };
 
@@ -91,6 +92,36 @@ fn a_proxy_needs_no_file() {
     assert!(started.dir.path().join("store").is_dir());
     // It accepts a moment before it says so.
     wait_until("it says where it listens", || started.said().contains(&listen.to_string()));
+}
+
+#[test]
+fn a_proxy_answers_over_tls() {
+    if !is_larder() {
+        return;
+    }
+    let origin =
+        Origin::answering(|asked| answer(200).body(asked.field("X-Forwarded-Proto").unwrap_or("none")));
+    let to = format!("http://{}", origin.address());
+    let authority = Authority::new("somebody");
+    let own = authority.server(&["localhost"]);
+    let files = new_dir();
+    let write = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (certificate, key) = (write("a.crt", &own.chain_pem), write("a.key", &own.key_pem));
+    let anybody = Tls::trusting_anybody();
+    for (options, tls) in
+        [(&["--tls", &certificate, &key][..], &Tls::trusting(&authority)), (&["--tls-self-signed"], &anybody)]
+    {
+        let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let text = listen.to_string();
+        let mut started = Started::new(&[&["proxy", "--to", &to, "--listen", &text], options].concat());
+        started.client(listen);
+        assert_eq!(tls.connect(listen).get("/a").text(), "https", "{options:?}");
+        wait_until("it says how to ask", || started.said().contains(&format!("curl -ik https://{listen}/")));
+    }
 }
 
 #[test]

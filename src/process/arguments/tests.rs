@@ -57,9 +57,10 @@ fn proxy_takes_urls_in_order() {
         cache: Some("/var/cache/l".into()),
         max_size: Some("1g".to_owned()),
         trust: OriginTrust::Anybody,
+        front: ProxyFront::Tls { certificate: "a.crt".into(), key: "a.key".into() },
         output: Output::Print,
     };
-    let line = "proxy --to http://a --listen=[::1]:80 --to=http://b:81 --cache /var/cache/l --max-size 1g --insecure --print-config";
+    let line = "proxy --to http://a --listen=[::1]:80 --to=http://b:81 --cache /var/cache/l --max-size 1g --insecure --tls a.crt a.key --print-config";
     assert_eq!(read(line), Ok(Command::Proxy(wanted)));
 }
 

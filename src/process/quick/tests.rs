@@ -96,6 +96,29 @@ fn an_https_origin_is_asked_by_its_name() {
 }
 
 #[test]
+fn clients_may_be_answered_over_tls() {
+    let proxy = |front| {
+        let to = vec!["http://127.0.0.1".to_owned()];
+        Quick::proxy(&ProxyArguments { to, front, ..ProxyArguments::default() }).unwrap()
+    };
+    let plain = proxy(ProxyFront::Plain);
+    assert!(plain.text.contains("listen 127.0.0.1:8080;\n") && !plain.text.contains("ssl"));
+    let files = ProxyFront::Tls { certificate: "my certs/a".into(), key: "a.key".into() };
+    for (front, certificate, key) in [
+        (files, "\"my certs/a\"", "a.key"),
+        (ProxyFront::SelfSigned, "larder/proxy/self-signed.crt", "larder/proxy/self-signed.key"),
+    ] {
+        let quick = proxy(front);
+        let lines = format!(
+            "listen 127.0.0.1:8080 ssl;\n        ssl_certificate {certificate};\n        ssl_certificate_key {key};"
+        );
+        assert!(quick.text.contains(&lines), "{}", quick.text);
+        assert!(quick.greeting.contains("curl -ik https://127.0.0.1:8080/"));
+        load(&quick);
+    }
+}
+
+#[test]
 fn a_path_stays_and_a_directory_may_have_any_name() {
     let arguments = ProxyArguments {
         to: vec!["http://127.0.0.1/shop/".to_owned()],

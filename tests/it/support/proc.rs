@@ -44,10 +44,18 @@ pub fn nice(pid: u32) -> Option<i32> {
 
 /// Returns the highest resident memory of a process so far, in bytes.
 pub fn peak_memory_bytes(pid: u32) -> u64 {
+    status_kib(pid, "VmHWM:") * 1024
+}
+
+/// Returns the resident memory of a process, in KiB.
+pub fn resident_kib(pid: u32) -> u64 {
+    status_kib(pid, "VmRSS:")
+}
+
+fn status_kib(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells VmHWM");
-    let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("VmHWM is in kB");
-    kib * 1024
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux tells of memory");
+    line.trim().trim_end_matches(" kB").parse().expect("memory is told in kB")
 }
 
 /// Sends a signal; a process that is gone already is fine.

@@ -92,6 +92,11 @@ impl Authority {
 }
 
 impl Certified {
+    /// Returns the certificate as handshakes show it.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::try_from(self.key.clone()).expect("it was written as PKCS#8")
     }
@@ -170,6 +175,19 @@ impl Tls {
         Self { config, name: "localhost".to_owned() }
     }
 
+    /// A client that takes any certificate, and asks for `localhost`.
+    pub fn trusting_anybody() -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let nobody = Authority::new("nobody");
+        Self::trusting(&nobody).with(|config| {
+            config.dangerous().set_certificate_verifier(tls::upstream_verifier(
+                None,
+                tls::ExpectedName::OfConnection,
+                &provider,
+            ));
+        })
+    }
+
     /// Asks for another name.
     pub fn name(self, name: &str) -> Self {
         Self { name: name.to_owned(), ..self }
@@ -207,6 +225,20 @@ impl Tls {
             }
         }
         Ok(Client::over(wire))
+    }
+
+    /// Goes on with a session, and sends bytes along with the first message.
+    pub fn connect_with_early_data(&self, address: SocketAddr, bytes: &[u8]) -> Client {
+        let mut wire = self.wire(address);
+        if let Wire::Client(stream) = &mut wire {
+            let early = stream.conn.early_data();
+            early
+                .expect("there is a session that takes early data")
+                .write_all(bytes)
+                .expect("there is room for a request");
+            stream.conn.write_tls(&mut stream.sock).expect("the socket takes a few packets");
+        }
+        Client::over(wire)
     }
 
     /// Connects, and leaves the handshake to the first bytes.
