@@ -77,9 +77,11 @@ const NAMES: &[(u16, &str)] = &[
     (0x00c3, "DHE-DSS-CAMELLIA256-SHA256"),
     (0x00c4, "DHE-RSA-CAMELLIA256-SHA256"),
     (0x00c5, "ADH-CAMELLIA256-SHA256"),
+    (0x00ff, "TLS_EMPTY_RENEGOTIATION_INFO_SCSV"),
     (0x1301, "TLS_AES_128_GCM_SHA256"),
     (0x1302, "TLS_AES_256_GCM_SHA384"),
     (0x1303, "TLS_CHACHA20_POLY1305_SHA256"),
+    (0x5600, "TLS_FALLBACK_SCSV"),
     (0xc006, "ECDHE-ECDSA-NULL-SHA"),
     (0xc009, "ECDHE-ECDSA-AES128-SHA"),
     (0xc00a, "ECDHE-ECDSA-AES256-SHA"),
@@ -259,7 +261,7 @@ mod tests {
             CipherSuite::TLS_EMPTY_RENEGOTIATION_INFO_SCSV,
             CipherSuite::Unknown(0x1a1a),
         ];
-        let wanted = "TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES256-GCM-SHA384:AES128-SHA:0x00ff:0x1a1a";
+        let wanted = "TLS_AES_128_GCM_SHA256:ECDHE-RSA-AES256-GCM-SHA384:AES128-SHA:TLS_EMPTY_RENEGOTIATION_INFO_SCSV:0x1a1a";
         assert_eq!(cipher_names(&offered), wanted);
     }
 }

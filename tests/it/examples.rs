@@ -25,10 +25,12 @@ use crate::support::{
 
 mod canary;
 mod purging;
+mod secured;
 mod stampedes;
 
 use canary::canary;
 use purging::{purge_by_address, purge_by_method, purge_by_tags};
+use secured::{People, client_certificates, https};
 use stampedes::stampedes;
 
 /// A running example with the applications behind it.
@@ -37,6 +39,7 @@ struct Visit {
     first: Origin,
     second: Origin,
     third: Origin,
+    people: People,
     _dns: Dns,
 }
 
@@ -91,6 +94,8 @@ examples! {
     example_gzip: "gzip.conf", gzip;
     example_ssi: "ssi.conf", ssi;
     example_canary: "canary.conf", canary;
+    example_https: "https.conf", https;
+    example_client_certificates: "client-certificates.conf", client_certificates;
     example_production: "production.conf", production;
 }
 
@@ -111,6 +116,8 @@ impl Visit {
         let text = fs::read_to_string(directory().join(file)).unwrap().replace('%', "%%");
         let places = [
             ("listen 8080", "listen 127.0.0.1:%PORT%"),
+            ("listen 8443", "listen 127.0.0.1:%PORT:tls%"),
+            ("/etc/ssl/", "%DIR%/"),
             ("127.0.0.1:3000", "%ORIGIN:first%"),
             ("127.0.0.1:3001", "%ORIGIN:second%"),
             ("127.0.0.1:3002", "%ORIGIN:third%"),
@@ -151,8 +158,10 @@ impl Visit {
             ("public/closed.html", "closed"),
         ];
         let conf = files.iter().fold(conf, |conf, (path, content)| conf.file(path, content));
+        let people = People::new();
+        let conf = people.files().iter().fold(conf, |conf, (path, content)| conf.file(path, content));
         let [first, second, third] = origins;
-        Self { server: Server::start(&conf), first, second, third, _dns: dns }
+        Self { server: Server::start(&conf), first, second, third, people, _dns: dns }
     }
 
     /// Asks on a connection of its own, with more header lines.

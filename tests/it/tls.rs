@@ -4,13 +4,14 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     process::{Command, Stdio},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use nix::sys::signal::Signal;
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::{
-    Client, Conf, Origin, Server, Stop, answer, http,
+    Client, Conf, Origin, Server, Stop, answer, http, proc,
     tls::{Authority, Certified, Tls},
     wait_until,
 };
@@ -416,4 +417,79 @@ fn redirects_stay_with_tls() {
     let location = |client: &mut Client, path: &str| client.get(path).field("Location").map(str::to_owned);
     assert_eq!(location(&mut client, "/dir"), Some(format!("https://localhost:{port}/dir/")));
     assert_eq!(location(&mut client, "/go"), Some(format!("https://localhost:{port}/there")));
+}
+
+#[test]
+fn early_data_is_told_as_such() {
+    let root = root();
+    let text = "early: [$ssl_early_data] $ssl_session_reused";
+    let origin = Origin::always(answer(425).body("too early"));
+    let inside = format!(
+        "ssl_early_data on; location / {{ return 200 '{text}'; }}
+        location /proxied {{ proxy_pass http://%ORIGIN%; proxy_set_header Early-Data $ssl_early_data; }}"
+    );
+    let server = Server::start(&secured(&root, &inside).origin(&origin));
+    let tls = Tls::only(&root, &TLS13).remembering().with(|config| config.enable_early_data = true);
+    assert_eq!(tls.connect(server.address()).get("/").text(), "early: [] .");
+    let early = |path: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        tls.connect_with_early_data(server.address(), request.as_bytes()).response()
+    };
+    assert_eq!(early("/").text(), "early: [1] r");
+    assert_eq!(early("/proxied").status(), 425);
+    assert_eq!(origin.requests()[0].field("Early-Data"), Some("1"));
+    // A session is good for one time only.
+    assert_eq!(tls.connect(server.address()).get("/").text(), "early: [] r");
+}
+
+/// Reloads with new certificates while clients ask; how often says `LARDER_TEST_RELOADS`, by hand 1000.
+#[test]
+fn no_request_is_lost_while_certificates_change() {
+    let reloads: usize = std::env::var("LARDER_TEST_RELOADS").map_or(3, |count| count.parse().unwrap());
+    let root = root();
+    let conf = secured(&root, "keepalive_requests 20; root %DIR%;").file("page", "x".repeat(1024));
+    let mut server = Server::start(&conf);
+    let (address, stop) = (server.address(), AtomicBool::new(false));
+    let asked = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let tls = Tls::trusting(&root);
+                while !stop.load(Ordering::SeqCst) {
+                    let mut client = tls.connect(address);
+                    loop {
+                        let response = client.get("/page");
+                        assert_eq!((response.status(), response.body.len()), (200, 1024));
+                        asked.fetch_add(1, Ordering::SeqCst);
+                        if response.field("Connection") == Some("close") {
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+        let mut sizes = Vec::new();
+        for _ in 0..reloads {
+            let certified = root.server(&["localhost"]);
+            server.write_conf(&with_pair(conf.clone(), "own", &certified));
+            server.signal(Signal::SIGHUP);
+            wait_until("the new certificate is shown", || {
+                let shown = Tls::trusting(&root).connect(address);
+                shown.wire().client().and_then(|client| Some(client.peer_certificates()?[0].to_vec()))
+                    == Some(certified.der().to_vec())
+            });
+            sizes.push(proc::resident_kib(server.master()));
+        }
+        stop.store(true, Ordering::SeqCst);
+        println!(
+            "{} requests over {reloads} reloads; the master's memory: {sizes:?} KiB",
+            asked.load(Ordering::SeqCst)
+        );
+        if let (Some(early), Some(last)) = (sizes.get(reloads / 10), sizes.last())
+            && reloads >= 100
+        {
+            assert!(last * 20 <= early * 21, "memory grew from {early} to {last} KiB");
+        }
+    });
+    assert!(asked.into_inner() > reloads);
 }

@@ -1,6 +1,6 @@
 //! A case and a group of cases, as data.
 
-use crate::support::{Conf, Reply};
+use crate::support::{Conf, Reply, tls::Tls};
 
 /// Cases that share one configuration.
 pub struct Group {
@@ -31,6 +31,8 @@ pub enum Step {
     Send(Vec<u8>, usize),
     /// Leaves the connection and opens another one, to the port of that name.
     Connect(&'static str),
+    /// Leaves the connection and opens another one over TLS, to the port of that name.
+    Secure(&'static str, Box<Tls>),
     /// Says that no more will be sent, and reads to the end.
     HalfClose,
     /// Asks for a path, on connections of their own, until the answer contains the text.
@@ -87,6 +89,17 @@ pub fn case(name: &'static str) -> Case {
 }
 
 impl Case {
+    /// Goes on over TLS.
+    pub fn secure(self, tls: &Tls) -> Self {
+        self.secure_to("", tls)
+    }
+
+    /// Goes on over TLS, with the port of that name.
+    pub fn secure_to(mut self, port: &'static str, tls: &Tls) -> Self {
+        self.steps.push(Step::Secure(port, Box::new(tls.clone())));
+        self
+    }
+
     /// Sends bytes and reads one answer.
     pub fn send(self, bytes: impl AsRef<[u8]>) -> Self {
         self.pipeline(1, bytes)

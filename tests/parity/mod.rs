@@ -49,6 +49,7 @@ mod slices;
 mod ssi;
 mod static_files;
 mod stored_files;
+mod tls;
 mod try_files;
 
 use case::Group;
@@ -56,6 +57,7 @@ use case::Group;
 /// All groups, so that they can be counted.
 const GROUPS: &[fn() -> Group] = &[
     request_line::group,
+    tls::group,
     header_lines::group,
     bodies::group,
     connections::group,

@@ -126,6 +126,16 @@ impl Side {
                     client = self.client(port);
                     ports.push(client.local_port());
                 }
+                Step::Secure(port, tls) => match tls.try_connect(self.server.address_of(port)) {
+                    Ok(connected) => {
+                        client = connected.patience(ANSWER);
+                        ports.push(client.local_port());
+                    }
+                    Err(error) => {
+                        seen += &format!("(no handshake: {error})\n");
+                        return seen;
+                    }
+                },
                 Step::HalfClose => {
                     client.half_close();
                 }
