@@ -7,6 +7,7 @@ mod support;
 mod answering;
 mod balancing;
 mod big_bodies;
+mod browsers;
 mod buffers;
 mod by_hand;
 mod caching;

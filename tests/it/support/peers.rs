@@ -78,3 +78,19 @@ impl Program {
         }
     }
 }
+
+/// Returns a command of this machine; `None`, with the reason printed, where it has none of that name.
+///
+/// # Panics
+/// If there is none and `LARDER_REQUIRE_PEERS=1` says that there must be.
+pub fn tool(name: &str) -> Option<Command> {
+    match Command::new(name).arg("--version").output() {
+        Ok(_) => Some(Command::new(name)),
+        Err(error) => {
+            let required = env::var_os("LARDER_REQUIRE_PEERS").is_some_and(|value| value == "1");
+            assert!(!required, "LARDER_REQUIRE_PEERS=1, but {name} does not run: {error}");
+            println!("skipped: {name} does not run ({error})");
+            None
+        }
+    }
+}
