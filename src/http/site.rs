@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use super::{
     access_log::{AccessLogs, LocationLogs},
     filter::Expressions,
+    h2::Answerers,
     health::Check,
     proxy::{cache::zone::Zone, secured::Securing},
 };
@@ -63,6 +64,8 @@ pub struct EventLoop {
     pub drain: Drain,
     /// Fills of caches that run on this loop, with or without a client.
     pub fills: Tasks,
+    /// Tasks that answer requests over HTTP/2.
+    pub answerers: Answerers,
     /// Expressions of pages.
     pub expressions: Expressions,
     /// Number of this loop, from zero.
@@ -208,6 +211,7 @@ impl EventLoop {
             shared: SharedPool::default(),
             drain,
             fills: Tasks::default(),
+            answerers: Answerers::default(),
             expressions: Expressions::default(),
             index,
             next_serial: Cell::new(1),

@@ -7,7 +7,8 @@ use crate::support::{Conf, Origin, Server, answer, http, peers::tool, tls::Autho
 const IMAGES: usize = 100;
 
 /// The smallest picture that there is: one pixel.
-const GIF: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\
+const GIF: &[u8] =
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\
     \x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;";
 
 /// A page that counts in its title how many of its images have come.

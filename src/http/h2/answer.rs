@@ -9,6 +9,7 @@ use http1::Fields;
 use super::{
     fields,
     frames::FrameMeter,
+    live::LiveRequest,
     request::Wish,
     stream::{Ends, QUEUED_BYTES, RequestStream},
 };
@@ -34,17 +35,18 @@ const READ_FILE_BYTES: u64 = 64 << 10;
 const SMALL_FRAME_BYTES: usize = 64;
 
 /// What a stream's task is given.
-pub(super) struct Request {
-    pub event_loop: Rc<EventLoop>,
-    pub client: Rc<Client>,
-    pub received: Received,
-    pub wish: Wish,
-    pub meter: Rc<RefCell<FrameMeter>>,
+pub struct Request {
+    pub(super) event_loop: Rc<EventLoop>,
+    pub(super) client: Rc<Client>,
+    pub(super) received: Received,
+    pub(super) wish: Wish,
+    pub(super) meter: Rc<RefCell<FrameMeter>>,
+    pub(super) live: LiveRequest,
 }
 
 /// Answers a request and logs it.
 pub(super) async fn answer(request: Request) {
-    let Request { event_loop, client, received, wish, meter } = request;
+    let Request { event_loop, client, received, wish, meter, live } = request;
     let Some(stream) = client.request_stream() else { return };
     let (mut exchange, fault) = understand::begin(&event_loop, &client, received);
     let work = async {
@@ -62,6 +64,7 @@ pub(super) async fn answer(request: Request) {
     };
     stream.watched(work).await;
     access_log::record(&exchange);
+    drop(live);
 }
 
 /// Status of a client that was too slow; as nginx, only the log shows it.

@@ -1,9 +1,10 @@
-//! HTTP/2 towards clients: one connection, driven by h2, with a task for each request.
+//! HTTP/2 towards clients: one connection, driven by h2, whose requests are answered side by side.
 //!
 //! This front turns streams into exchanges and answers into frames; what the answer is, the phases decide. A connection ends
 //! when nobody has asked for anything for a while, after enough requests, when the worker leaves, or when the client abuses it.
 
 mod answer;
+mod answerers;
 mod fields;
 mod frames;
 mod live;
@@ -23,10 +24,7 @@ use bytes::Bytes;
 use config::ServerConf;
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::Request;
-use tokio::{
-    task::spawn_local,
-    time::{Instant, Sleep, sleep_until},
-};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 pub use self::stream::RequestStream;
 use self::{
@@ -46,6 +44,9 @@ use crate::{
     error_log::{self, Level},
     net::{Gathering, Outlet, Timer},
 };
+
+/// The tasks of an event loop that answer requests.
+pub type Answerers = answerers::Answerers<answer::Request>;
 
 /// What every client begins with.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -281,11 +282,8 @@ impl Connection {
         let client = Rc::new(self.client.on_stream(RequestStream::new(incoming, answer)));
         let (event_loop, meter) = (Rc::clone(&self.event_loop), Rc::clone(&self.meter));
         let live = self.live.begin();
-        // A panic ends this task alone; the hook of the process has written it to the log.
-        spawn_local(async move {
-            let _live = live;
-            answer::answer(answer::Request { event_loop, client, received, wish, meter }).await;
-        });
+        let request = answer::Request { event_loop, client, received, wish, meter, live };
+        self.event_loop.answerers.give(request, answer::answer);
         let core = &self.server().defaults.core;
         if requests >= *core.keepalive_requests || self.client.opened.elapsed() > *core.keepalive_time {
             self.engine.graceful_shutdown();
