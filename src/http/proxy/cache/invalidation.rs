@@ -105,7 +105,8 @@ fn head_of_get(exchange: &Exchange, target: &[u8]) -> Option<RequestHead> {
 
 fn base(exchange: &Exchange) -> Base<'_> {
     let authority = exchange.head.authority().or_else(|| exchange.head.fields.get("Host"));
-    Base { scheme: "http", authority: authority.unwrap_or_default(), target: exchange.head.path_and_query() }
+    let scheme = exchange.client.scheme();
+    Base { scheme, authority: authority.unwrap_or_default(), target: exchange.head.path_and_query() }
 }
 
 /// The targets of the same origin that an answer names.
