@@ -20,6 +20,8 @@ mod examples;
 mod faults;
 mod filters;
 mod health_checks;
+mod http2;
+mod http2_floods;
 mod http2_upstream;
 mod kept_files;
 mod late_hosts;

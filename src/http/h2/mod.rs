@@ -62,6 +62,8 @@ struct Connection {
     /// Ends when the worker is asked to finish; none where that was heard.
     drain: Option<Pin<Box<dyn Future<Output = ()>>>>,
     flooded: bool,
+    /// Whether the client was told that there will be no more requests.
+    leaving: bool,
     state: State,
     /// When this state began.
     since: Instant,
@@ -97,8 +99,8 @@ enum Next {
     Drop,
 }
 
-/// How long an idle connection of a worker that leaves may still begin a request.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a client that was told to begin no more requests may be silent.
+const LEAVING_PATIENCE: Duration = Duration::from_secs(1);
 /// The window of a stream is no smaller, so that there is something to be asked for.
 const WINDOW_LEAST: u64 = 16 << 10;
 /// All streams together may send as much as their own windows let them. As nginx.
@@ -129,6 +131,7 @@ pub async fn serve(event_loop: Rc<EventLoop>, client: Client) {
         live: Live::default(),
         drain: Some(Box::pin(async move { drain.wait().await })),
         flooded: false,
+        leaving: false,
         state: State::Busy,
         since: now,
         sleep: Box::pin(sleep_until(now)),
@@ -179,7 +182,7 @@ impl Connection {
     fn take(&mut self, event: Event) -> Next {
         match event {
             Event::Request(request, answer) => self.begin(*request, answer),
-            Event::Drain => self.engine.graceful_shutdown(),
+            Event::Drain => self.leave(),
             Event::Flood(flood) => {
                 let of = match flood {
                     Flood::Frames => "frames",
@@ -251,7 +254,7 @@ impl Connection {
         let patience = match state {
             State::Busy => return Poll::Pending,
             State::Blocked(_) => *server.defaults.core.send_timeout,
-            State::Idle if self.drain.is_none() => DRAIN_PATIENCE,
+            State::Idle if self.leaving => LEAVING_PATIENCE,
             State::Idle if self.client.requests.get() == 0 => *server.core.client_header_timeout,
             State::Idle => server.defaults.core.keepalive_timeout.idle,
         };
@@ -286,8 +289,14 @@ impl Connection {
         self.event_loop.answerers.give(request, answer::answer);
         let core = &self.server().defaults.core;
         if requests >= *core.keepalive_requests || self.client.opened.elapsed() > *core.keepalive_time {
-            self.engine.graceful_shutdown();
+            self.leave();
         }
+    }
+
+    /// Has the client begin no more requests. Those that are under way, or on their way, are answered.
+    fn leave(&mut self) {
+        self.leaving = true;
+        self.engine.graceful_shutdown();
     }
 
     fn server(&self) -> &ServerConf {

@@ -7,6 +7,7 @@ pub mod client;
 pub mod conf;
 pub mod deadline;
 pub mod dns;
+pub mod http2_frames;
 pub mod http2_origin;
 pub mod origin;
 pub mod peers;
