@@ -142,6 +142,14 @@ impl Client {
         if self.is_secured() { "https" } else { "http" }
     }
 
+    /// Returns the fields behind a body whose end was found; those of HTTP/1 stand in its framing.
+    pub fn trailers(&self) -> Option<Fields> {
+        match &self.carrier {
+            Carrier::Connection => None,
+            Carrier::Stream(stream) => stream.trailers(),
+        }
+    }
+
     /// Waits for bytes and appends them to [`Self::input`]; zero is the end. Cancel safe.
     pub async fn receive(&self) -> io::Result<usize> {
         if let Carrier::Stream(stream) = &self.carrier {

@@ -32,6 +32,8 @@ pub struct RequestBody {
     /// Payload that was taken before it was asked for.
     ahead: Option<Bytes>,
     collected: Option<Collected>,
+    /// Fields behind the body.
+    trailers: Option<Arc<Fields>>,
     timer: Option<Timer>,
 }
 
@@ -90,8 +92,8 @@ impl RequestBody {
             Framing::Length(left) => Stage::Length { left },
             Framing::Chunked => Stage::Chunked(Box::new(ChunkedDecoder::new(ChunkLimits::default()))),
         };
-        let (received, payload, ahead, collected, timer) = (0, 0, None, None, None);
-        Self { stage, expectation, announced, received, payload, ahead, collected, timer }
+        let (received, payload, ahead, collected, trailers, timer) = (0, 0, None, None, None, None);
+        Self { stage, expectation, announced, received, payload, ahead, collected, trailers, timer }
     }
 
     /// Returns what has been read, as the body of a request that is a part of this one.
@@ -141,6 +143,11 @@ impl RequestBody {
     /// Returns the whole body, where it has been collected.
     pub fn collected(&self) -> Option<&Collected> {
         self.collected.as_ref()
+    }
+
+    /// Returns the fields that stood behind the body, once all of it was read.
+    pub fn trailers(&self) -> Option<&Arc<Fields>> {
+        self.trailers.as_ref()
     }
 
     /// Whether the whole body is in the client's input.
@@ -196,7 +203,10 @@ impl RequestBody {
             let timer = self.timer.get_or_insert_with(|| Timer::new(limits.timeout));
             match timer.within(limits.timeout, client.receive()).await {
                 Ok(1..) => {}
-                Ok(0) if matches!(self.stage, Stage::UntilEnd) => self.stage = Stage::Done,
+                Ok(0) if matches!(self.stage, Stage::UntilEnd) => {
+                    self.stage = Stage::Done;
+                    self.trailers = client.trailers().map(Arc::new);
+                }
                 Ok(0) => return Err(self.broken(Kind::Connection, "client prematurely closed connection")),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     return Err(self.broken(Kind::Timeout, "client timed out"));
@@ -264,7 +274,10 @@ impl RequestBody {
             Chunk::End { used } => {
                 self.received += used as u64;
                 input.advance(used);
-                self.stage = Stage::Done;
+                if let Stage::Chunked(decoder) = std::mem::replace(&mut self.stage, Stage::Done) {
+                    let trailers = decoder.trailers();
+                    self.trailers = (!trailers.is_empty()).then(|| Arc::new(trailers));
+                }
                 None
             }
             Chunk::Payload { skip, len } => {

@@ -62,7 +62,12 @@ pub(super) fn map(fields: &Fields) -> HeaderMap {
 
 /// Lists the fields of a head, for the log.
 pub(super) fn list(head: &http::Response<()>) -> Fields {
-    head.headers().iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect()
+    of(head.headers())
+}
+
+/// Lists fields.
+pub(super) fn of(map: &HeaderMap) -> Fields {
+    map.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())).collect()
 }
 
 /// Returns the bytes of a head before they are compressed: what is logged, since h2 does not tell how many went out.

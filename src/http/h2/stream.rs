@@ -14,6 +14,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream, server::SendResponse};
 use http::Response;
+use http1::Fields;
 use tokio::sync::Notify;
 
 use super::fields;
@@ -76,6 +77,15 @@ impl RequestStream {
             let _ = incoming.flow_control().release_capacity(bytes.len());
             into.extend_from_slice(&bytes);
             return Poll::Ready(Ok(bytes.len()));
+        }
+    }
+
+    /// Returns the fields behind the body, where its end was found.
+    pub fn trailers(&self) -> Option<Fields> {
+        let mut context = Context::from_waker(Waker::noop());
+        match self.incoming.borrow_mut().poll_trailers(&mut context) {
+            Poll::Ready(Ok(map)) => map.as_ref().map(fields::of),
+            Poll::Ready(Err(_)) | Poll::Pending => None,
         }
     }
 

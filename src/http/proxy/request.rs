@@ -12,7 +12,7 @@ use config::{
     BindFrom, HttpVersion, LocationConf, PeerAddress, ProxyPass, ProxyTarget, Scheme, SetHeader, Template,
     parse_local_address,
 };
-use http1::{Method, ResponseHead, Version};
+use http1::{Fields, Method, ResponseHead, Version};
 use tls::ClientWish;
 
 use self::uri::Spelling;
@@ -38,6 +38,8 @@ pub struct Outgoing {
     pub method: Method,
     /// Its body.
     pub body: OutgoingBody,
+    /// Fields behind its body, where that is here already; only HTTP/2 sends them.
+    pub trailers: Option<Arc<Fields>>,
     /// Where it comes from, if `proxy_bind` says so.
     pub local: Option<LocalAddress>,
     /// How it is secured; none for clear text.
@@ -162,6 +164,7 @@ pub async fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) 
     let (method, method_text) = method(exchange, purpose);
     let upstream_uri = upstream_uri(exchange, pass)?;
     let body = body(exchange);
+    let trailers = exchange.body.trailers().filter(|_| location.proxy.set_body.is_none()).cloned();
     let mut head = Vec::with_capacity(HEAD_BYTES);
     let version = match *location.proxy.http_version {
         HttpVersion::V10 => Version::V1_0,
@@ -188,6 +191,7 @@ pub async fn build(exchange: &Exchange, pass: &ProxyPass, purpose: Purpose<'_>) 
         head,
         method,
         body,
+        trailers,
         local: local_address(exchange),
         tls,
         upgrade: upgrade(exchange),

@@ -118,6 +118,23 @@ fn a_chunked_upload_is_passed_on_as_it_comes() {
 }
 
 #[test]
+fn trailers_of_requests_are_passed_on() {
+    for directives in ["", "proxy_request_buffering off;"] {
+        let origin = Http2Origin::answering(|_| [vec![Act::ReadBody], whole(200, "ok")].concat());
+        let server = Server::start(&proxied(directives, &origin));
+        let mut client = server.client();
+        client.send("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+        client.send("0\r\nX-Sum: 42\r\nHost: b\r\n\r\n");
+        assert_eq!(client.response().text(), "ok");
+        let asked = &origin.requests()[0];
+        assert_eq!(
+            (&asked.body[..], &asked.trailers[..]),
+            (&b"abc"[..], &[("x-sum".to_owned(), "42".to_owned())][..])
+        );
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_holds_up_nobody_and_little_memory() {
     let big = vec![b'x'; 32 << 20];
     let origin = Http2Origin::answering(move |asked| match asked.path() {

@@ -123,11 +123,12 @@ async fn exchange(
             (Follows::Body, Ends::Later)
         }
     };
-    let request = head::request(&outgoing.head, Scheme::HTTP, follows).ok_or_else(untranslatable)?;
+    let scheme = if outgoing.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+    let request = head::request(&outgoing.head, scheme, follows).ok_or_else(untranslatable)?;
     let (response, stream) = claim.start(request, ends).map_err(|error| failure(&error, SENDING))?;
     count.set(outgoing.head.len() as u64);
     let mut waiting = Waiting::new(response, outgoing, location);
-    let mut upload = Upload::new(stream, location, count);
+    let mut upload = Upload::new(stream, outgoing.trailers.clone(), location, count);
     match (&outgoing.body, client_body) {
         _ if ends == Ends::WithHead => waiting.for_answer_only().await,
         (OutgoingBody::Empty, _) | (OutgoingBody::Client(_), None) => waiting.for_answer_only().await,

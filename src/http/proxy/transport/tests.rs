@@ -116,6 +116,7 @@ impl Bench {
             local: None,
             tls: None,
             hints: None,
+            trailers: None,
             affinity: Affinity::default(),
         }
     }

@@ -115,6 +115,25 @@ pub(super) fn trailers(map: &HeaderMap) -> Fields {
     fields
 }
 
+/// Makes the fields behind a request's body. RFC 9110, 6.5.1: those that say whose request it is, where it goes or how long it is
+/// must not stand there.
+pub(super) fn sent_trailers(fields: &Fields) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields.iter() {
+        let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
+            continue;
+        };
+        let misplaced = ["authorization", "content-length", "cookie", "proxy-authorization", "te", "trailer"];
+        if let Some(value) =
+            carried(&name, value, Follows::Body).filter(|_| !misplaced.contains(&name.as_str()))
+        {
+            // A list beyond all measure is cut off.
+            let _ = map.try_append(name, value);
+        }
+    }
+    map
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +232,17 @@ mod tests {
         ] {
             assert_eq!(translate(text, follows).as_deref(), wanted, "{name}");
         }
+    }
+
+    #[test]
+    fn trailers_are_passed_on_but_for_those_of_heads() {
+        let fields: Fields =
+            [("X-Sum", "42"), ("Host", "b"), ("Cookie", "a=1"), ("Content-Length", "5"), ("X Y", "1")]
+                .iter()
+                .map(|(name, value)| (name.as_bytes(), value.as_bytes()))
+                .collect();
+        let sent = sent_trailers(&fields);
+        assert_eq!((sent.len(), sent.get("x-sum")), (1, Some(&HeaderValue::from_static("42"))));
     }
 
     #[test]

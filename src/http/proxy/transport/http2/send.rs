@@ -3,13 +3,17 @@
 //! No more is taken from the client or a file than the stream has room for. A peer that answers or gives the request up is
 //! noticed by whoever waits for the answer; here it only ends the sending.
 
-use std::{cell::Cell, future::poll_fn, io, rc::Rc};
+use std::{cell::Cell, future::poll_fn, io, rc::Rc, sync::Arc};
 
+use ::http1::Fields;
 use bytes::Bytes;
 use config::LocationConf;
 use h2::SendStream;
 
-use super::super::{ClientBody, log};
+use super::{
+    super::{ClientBody, log},
+    head,
+};
 use crate::{
     http::{
         Fault,
@@ -27,6 +31,8 @@ pub(super) struct Upload {
     timeout: std::time::Duration,
     /// Bytes handed to the connection.
     count: Rc<Cell<u64>>,
+    /// Fields behind the body.
+    trailers: Option<Arc<Fields>>,
 }
 
 /// How much of a request went out.
@@ -44,15 +50,20 @@ pub(super) const SENDING: &str = "sending request to upstream";
 const FILE_PIECE_BYTES: u64 = 64 << 10;
 
 impl Upload {
-    pub fn new(stream: SendStream<Bytes>, location: &LocationConf, count: &Rc<Cell<u64>>) -> Self {
+    pub fn new(
+        stream: SendStream<Bytes>,
+        trailers: Option<Arc<Fields>>,
+        location: &LocationConf,
+        count: &Rc<Cell<u64>>,
+    ) -> Self {
         let timeout = *location.proxy.send_timeout;
-        Self { stream, timer: Timer::new(timeout), timeout, count: Rc::clone(count) }
+        Self { stream, timer: Timer::new(timeout), timeout, count: Rc::clone(count), trailers }
     }
 
     /// Sends a body that is small enough to go at once; false where it is not.
     pub fn send_at_once(&mut self, bytes: &Bytes) -> bool {
         self.stream.reserve_capacity(bytes.len());
-        let fits = self.stream.capacity() >= bytes.len();
+        let fits = self.trailers.is_none() && self.stream.capacity() >= bytes.len();
         if fits {
             self.count.set(self.count.get() + bytes.len() as u64);
             // Where the stream has ended meanwhile, the answer tells.
@@ -96,6 +107,7 @@ impl Upload {
         loop {
             let piece = client_body.body.next(client_body.client, limits).await;
             let Some(piece) = piece.map_err(|fault| Fault { during: SENDING, ..fault })? else {
+                self.trailers = client_body.body.trailers().cloned();
                 return Ok(self.end());
             };
             if self.send(piece).await? == Sent::Partly {
@@ -130,7 +142,11 @@ impl Upload {
     }
 
     fn end(&mut self) -> Sent {
-        match self.stream.send_data(Bytes::new(), true) {
+        let ended = match &self.trailers {
+            Some(trailers) => self.stream.send_trailers(head::sent_trailers(trailers)),
+            None => self.stream.send_data(Bytes::new(), true),
+        };
+        match ended {
             Ok(()) => Sent::Whole,
             Err(_) => Sent::Partly,
         }
