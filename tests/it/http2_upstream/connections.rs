@@ -4,8 +4,9 @@ use std::thread;
 
 use super::{proxied, with_upstream};
 use crate::support::{
-    Gate, Http2Origin, Server,
+    Gate, Http2Origin, Server, http,
     http2_origin::{Act, Allowance, whole},
+    tls::Authority,
     wait_until,
 };
 
@@ -174,4 +175,28 @@ fn times_and_counts_are_told_as_for_other_connections() {
     assert_eq!(response.field("X-Connect"), Some("0.000"));
     assert_eq!(response.field("X-Status"), Some("200"));
     assert_eq!(response.field("X-Address"), Some(&origin.address().to_string()[..]));
+}
+
+#[test]
+fn an_origin_is_spoken_to_in_http2_over_tls() {
+    let root = Authority::new("the root");
+    let own = root.server(&["localhost"]);
+    let conf = |http2: &str| {
+        http(&format!(
+            "upstream secured {{ server 127.0.0.1:%PORT:tls%; keepalive 2; }}
+            server {{ listen 127.0.0.1:%PORT:tls% ssl; http2 {http2};
+                ssl_certificate own.crt; ssl_certificate_key own.key;
+                location / {{ return 200 '$server_protocol $scheme $connection_requests'; }} }}
+            server {{ listen 127.0.0.1:%PORT%;
+                location / {{ proxy_pass https://secured; proxy_http_version 2; }} }}"
+        ))
+        .file("own.crt", &own.chain_pem)
+        .file("own.key", &own.key_pem)
+    };
+    let server = Server::start(&conf("on"));
+    assert_eq!(server.get("/").text(), "HTTP/2.0 https 1");
+    assert_eq!(server.get("/").text(), "HTTP/2.0 https 2");
+    // One that has only HTTP/1.1 is told of.
+    let server = Server::start(&conf("off"));
+    assert_eq!(server.get("/").status(), 502);
 }
