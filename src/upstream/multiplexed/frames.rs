@@ -9,7 +9,8 @@ const EMPTY_FRAMES_MOST: u32 = 1000;
 const PERIOD: Duration = Duration::from_secs(10);
 
 const HEADER_BYTES: usize = 9;
-const DATA: u8 = 0;
+/// What RFC 9113 calls DATA.
+const PAYLOAD: u8 = 0;
 const PRIORITY: u8 = 2;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
@@ -84,7 +85,7 @@ impl FrameWatch {
         }
         let is_marked = flags & FLAG_END_OR_ACK != 0;
         let is_empty = match kind {
-            DATA => self.payload_left == 0 && !is_marked,
+            PAYLOAD => self.payload_left == 0 && !is_marked,
             SETTINGS | PING => !is_marked,
             PRIORITY => true,
             kind => kind > KNOWN_MOST,
@@ -154,9 +155,9 @@ mod tests {
             ("pings", PING, 0, &[0; 8], Err(Breach::Flood)),
             ("answered pings", PING, 1, &[0; 8], Ok(())),
             ("priorities", PRIORITY, 0, &[0; 5], Err(Breach::Flood)),
-            ("empty data", DATA, 0, b"", Err(Breach::Flood)),
-            ("the end of streams", DATA, 1, b"", Ok(())),
-            ("data", DATA, 0, b"x", Ok(())),
+            ("empty data", PAYLOAD, 0, b"", Err(Breach::Flood)),
+            ("the end of streams", PAYLOAD, 1, b"", Ok(())),
+            ("data", PAYLOAD, 0, b"x", Ok(())),
             ("window updates", 8, 0, &[0; 4], Ok(())),
             ("what nobody knows", 99, 0, b"x", Err(Breach::Flood)),
         ] {

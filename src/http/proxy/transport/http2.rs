@@ -62,8 +62,10 @@ pub(super) async fn ask(
         Ok(answered) => answered,
         Err(failure) => {
             let head_bytes = outgoing.head.len() as u64;
+            // What came from the client and is gone cannot be sent again.
             let has_lost_body = is_consumed && count.get() > head_bytes;
-            return Err(lost(failure, &claim, has_lost_body));
+            let at_best = if has_lost_body { Progress::Sent } else { Progress::Unsent };
+            return Err(lost(failure, &claim, at_best));
         }
     };
     let Head { head, bytes, framing } = head;
@@ -76,11 +78,11 @@ pub(super) async fn ask(
 }
 
 /// Says what follows a failure.
-fn lost(failure: Failure, claim: &Claim, has_lost_body: bool) -> Lost {
+fn lost(failure: Failure, claim: &Claim, at_best: Progress) -> Lost {
     let Failure { mut fault, treatment } = failure;
     let progress = match treatment {
-        Treatment::Unprocessed if !has_lost_body => Progress::Unsent,
-        Treatment::Unprocessed | Treatment::ConnectionLost | Treatment::Unknown => Progress::Sent,
+        Treatment::Unprocessed => at_best,
+        Treatment::ConnectionLost | Treatment::Unknown => Progress::Sent,
     };
     if treatment == Treatment::Unprocessed {
         claim.refused();
