@@ -2,13 +2,19 @@
 //!
 //! Fields that nginx writes in fixed places (Content-Type, Content-Length, Last-Modified, Location)
 //! have slots of their own; all others stay in the order in which they came. Filters edit this
-//! value; only a front (`h1.rs`) turns it into bytes.
+//! value; only a front (`h1`, `h2`) turns it into bytes.
 
 mod head;
 
-use std::{fs::File, ops::Range, sync::Arc, time::SystemTime};
+use std::{
+    fs::File,
+    ops::Range,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
 
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use http1::Fields;
 
 pub use self::head::{Decimal, each_slot, ends_with_head, has_date, has_server};
@@ -63,6 +69,8 @@ pub struct SharedFields {
     pub fields: Fields,
     /// The same as header lines, each with its CR LF.
     pub lines: Vec<u8>,
+    /// The same as HTTP/2 sends them, made when they are first sent so.
+    pub over_http2: OnceLock<Box<[(HeaderName, HeaderValue)]>>,
 }
 
 /// When the content changed last, and who tells the client.

@@ -202,7 +202,7 @@ mod tests {
         fields.push(b"ETag", b"\"old\"");
         fields.push(b"X-A", b"1");
         let mut response = Response::new(200);
-        response.shared = Some(Arc::new(SharedFields { fields, lines: Vec::new() }));
+        response.shared = Some(Arc::new(SharedFields { fields, ..SharedFields::default() }));
         response.fields.push(b"X-B", b"2");
         response
     }

@@ -10,15 +10,17 @@ use crate::{
     http::{Exchange, Response, client::Interim, fault, response},
 };
 
-/// Fields that most answers have room for.
-const USUAL_FIELDS: usize = 16;
+/// Room for the fields that we add ourselves: most answers have fewer.
+const OWN_FIELDS: usize = 6;
 
 /// Makes the head of an answer; none where its status ends no request.
 pub(super) fn head(exchange: &Exchange, answer: &Response) -> Option<http::Response<()>> {
     let mut head = http::Response::new(());
     *head.status_mut() =
         StatusCode::from_u16(answer.status).ok().filter(|status| !status.is_informational())?;
-    *head.headers_mut() = HeaderMap::with_capacity(USUAL_FIELDS);
+    let shared = answer.shared.as_ref().map(|shared| shared.over_http2.get_or_init(|| pairs(&shared.fields)));
+    let count = shared.map_or(0, |shared| shared.len()) + answer.fields.len() + OWN_FIELDS;
+    *head.headers_mut() = HeaderMap::with_capacity(count);
     let fields = head.headers_mut();
     if !response::has_server(exchange, answer) {
         let product = match fault::product(exchange) {
@@ -36,8 +38,10 @@ pub(super) fn head(exchange: &Exchange, answer: &Response) -> Option<http::Respo
     if answer.varies_by_encoding {
         fields.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     }
-    let shared = answer.shared.iter().flat_map(|shared| shared.fields.iter());
-    for (name, value) in shared.chain(answer.fields.iter()) {
+    for (name, value) in shared.into_iter().flatten() {
+        fields.append(name, value.clone());
+    }
+    for (name, value) in answer.fields.iter() {
         push(fields, name, value);
     }
     Some(head)
@@ -80,14 +84,22 @@ pub(super) fn length(head: &http::Response<()>) -> u64 {
 /// Bytes of each frame before its payload.
 pub(super) const FRAME_HEAD_BYTES: usize = 9;
 
-/// Appends a field that HTTP/2 can have. As nginx: what is about the connection is left out.
+/// Appends a field, if HTTP/2 can have it.
 fn push(fields: &mut HeaderMap, name: &[u8], value: &[u8]) {
-    let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
-        return;
-    };
-    if !is_of_connection(&name) {
+    if let Some((name, value)) = pair(name, value) {
         fields.append(name, value);
     }
+}
+
+/// Makes a list of fields that HTTP/2 can have.
+fn pairs(fields: &Fields) -> Box<[(HeaderName, HeaderValue)]> {
+    fields.iter().filter_map(|(name, value)| pair(name, value)).collect()
+}
+
+/// Makes a field that HTTP/2 can have. As nginx: what is about the connection is left out.
+fn pair(name: &[u8], value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let name = HeaderName::from_bytes(name).ok().filter(|name| !is_of_connection(name))?;
+    Some((name, HeaderValue::from_bytes(value).ok()?))
 }
 
 fn is_of_connection(name: &HeaderName) -> bool {

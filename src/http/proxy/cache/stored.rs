@@ -79,7 +79,7 @@ impl Cooked {
             content_length: response.content_length,
             last_modified: response.last_modified,
             ranges: response.ranges,
-            fields: Arc::new(SharedFields { fields: response.fields, lines }),
+            fields: Arc::new(SharedFields { fields: response.fields, lines, ..SharedFields::default() }),
         }
     }
 
