@@ -1,7 +1,7 @@
 //! Each file under `conf/examples` is started, and requests are sent through it.
 //!
 //! The files are complete and their ports literal; here `listen 8080` becomes a free port, 3000 to 3002 become
-//! scripted origins, and 3009 a port where nobody listens. Relative paths lead to the test's own directory.
+//! scripted origins, 3443 and 3444 some that speak TLS, and 3009 a port where nobody listens. Relative paths lead to the test's own directory.
 
 use std::{
     collections::BTreeSet,
@@ -30,7 +30,7 @@ mod stampedes;
 
 use canary::canary;
 use purging::{purge_by_address, purge_by_method, purge_by_tags};
-use secured::{People, client_certificates, https};
+use secured::{Applications, People, client_certificates, https, secured_upstreams};
 use stampedes::stampedes;
 
 /// A running example with the applications behind it.
@@ -40,6 +40,7 @@ struct Visit {
     second: Origin,
     third: Origin,
     people: People,
+    applications: Applications,
     _dns: Dns,
 }
 
@@ -96,6 +97,7 @@ examples! {
     example_canary: "canary.conf", canary;
     example_https: "https.conf", https;
     example_client_certificates: "client-certificates.conf", client_certificates;
+    example_secured_upstreams: "secured-upstreams.conf", secured_upstreams;
     example_production: "production.conf", production;
 }
 
@@ -121,6 +123,8 @@ impl Visit {
             ("127.0.0.1:3000", "%ORIGIN:first%"),
             ("127.0.0.1:3001", "%ORIGIN:second%"),
             ("127.0.0.1:3002", "%ORIGIN:third%"),
+            ("127.0.0.1:3443", "%ORIGIN:secured%"),
+            ("127.0.0.1:3444", "%ORIGIN:strict%"),
             ("127.0.0.1:3009", "%CLOSED%"),
             ("/run/app/app.sock", "%DIR%/app.sock"),
             ("127.0.0.53", "%DNS%"),
@@ -159,9 +163,11 @@ impl Visit {
         ];
         let conf = files.iter().fold(conf, |conf, (path, content)| conf.file(path, content));
         let people = People::new();
+        let applications = Applications::start(&people);
+        let conf = applications.named_in(conf);
         let conf = people.files().iter().fold(conf, |conf, (path, content)| conf.file(path, content));
         let [first, second, third] = origins;
-        Self { server: Server::start(&conf), first, second, third, people, _dns: dns }
+        Self { server: Server::start(&conf), first, second, third, people, applications, _dns: dns }
     }
 
     /// Asks on a connection of its own, with more header lines.
