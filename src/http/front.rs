@@ -2,6 +2,8 @@
 
 use std::{io, rc::Rc};
 
+use tls::HTTP2_NAME;
+
 use super::{client::Client, h1, h2, secure::Arrival, site::EventLoop};
 use crate::net::Timer;
 
@@ -9,7 +11,7 @@ use crate::net::Timer;
 pub async fn serve(event_loop: Rc<EventLoop>, arrival: Arrival) {
     let client = Client::arrived(arrival);
     if let Some(stream) = client.stream.tls() {
-        return match stream.inspect(|facts| facts.alpn_protocol() == Some(b"h2")) {
+        return match stream.has_agreed_on(HTTP2_NAME) {
             true => h2::serve(event_loop, client).await,
             false => h1::serve(event_loop, client).await,
         };

@@ -70,6 +70,11 @@ impl TlsStream {
         look(self.session.borrow().facts())
     }
 
+    /// Says whether this is the protocol that was chosen by ALPN.
+    pub fn has_agreed_on(&self, protocol: &[u8]) -> bool {
+        self.inspect(|facts| facts.alpn_protocol() == Some(protocol))
+    }
+
     /// Returns the name that the client asked for, where we are the server and it asked for one.
     pub fn server_name(&self) -> Option<&str> {
         self.hello.as_ref()?.server_name.as_deref()

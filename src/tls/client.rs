@@ -229,11 +229,18 @@ fn certificate(
     identities: &mut Identities,
 ) -> Result<Certificate, Told> {
     let passwords = settings.password_file;
+    // Whom the schemes are for does not matter: with OpenSSL what is signed here keeps to them too.
+    let fixed = |identity| {
+        Certificate::Fixed(match &more.signature_schemes {
+            None => identity,
+            Some(schemes) => restrict(&identity, schemes),
+        })
+    };
     if let Some((certificate, key)) = more.certificates.iter().zip(&more.private_keys).next_back() {
         // As OpenSSL: what is set last is shown.
         let pair = pair(certificate.as_bytes(), key.as_bytes(), directory);
         let identity = identities.load(&pair, passwords);
-        return identity.map(Certificate::Fixed).map_err(|error| Told::of("proxy_ssl_conf_command", &error));
+        return identity.map(fixed).map_err(|error| Told::of("proxy_ssl_conf_command", &error));
     }
     let Some((certificate, key)) = settings.certificate else { return Ok(Certificate::Absent) };
     let (Some(certificate_text), Some(key_text)) = (certificate.as_text(), key.as_text()) else {
@@ -247,18 +254,14 @@ fn certificate(
         }));
     };
     let pair = pair(certificate_text, key_text, directory);
-    let identity = identities.load(&pair, passwords).map_err(|error| {
+    identities.load(&pair, passwords).map(fixed).map_err(|error| {
         let directive = match &error {
             IdentityError::Certificate(..) | IdentityError::Unfit(..) => "proxy_ssl_certificate",
             IdentityError::Key(..) | IdentityError::Mismatch(..) => "proxy_ssl_certificate_key",
             IdentityError::Passwords(_) => "proxy_ssl_password_file",
         };
         Told::of(directive, &error)
-    })?;
-    Ok(Certificate::Fixed(match &more.signature_schemes {
-        None => identity,
-        Some(schemes) => restrict(&identity, schemes),
-    }))
+    })
 }
 
 fn pair(certificate: &[u8], key: &[u8], directory: &Path) -> Pair {
@@ -333,7 +336,10 @@ impl ClientWish {
         let mut config = ClientConfig::clone(&self.context.base);
         config.resumption = resumption;
         if let Some(identity) = &self.identity {
-            config.client_auth_cert_resolver = shown(identity);
+            config.client_auth_cert_resolver = match &self.context.schemes {
+                None => shown(identity),
+                Some(schemes) => shown(&restrict(identity, schemes)),
+            };
         }
         if let (Some(given), Some(trust)) = (self.name.given(), &self.context.trust) {
             let name = ExpectedName::Given(given.into());

@@ -95,6 +95,9 @@ pub enum OpenError {
     /// It is there, but there is no TLS with it; nginx's words say why.
     #[error("{0}")]
     Unsecured(String),
+    /// It has TLS, but has not chosen HTTP/2 there (ALPN), which is what it is to be asked in.
+    #[error("upstream does not speak HTTP/2: no protocol was chosen by ALPN")]
+    NoHttp2,
 }
 
 impl Connection {

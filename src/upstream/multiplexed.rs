@@ -17,6 +17,7 @@ use std::{
 
 use ::http::Request;
 use config::{KeptFor, UpstreamConf};
+use tls::HTTP2_NAME;
 
 pub use self::link::Started;
 use self::link::{Link, Opening, Room, Route};
@@ -61,7 +62,7 @@ impl SharedPool {
     /// Finds a connection with room for another request, or opens one. Cancel safe.
     ///
     /// # Errors
-    /// It could not be opened, or not in time.
+    /// It could not be opened, or not in time, or HTTP/2 is not what the peer agrees on with TLS.
     pub async fn claim(&self, pick: &Pick, dial: &Dial) -> Result<Claim, OpenError> {
         let mut timer = Timer::new(dial.timeout);
         let route = route(pick, dial);
@@ -88,6 +89,9 @@ impl SharedPool {
         self.groups.0.borrow_mut().entry(pick.group().id()).or_default().push(Rc::clone(&link));
         let claim = self.take(link, pick);
         let connection = Connection::open(pick, dial).await?;
+        if connection.stream.tls().is_some_and(|tls| !tls.has_agreed_on(HTTP2_NAME)) {
+            return Err(OpenError::NoHttp2);
+        }
         let mut timer = Timer::new(dial.timeout);
         let driver = timer.limit(opening.speak(connection.stream, &pick.peer().name)).await?;
         let (groups, group) = (Rc::downgrade(&self.groups), pick.group().id());

@@ -4,6 +4,7 @@ mod answers;
 mod connections;
 mod failures;
 mod same_as_http1;
+mod secured;
 
 use crate::support::{Conf, Http2Origin, http};
 

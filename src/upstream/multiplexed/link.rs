@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use config::Scheme;
 use h2::client::{Builder, Connection as Engine, ResponseFuture, SendRequest};
 use tls::ClientWish;
 use tokio::{
@@ -293,8 +294,9 @@ impl AsyncRead for Watched {
         let seen = self.watch.borrow_mut().see(&buffer.filled()[before..], now());
         Poll::Ready(seen.map_err(|breach| {
             if breach == Breach::Flood {
-                let peer = &self.peer;
-                error_log::write(Level::Error, format_args!("{breach}, upstream: \"http://{peer}\""));
+                let scheme = if self.duplex.stream().tls().is_some() { Scheme::Https } else { Scheme::Http };
+                let (scheme, peer) = (scheme.prefix(), &self.peer);
+                error_log::write(Level::Error, format_args!("{breach}, upstream: \"{scheme}{peer}\""));
             }
             io::Error::new(io::ErrorKind::InvalidData, breach)
         }))

@@ -1,4 +1,4 @@
-//! An origin that speaks HTTP/2 (clear text, prior knowledge): each request is answered by acts that its test names.
+//! An origin that speaks HTTP/2, in clear text (prior knowledge) or over TLS: each request is answered by acts that its test names.
 //!
 //! It runs on a thread of its own with a small runtime; what it was asked is looked at from outside.
 
@@ -12,7 +12,13 @@ use std::{
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream, server};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use larder::net::{
+    Duplex, Socket,
+    tls::{Greeting, Opening},
+};
+use rustls::ServerConfig;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::{LocalSet, spawn_blocking, spawn_local},
@@ -92,6 +98,7 @@ type Script = Arc<dyn Fn(&Asked) -> Vec<Act> + Send + Sync>;
 struct Shared {
     script: Script,
     allowance: Allowance,
+    tls: Option<Arc<ServerConfig>>,
     log: Mutex<Log>,
 }
 
@@ -117,7 +124,23 @@ impl Http2Origin {
         allowance: Allowance,
         script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
     ) -> Self {
-        let shared = Arc::new(Shared { script: Arc::new(script), allowance, log: Mutex::default() });
+        Self::start(allowance, None, script)
+    }
+
+    /// Answers over TLS, whatever protocol is agreed on there.
+    pub fn over_tls(
+        config: Arc<ServerConfig>,
+        script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
+        Self::start(Allowance::default(), Some(config), script)
+    }
+
+    fn start(
+        allowance: Allowance,
+        tls: Option<Arc<ServerConfig>>,
+        script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
+    ) -> Self {
+        let shared = Arc::new(Shared { script: Arc::new(script), allowance, tls, log: Mutex::default() });
         let listener =
             std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
         listener.set_nonblocking(true).expect("a socket can be told");
@@ -214,7 +237,15 @@ fn run(listener: std::net::TcpListener, shared: &Arc<Shared>, stopped: oneshot::
             });
             let shared = Arc::clone(shared);
             spawn_local(async move {
-                serve(stream, number, &shared).await;
+                let _ = stream.set_nodelay(true);
+                match &shared.tls {
+                    None => serve(stream, number, &shared).await,
+                    Some(config) => {
+                        if let Some(secured) = secured(stream, config).await {
+                            serve(secured, number, &shared).await;
+                        }
+                    }
+                }
                 shared.log(|log| log.open_connections -= 1);
             });
         }
@@ -228,8 +259,12 @@ fn run(listener: std::net::TcpListener, shared: &Arc<Shared>, stopped: oneshot::
     runtime.shutdown_background();
 }
 
-async fn serve(stream: TcpStream, number: usize, shared: &Arc<Shared>) {
-    let _ = stream.set_nodelay(true);
+async fn secured(stream: TcpStream, config: &Arc<ServerConfig>) -> Option<Duplex> {
+    let Ok(Opening::Tls(greeting)) = Greeting::receive(Socket::Tcp(stream)).await else { return None };
+    greeting.answer(Arc::clone(config)).await.ok().map(|stream| Duplex::new(stream.into()))
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, number: usize, shared: &Arc<Shared>) {
     let mut builder = server::Builder::new();
     if let Some(streams) = shared.allowance.streams {
         builder.max_concurrent_streams(streams);

@@ -26,6 +26,7 @@ pub(super) fn not_connected(error: &OpenError) -> Fault {
     match error {
         OpenError::Peer(error) => broken(DURING, "connect", error),
         OpenError::LateHandshake => broken(HANDSHAKING, "recv", &io::ErrorKind::TimedOut.into()),
+        OpenError::NoHttp2 => fault(Kind::Connection, HANDSHAKING, error.to_string()),
         OpenError::Unsecured(words) => fault(Kind::Connection, HANDSHAKING, words.clone()),
         OpenError::Local { .. } => {
             Fault { during: DURING, ..Fault::new(Side::Server, Kind::System, error.to_string()) }
