@@ -181,6 +181,48 @@ fn an_https_origin_is_asked_who_it_is_unless_that_is_left_out() {
 }
 
 #[test]
+fn an_https_origin_is_asked() {
+    if !is_larder() {
+        return;
+    }
+    let authority = Authority::new("somebody");
+    let origin = Origin::over_tls(authority.server(&["localhost"]).origin(), |asked| {
+        let name = asked.tls.as_ref().and_then(|heard| heard.name.clone()).unwrap_or_default();
+        answer(200).field("Cache-Control", "max-age=60").body(format!("{} {name}", asked.target()))
+    });
+    let to = format!("https://localhost:{}", origin.address().port());
+    let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let arguments = ["proxy", "--to", &to, "--listen", &listen.to_string(), "--cache", "store"];
+    let answered = |arguments: &[&str]| Started::new(arguments).client(listen).get("/a");
+    let insecure = answered(&[&arguments[..], &["--insecure"]].concat());
+    assert_eq!(insecure.text(), "/a localhost");
+    assert_eq!(origin.requests()[0].field("Host"), to.strip_prefix("https://"));
+
+    let printing = [&arguments[..], &["--print-config"]].concat();
+    let printed =
+        Command::new(Program::larder().path).args(printing).output().expect("the program can be run");
+    let text = String::from_utf8_lossy(&printed.stdout).into_owned();
+    let told = String::from_utf8_lossy(&printed.stderr).into_owned();
+    let Some((before, trusted)) = text.split_once("proxy_ssl_trusted_certificate ") else {
+        assert!(told.contains("--insecure"), "nobody is trusted here: {told}");
+        return;
+    };
+    // Authorities of this machine have signed nothing like that; ours has.
+    assert_eq!(answered(&arguments).status(), 502);
+    assert_eq!(origin.request_count(), 1, "whoever is not trusted is asked nothing");
+    let dir = new_dir();
+    fs::write(dir.path().join("authority.pem"), authority.pem()).unwrap();
+    fs::create_dir_all(dir.path().join("larder/proxy")).unwrap();
+    let rest = trusted.split_once(';').map_or("", |(_, rest)| rest);
+    let own = dir.path().join("authority.pem").display().to_string();
+    fs::write(dir.path().join("nginx.conf"), format!("{before}proxy_ssl_trusted_certificate {own};{rest}"))
+        .unwrap();
+    let prefix = format!("{}/", dir.path().display());
+    let verified = answered(&["-p", &prefix, "-c", "nginx.conf"]);
+    assert_eq!((verified.status(), verified.text().as_str()), (200, "/a localhost"));
+}
+
+#[test]
 fn a_port_in_use_is_told_with_the_way_to_another() {
     if !is_larder() {
         return;

@@ -3,7 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{ask, rfc};
-use crate::support::{Gate, Origin, Reply, Server, answer, wait_until};
+use crate::support::{
+    Gate, Origin, Reply, Server, answer, http,
+    tls::{Authority, Tls},
+    wait_until,
+};
 
 /// An origin whose pages may be kept, and whose answers to other methods are what `changed` makes of them.
 fn origin(changed: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Origin {
@@ -165,5 +169,51 @@ fn item_17_a_post_is_stored_for_later_gets_where_it_says_so() {
         let text = if wanted == "HIT" { "posted" } else { "got" };
         assert_eq!((got.cache(), got.text().as_str()), (wanted, text), "{lines:?}");
         assert_eq!(post().cache(), "", "a POST is never answered from the cache");
+    }
+}
+
+#[test]
+fn item_16_over_tls_an_answer_names_pages_of_its_own_origin() {
+    let authority = Authority::new("root");
+    let certified = authority.server(&["shop.test"]);
+    let origin = Origin::over_tls(certified.origin(), |asked| {
+        let answered = answer(200).field("Cache-Control", "max-age=600").body(asked.target());
+        match asked.line().split(' ').next() {
+            Some("GET") => answered,
+            _ => answer(204).field("Location", asked.field("X-Names").unwrap_or("/none")),
+        }
+    });
+    let conf = http(
+        "proxy_cache_path cache keys_zone=zone:1m;
+        server {
+            listen 127.0.0.1:%PORT% ssl; server_name shop.test;
+            ssl_certificate own.crt; ssl_certificate_key own.key;
+            location / {
+                proxy_pass https://%ORIGIN%;
+                proxy_cache zone; proxy_cache_rfc on;
+                add_header X-Cache $upstream_cache_status;
+            }
+        }",
+    );
+    let conf = conf.file("own.crt", &certified.chain_pem).file("own.key", &certified.key_pem);
+    let server = Server::start(&conf.origin(&origin));
+    let tls = Tls::trusting(&authority).name("shop.test");
+    let ask = |method: &str, path: &str, lines: &str| {
+        let mut client = tls.connect(server.address());
+        client.send(format!("{method} {path} HTTP/1.1\r\nHost: shop.test\r\n{lines}\r\n")).response()
+    };
+    for (named, wanted) in [
+        ("https://shop.test/b", ["MISS", "MISS", "HIT"]),
+        ("/c", ["MISS", "HIT", "MISS"]),
+        ("http://shop.test/b", ["MISS", "HIT", "HIT"]),
+        ("https://other.test/b", ["MISS", "HIT", "HIT"]),
+    ] {
+        let pages = ["/a", "/b", "/c"];
+        for page in pages {
+            ask("GET", page, "");
+            assert_eq!(ask("GET", page, "").cache(), "HIT", "{page} is stored");
+        }
+        ask("PUT", "/a", &format!("Content-Length: 0\r\nX-Names: {named}\r\n"));
+        assert_eq!(pages.map(|page| ask("GET", page, "").cache().to_owned()), wanted, "{named}");
     }
 }

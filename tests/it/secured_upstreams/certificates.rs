@@ -118,3 +118,43 @@ fn a_certificate_that_is_kept_is_not_read_again() {
     assert_eq!(shown("/kept"), before);
     assert_ne!(shown("/fresh"), before);
 }
+
+#[test]
+fn commands_say_what_is_shown_and_which_signatures_will_do() {
+    let authority = Authority::new("tests");
+    let own = authority.client("own");
+    let (origin, strict) = (origin(localhost().origin()), strict_origin(&authority));
+    let commands =
+        |list: &[&str]| list.iter().map(|line| format!("proxy_ssl_conf_command {line};")).collect::<String>();
+    let pair = ["Certificate own.pem", "PrivateKey own.key"];
+    let fixed = "proxy_ssl_certificate own.pem; proxy_ssl_certificate_key own.key;";
+    let named = "proxy_ssl_certificate ${arg_own}.pem; proxy_ssl_certificate_key ${arg_own}.key;";
+    let (fitting, unfit) = ("SignatureAlgorithms ecdsa_secp256r1_sha256", "SignatureAlgorithms ed25519");
+    let conf = servers(&format!(
+        "proxy_ssl_protocols TLSv1.3;
+        location /shown {{ proxy_pass https://%ORIGIN:strict%; {} }}
+        location /signed {{ proxy_pass https://%ORIGIN:strict%; {} }}
+        location /signed-fixed {{ proxy_pass https://%ORIGIN:strict%; {fixed} {} }}
+        location /signed-named {{ proxy_pass https://%ORIGIN:strict%; {named} {} }}
+        location /fitting {{ proxy_pass https://%ORIGIN%; {} }}
+        location /unfit {{ proxy_pass https://%ORIGIN%; {} }}",
+        commands(&pair),
+        commands(&[pair[0], pair[1], fitting]),
+        commands(&[fitting]),
+        commands(&[fitting]),
+        commands(&["SignatureAlgorithms ECDSA+SHA256:RSA+SHA256"]),
+        commands(&[unfit]),
+    ));
+    let conf = conf.origin(&origin).origin_named("strict", &strict);
+    let conf = conf.file("own.pem", &own.chain_pem).file("own.key", &own.key_pem);
+    let mut server = Server::start(&conf);
+    server.allow_in_log("while SSL handshaking to upstream");
+    for path in ["/shown", "/signed", "/signed-fixed", "/signed-named?own=own"] {
+        assert_eq!(server.get(path).text(), format!("{path} - full 1"));
+        let heard = strict.requests().pop().expect("it was asked").tls.expect("it came over TLS");
+        assert_eq!(heard.certificates[0].to_vec(), own.der(), "{path}");
+    }
+    assert_eq!(server.get("/fitting").text(), "/fitting - full 0");
+    assert_eq!(server.get("/unfit").status(), 502, "the origin cannot sign so");
+    server.wait_for_log("SSL alert number 40) while SSL handshaking to upstream");
+}
