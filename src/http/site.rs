@@ -64,7 +64,7 @@ pub struct EventLoop {
     pub drain: Drain,
     /// Fills of caches that run on this loop, with or without a client.
     pub fills: Tasks,
-    /// Tasks that answer requests over HTTP/2.
+    /// Those who answer requests over HTTP/2.
     pub answerers: Answerers,
     /// Expressions of pages.
     pub expressions: Expressions,

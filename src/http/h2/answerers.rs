@@ -1,36 +1,39 @@
-//! Tasks that answer one request after another.
+//! Those who answer requests: each is a future that answers one after another.
 //!
-//! The state of a request on its way through all phases is large, so that making a task for each and taking it down again costs
-//! as much as a hit of the cache. Those that have nothing to do wait for whichever connection needs one next.
+//! What a request needs on its way through all phases is large, so that making a task for each and taking it down again costs
+//! more than a hit of the cache. Most are answered without waiting for anything: at once, by whoever is free, always the
+//! same one. Only who has to wait goes on as a task.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
+    convert::Infallible,
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     rc::Rc,
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::task::spawn_local;
 
-/// The tasks of an event loop.
+/// Those of an event loop who have nothing to do.
 pub struct Answerers<J> {
-    idle: Rc<RefCell<Vec<Rc<Desk<J>>>>>,
+    idle: Rc<RefCell<Vec<Answerer<J>>>>,
 }
 
-/// Where a task finds what it is given.
+struct Answerer<J> {
+    desk: Rc<Desk<J>>,
+    work: Pin<Box<dyn Future<Output = Infallible>>>,
+}
+
+/// Where an answerer finds what it is given.
 struct Desk<J> {
-    content: RefCell<Content<J>>,
+    job: RefCell<Option<J>>,
+    is_free: Cell<bool>,
 }
 
-enum Content<J> {
-    /// Its task waits.
-    Nothing(Waker),
-    /// To be taken.
-    Job(J),
-}
-
-/// Tasks that are kept although they have nothing to do.
-const IDLE_MOST: usize = 256;
+/// How many are kept although they have nothing to do.
+const IDLE_MOST: usize = 64;
 
 impl<J> Default for Answerers<J> {
     fn default() -> Self {
@@ -39,38 +42,63 @@ impl<J> Default for Answerers<J> {
 }
 
 impl<J: 'static> Answerers<J> {
-    /// Has a request answered. A panic ends its task alone.
+    /// Has a request answered, as far as that can be done at once; the rest is done by a task. A panic ends nothing but the request.
     pub fn give<F: Future<Output = ()> + 'static>(&self, job: J, answer: impl Fn(J) -> F + 'static) {
-        let Some(desk) = self.idle.borrow_mut().pop() else {
-            let desk = Rc::new(Desk { content: RefCell::new(Content::Job(job)) });
-            let idle = Rc::clone(&self.idle);
-            spawn_local(async move {
-                loop {
-                    answer(desk.take().await).await;
-                    let mut idle = idle.borrow_mut();
-                    if idle.len() >= IDLE_MOST {
-                        return;
-                    }
-                    idle.push(Rc::clone(&desk));
-                }
-            });
-            return;
-        };
-        if let Content::Nothing(waker) = desk.content.replace(Content::Job(job)) {
-            waker.wake();
+        let free = self.idle.borrow_mut().pop();
+        let mut answerer = free.unwrap_or_else(|| Answerer::new(answer));
+        answerer.desk.job.replace(Some(job));
+        // Nobody is to be woken: a task asks anew.
+        let mut context = Context::from_waker(Waker::noop());
+        match catch_unwind(AssertUnwindSafe(|| answerer.poll(&mut context))) {
+            Ok(Poll::Ready(())) => keep(&self.idle, answerer),
+            Ok(Poll::Pending) => {
+                let idle = Rc::clone(&self.idle);
+                spawn_local(async move {
+                    poll_fn(|context| answerer.poll(context)).await;
+                    keep(&idle, answerer);
+                });
+            }
+            // The hook of the process has written it to the log.
+            Err(_) => {}
+        }
+    }
+}
+
+fn keep<J>(idle: &RefCell<Vec<Answerer<J>>>, answerer: Answerer<J>) {
+    let mut idle = idle.borrow_mut();
+    if idle.len() < IDLE_MOST {
+        idle.push(answerer);
+    }
+}
+
+impl<J: 'static> Answerer<J> {
+    fn new<F: Future<Output = ()> + 'static>(answer: impl Fn(J) -> F + 'static) -> Self {
+        let desk = Rc::new(Desk { job: RefCell::new(None), is_free: Cell::new(true) });
+        let own = Rc::clone(&desk);
+        let work = Box::pin(async move {
+            loop {
+                answer(own.next().await).await;
+            }
+        });
+        Self { desk, work }
+    }
+
+    /// Goes on; ready when the job is done.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match self.work.as_mut().poll(context) {
+            Poll::Pending if self.desk.is_free.get() => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
         }
     }
 }
 
 impl<J> Desk<J> {
-    /// Waits for a job.
-    async fn take(&self) -> J {
-        poll_fn(|context| {
-            let waits = Content::Nothing(context.waker().clone());
-            match self.content.replace(waits) {
-                Content::Job(job) => Poll::Ready(job),
-                Content::Nothing(_) => Poll::Pending,
-            }
+    /// Takes what is there, or is free until there is something.
+    async fn next(&self) -> J {
+        poll_fn(|_| {
+            let job = self.job.take();
+            self.is_free.set(job.is_none());
+            job.map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
@@ -78,8 +106,6 @@ impl<J> Desk<J> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use tokio::{
         sync::oneshot,
         task::{LocalSet, yield_now},
@@ -87,45 +113,66 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_task_is_used_again_when_it_is_free() {
-        LocalSet::new()
-            .run_until(async {
-                let answerers = Answerers::default();
-                let done = Rc::new(Cell::new(0));
-                let give = |wait: oneshot::Receiver<()>| {
-                    let done = Rc::clone(&done);
-                    answerers.give((wait, done), |(wait, done)| async move {
-                        let _ = wait.await;
-                        done.set(done.get() + 1);
-                    });
-                };
-                let settle = async || {
-                    for _ in 0..5 {
-                        yield_now().await;
-                    }
-                };
-                let ends: Vec<_> = (0..2)
-                    .map(|_| {
-                        let (end, wait) = oneshot::channel();
-                        give(wait);
-                        end
-                    })
-                    .collect();
-                settle().await;
-                assert_eq!((done.get(), answerers.idle.borrow().len()), (0, 0));
-                drop(ends);
-                settle().await;
-                assert_eq!((done.get(), answerers.idle.borrow().len()), (2, 2));
-                for round in 3..6 {
-                    let (end, wait) = oneshot::channel();
-                    give(wait);
-                    assert_eq!(answerers.idle.borrow().len(), 1, "one of them has it");
-                    drop(end);
-                    settle().await;
-                    assert_eq!((done.get(), answerers.idle.borrow().len()), (round, 2));
-                }
-            })
-            .await;
+    /// A job that notes its number when what it waits for has come.
+    struct Job {
+        number: usize,
+        waits: Option<oneshot::Receiver<()>>,
+        done: Rc<RefCell<Vec<usize>>>,
+    }
+
+    async fn work(job: Job) {
+        if let Some(waits) = job.waits {
+            let _ = waits.await;
+        }
+        assert_ne!(job.number, 13, "this one panics");
+        job.done.borrow_mut().push(job.number);
+    }
+
+    fn run(test: impl AsyncFnOnce(Answerers<Job>, Rc<RefCell<Vec<usize>>>)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        LocalSet::new().block_on(&runtime, test(Answerers::default(), Rc::default()));
+    }
+
+    async fn settle() {
+        for _ in 0..5 {
+            yield_now().await;
+        }
+    }
+
+    #[test]
+    fn what_waits_for_nothing_is_done_at_once_by_the_same_one() {
+        run(async |answerers, done| {
+            for number in 0..3 {
+                answerers.give(Job { number, waits: None, done: Rc::clone(&done) }, work);
+                assert_eq!(done.borrow().last(), Some(&number));
+                assert_eq!(answerers.idle.borrow().len(), 1);
+            }
+        });
+    }
+
+    #[test]
+    fn who_waits_holds_up_nobody_and_is_used_again() {
+        run(async |answerers, done| {
+            let (end, waits) = oneshot::channel();
+            answerers.give(Job { number: 1, waits: Some(waits), done: Rc::clone(&done) }, work);
+            answerers.give(Job { number: 2, waits: None, done: Rc::clone(&done) }, work);
+            assert_eq!((&done.borrow()[..], answerers.idle.borrow().len()), (&[2][..], 1));
+            drop(end);
+            settle().await;
+            assert_eq!((&done.borrow()[..], answerers.idle.borrow().len()), (&[2, 1][..], 2));
+        });
+    }
+
+    #[test]
+    fn a_panic_ends_nothing_but_the_request() {
+        run(async |answerers, done| {
+            let (end, waits) = oneshot::channel();
+            answerers.give(Job { number: 13, waits: None, done: Rc::clone(&done) }, work);
+            answerers.give(Job { number: 13, waits: Some(waits), done: Rc::clone(&done) }, work);
+            drop(end);
+            settle().await;
+            answerers.give(Job { number: 1, waits: None, done: Rc::clone(&done) }, work);
+            assert_eq!(&done.borrow()[..], [1]);
+        });
     }
 }

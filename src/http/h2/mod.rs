@@ -45,7 +45,7 @@ use crate::{
     net::{Gathering, Outlet, Timer},
 };
 
-/// The tasks of an event loop that answer requests.
+/// Those of an event loop who answer requests.
 pub type Answerers = answerers::Answerers<answer::Request>;
 
 /// What every client begins with.
