@@ -97,11 +97,10 @@ fn names_say_something() {
         let stem = Path::new(&source.path).file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let declared = declared_names(&source.text);
         for (line, name) in declared.into_iter().chain([(1, stem.to_owned())]) {
-            // The kernel's own name for what `$tcpinfo_rtt` tells.
-            if name.eq_ignore_ascii_case("tcp_info") || name == "TcpInfo" {
+            let words = words(&name);
+            if is_term(&name, &words) {
                 continue;
             }
-            let words = words(&name);
             let empty = words.iter().any(|word| EMPTY_WORDS.contains(&word.as_str()));
             // GET is a thing that the clients of tests do.
             let verb =
@@ -408,6 +407,13 @@ fn words(name: &str) -> Vec<String> {
         last_lower = c.is_lowercase();
     }
     words
+}
+
+/// Whether a name is somebody else's: the kernel's for what `$tcpinfo_rtt` tells, HTTP/2's for frames of bodies, TLS's for what comes
+/// before a handshake is done.
+fn is_term(name: &str, words: &[String]) -> bool {
+    let is_early_data = || words.windows(2).any(|pair| pair == ["early", "data"]);
+    name.eq_ignore_ascii_case("tcp_info") || name == "TcpInfo" || name == "DATA" || is_early_data()
 }
 
 fn is_cache_manager(path: &str, name: &str) -> bool {

@@ -88,10 +88,7 @@ impl Exchange {
             V::RemoteUser => sink.some(request::user(&self.head.fields).as_deref()),
             V::Request => sink.unless_empty(self.head.request_line()),
             V::RequestBody => sink.some(request_body(self)),
-            V::RequestBodyFile => match self.body.collected() {
-                Some(Collected::File(file)) => sink.path(&file.path),
-                Some(Collected::Memory(_)) | None => false,
-            },
+            V::RequestBodyFile => body_file(self).is_some_and(|path| sink.path(path)),
             V::RequestCompletion => sink.bytes(if self.sent.complete { b"OK" } else { b"" }),
             V::RequestFilename => sink.path(&files::file_path(self, &self.uri)),
             V::RequestId => sink.bytes(self.request_id.get_or_init(request::random_id).as_bytes()),
@@ -118,6 +115,14 @@ impl Exchange {
             V::Upstream(variable) => self.upstream.write(variable, out),
             V::Uri | V::DocumentUri => sink.bytes(&self.uri),
         }
+    }
+}
+
+/// The file that holds the request's body, where one does.
+fn body_file(exchange: &Exchange) -> Option<&Path> {
+    match exchange.body.collected()? {
+        Collected::File(file) => Some(&file.path),
+        Collected::Memory(_) => None,
     }
 }
 

@@ -55,7 +55,7 @@ fn frames_without_a_use_are_a_flood() {
 }
 
 #[test]
-fn empty_data_is_a_flood() {
+fn empty_pieces_of_a_body_are_a_flood() {
     let server = server();
     let open = frame(HEADERS, END_HEADERS, 1, &get("/slow"));
     let ending = flood(&server, &[open, frame(DATA, 0, 1, &[]).repeat(10_200)].concat());

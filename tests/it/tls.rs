@@ -438,8 +438,8 @@ fn early_data_is_told_as_such() {
     assert_eq!(early("/").text(), "early: [1] r");
     assert_eq!(early("/proxied").status(), 425);
     assert_eq!(origin.requests()[0].field("Early-Data"), Some("1"));
-    // A session is good for one time only.
-    assert_eq!(tls.connect(server.address()).get("/").text(), "early: [] r");
+    // A session is good for one time only, and who says all at once may leave before new ones come.
+    wait_until("a session is taken up", || tls.connect(server.address()).get("/").text() == "early: [] r");
 }
 
 /// Reloads with new certificates while clients ask; how often says `LARDER_TEST_RELOADS`, by hand 1000.

@@ -106,7 +106,7 @@ const WINDOW_LEAST: u64 = 16 << 10;
 /// All streams together may send as much as their own windows let them. As nginx.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// Memory beyond its payload that DATA which nobody has read may take.
-const DATA_OVERHEAD_BYTES: usize = 1 << 20;
+const UNREAD_OVERHEAD_BYTES: usize = 1 << 20;
 /// Heads may be so much larger than the limits before h2 refuses them, so that it is us who do.
 const HEAD_SLACK_BYTES: u64 = 64 << 10;
 
@@ -149,7 +149,7 @@ fn builder(server: &ServerConf) -> h2::server::Builder {
     builder
         .initial_window_size(saturated((*conf.body_preread_size).max(WINDOW_LEAST)))
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .data_frame_budget(DATA_OVERHEAD_BYTES)
+        .data_frame_budget(UNREAD_OVERHEAD_BYTES)
         .max_concurrent_streams(streams)
         .max_pending_accept_reset_streams(streams as usize)
         .max_header_list_size(saturated(head))
