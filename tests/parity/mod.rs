@@ -45,6 +45,7 @@ mod request_shapes;
 mod resolver;
 mod rewrite;
 mod rewrite_refused;
+mod secured_upstreams;
 mod slices;
 mod ssi;
 mod static_files;

@@ -10,7 +10,7 @@ use super::*;
 use crate::support::{deadline::PATIENCE, location};
 
 /// Somebody who listens, and then does this with each connection; `None` keeps it open in silence.
-fn peer(answer: Option<&'static [u8]>) -> SocketAddr {
+pub fn peer(answer: Option<&'static [u8]>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -30,7 +30,7 @@ fn peer(answer: Option<&'static [u8]>) -> SocketAddr {
 }
 
 /// An alert of the given number that ends the connection.
-const REFUSAL: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
+pub const REFUSAL: &[u8] = &[21, 3, 3, 0, 2, 2, 40];
 
 #[test]
 fn each_failure_is_told_and_counts_as_an_error_of_the_peer() {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustls::{CipherSuite, HandshakeKind, ProtocolVersion, ServerConfig};
 
+pub use self::failures::{REFUSAL, peer};
 use crate::support::{
     Conf, Origin, Server, answer,
     client::Client,

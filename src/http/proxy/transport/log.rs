@@ -16,7 +16,16 @@ pub(super) fn broken(during: &'static str, call: &str, error: &io::Error) -> Fau
     if error.kind() == io::ErrorKind::TimedOut {
         return fault(Kind::Timeout, during, "upstream timed out (110: Connection timed out)");
     }
-    fault(Kind::Connection, during, format!("{call}() failed ({})", system_words(error)))
+    // What TLS makes of what comes has no number of the system.
+    let secured = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let detail = match secured {
+        None => format!("{call}() failed ({})", system_words(error)),
+        Some(error) => {
+            let call = if call == "recv" { "SSL_read" } else { "SSL_write" };
+            format!("{call}() failed (SSL: {})", tls::words(error))
+        }
+    };
+    fault(Kind::Connection, during, detail)
 }
 
 /// Makes the fault of a connection that could not be made. As nginx: where our own side is at fault, no other peer
@@ -61,6 +70,12 @@ mod tests {
         assert_eq!(
             (fault.kind, &*fault.detail),
             (Kind::Connection, "connect() failed (111: Connection refused)")
+        );
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        let secured = broken("sending", "send", &io::Error::new(io::ErrorKind::InvalidData, alert));
+        assert_eq!(
+            &*secured.detail,
+            "SSL_write() failed (SSL: error:0A00045C:SSL routines::tlsv13 alert certificate required:SSL alert number 116)"
         );
         let late = broken("reading response header from upstream", "recv", &io::ErrorKind::TimedOut.into());
         assert_eq!(
