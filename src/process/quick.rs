@@ -196,7 +196,9 @@ fn front_text(front: &ProxyFront, directory: &Path) -> String {
         ProxyFront::SelfSigned => (directory.join(CERTIFICATE), directory.join(KEY)),
     };
     let (certificate, key) = (quoted(&certificate), quoted(&key));
-    format!(" ssl;\n        ssl_certificate {certificate};\n        ssl_certificate_key {key};")
+    format!(
+        " ssl;\n        http2 on;\n        ssl_certificate {certificate};\n        ssl_certificate_key {key};"
+    )
 }
 
 /// Returns the directive by which root's own children stay root's: the files are in a directory where nobody else

@@ -110,7 +110,7 @@ fn clients_may_be_answered_over_tls() {
     ] {
         let quick = proxy(front);
         let lines = format!(
-            "listen 127.0.0.1:8080 ssl;\n        ssl_certificate {certificate};\n        ssl_certificate_key {key};"
+            "listen 127.0.0.1:8080 ssl;\n        http2 on;\n        ssl_certificate {certificate};\n        ssl_certificate_key {key};"
         );
         assert!(quick.text.contains(&lines), "{}", quick.text);
         assert!(quick.greeting.contains("curl -ik https://127.0.0.1:8080/"));
