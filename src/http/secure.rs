@@ -7,7 +7,7 @@ use std::{cell::OnceCell, io, rc::Rc, sync::Arc};
 
 use bytes::BytesMut;
 use config::{ListenConf, ServerConf, VerifyClient};
-use tls::{Offer, ServerContext, VerifyError};
+use tls::{IdentityError, Offer, ServerContext, Shown, VerifyError};
 use tokio::time::timeout;
 
 use super::{
@@ -24,6 +24,8 @@ use crate::{
         tls::{Greeting, HandshakeError, Opening},
     },
 };
+
+mod certificates;
 
 /// A connection that requests can be read from.
 pub struct Arrival {
@@ -74,6 +76,8 @@ enum Failure {
     Rejected,
     /// The server is not known: an expression gave up.
     Lost(String),
+    /// The certificate that variables name cannot be had.
+    Unloaded(IdentityError),
     /// The handshake failed.
     Handshake(HandshakeError),
 }
@@ -104,7 +108,7 @@ impl Arrival {
         match (conf.protocols.ssl, plain.stream) {
             // Boxed, so that connections without TLS do not carry its weight.
             (true, Stream::Plain(socket)) => {
-                Box::pin(shake(&event_loop.site, conf, socket, plain.serial, listener)).await
+                Box::pin(shake(event_loop, conf, socket, plain.serial, listener)).await
             }
             (_, stream) => Some(Self { stream, ..plain }),
         }
@@ -112,7 +116,7 @@ impl Arrival {
 }
 
 async fn shake(
-    site: &Site,
+    event_loop: &Rc<EventLoop>,
     conf: &ListenConf,
     socket: Socket,
     serial: u64,
@@ -124,7 +128,7 @@ async fn shake(
         let _ = socket.set_nodelay();
     }
     let patience = *conf.default_server.core.client_header_timeout;
-    let failure = match timeout(patience, answer(site, conf, socket)).await {
+    let failure = match timeout(patience, answer(event_loop, conf, socket, serial, listener)).await {
         Ok(Ok((stream, input, secured))) => {
             return Some(Arrival { stream, serial, listener, input, secured });
         }
@@ -146,6 +150,7 @@ fn words(failure: &Failure) -> (Level, String) {
         Failure::Silence => return (Level::Info, format!("client closed connection {SHAKING}")),
         Failure::Rejected => return (Level::Info, format!("handshake rejected {SHAKING}")),
         Failure::Lost(reason) => return (Level::Error, format!("{reason} {SHAKING}")),
+        Failure::Unloaded(error) => return (Level::Error, format!("{error} {SHAKING}")),
         Failure::Handshake(error) => error,
     };
     match error {
@@ -172,9 +177,11 @@ fn level(error: &rustls::Error) -> Level {
 }
 
 async fn answer(
-    site: &Site,
+    event_loop: &Rc<EventLoop>,
     conf: &ListenConf,
     socket: Socket,
+    serial: u64,
+    listener: usize,
 ) -> Result<(Stream, BytesMut, Option<Secured>), Failure> {
     let greeting = match Greeting::receive(socket).await? {
         Opening::Tls(greeting) => greeting,
@@ -190,11 +197,29 @@ async fn answer(
     };
     let speaks_http2 = conf.protocols.http2 || *secured.server.http2.http2;
     let offer = if speaks_http2 { Offer::Http2 } else { Offer::Http1 };
-    let config = context(site, conf, &secured.server)
-        .and_then(|context| context.config(offer, greeting.hello().cipher_suites()));
-    let Some(config) = config.cloned() else {
-        greeting.refuse(UNRECOGNIZED_NAME);
-        return Err(Failure::Rejected);
+    let context = context(&event_loop.site, conf, &secured.server);
+    let shown = context.map(|context| context.answer(offer, greeting.hello().cipher_suites()));
+    let (greeting, config, secured) = match shown {
+        None | Some(Shown::Nothing) => {
+            greeting.refuse(UNRECOGNIZED_NAME);
+            return Err(Failure::Rejected);
+        }
+        Some(Shown::Fixed(config)) => (greeting, Arc::clone(config), secured),
+        Some(Shown::Named(server)) => {
+            let place = (listener, serial);
+            let (greeting, secured, pairs) =
+                certificates::named(event_loop, place, greeting, secured, server);
+            match certificates::shown(server, pairs).await {
+                Ok(shown) => {
+                    let config = server.config(shown, offer, greeting.hello().cipher_suites());
+                    (greeting, config, secured)
+                }
+                Err(error) => {
+                    greeting.refuse(INTERNAL_ERROR);
+                    return Err(Failure::Unloaded(error));
+                }
+            }
+        }
     };
     let stream = greeting.answer(config).await?;
     Ok((stream.into(), BytesMut::new(), Some(secured)))

@@ -5,17 +5,14 @@
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use config::{
-    CertificateCache, ConfCommand, HttpVersion, LocationConf, SslProtocols, Template, VariableSource,
-};
+use config::{CertificateCache, ConfCommand, HttpVersion, LocationConf, SslProtocols, Template};
 use parking_lot::Mutex;
 use rustls::{
     ClientConfig, SignatureScheme,
@@ -28,15 +25,14 @@ use rustls_pki_types::ServerName;
 use crate::{
     algorithms::{About, AlgorithmError, Algorithms, Commanded, ServerOrder, Wish, algorithms},
     client_sessions::ClientSessions,
-    identity::{self, Identities, IdentityError, Pair},
+    identity::{Identities, IdentityError, Pair},
     identity_cache::IdentityCache,
     key_log::KeyLogFile,
+    named_certificate::NamedCertificate,
     offered::offering,
-    passwords::Passwords,
     peer_name::PeerName,
     restricted::restrict,
     server::{HTTP2_NAME, Told},
-    source::Source,
     trust::{Trust, TrustError, TrustFiles},
     verify::{ExpectedName, upstream_verifier},
 };
@@ -59,16 +55,6 @@ pub struct ClientContext {
 enum Sessions {
     Reused,
     Forgotten,
-}
-
-/// A certificate whose name has variables: each request says which it is.
-pub struct NamedCertificate {
-    certificate: Template,
-    key: Template,
-    /// Where relative names start from.
-    directory: PathBuf,
-    passwords: Option<Arc<Passwords>>,
-    cache: Option<IdentityCache>,
 }
 
 /// What makes the contexts of two locations the same.
@@ -238,7 +224,7 @@ fn certificate(
     };
     if let Some((certificate, key)) = more.certificates.iter().zip(&more.private_keys).next_back() {
         // As OpenSSL: what is set last is shown.
-        let pair = pair(certificate.as_bytes(), key.as_bytes(), directory);
+        let pair = Pair::of(certificate.as_bytes(), key.as_bytes(), directory);
         let identity = identities.load(&pair, passwords);
         return identity.map(fixed).map_err(|error| Told::of("proxy_ssl_conf_command", &error));
     }
@@ -250,10 +236,10 @@ fn certificate(
             key: key.clone(),
             directory: directory.to_owned(),
             passwords: passwords.map_err(|error| Told::of("proxy_ssl_password_file", &error))?,
-            cache: settings.certificate_cache.map(IdentityCache::new),
+            cache: settings.certificate_cache.map(|limits| Arc::new(IdentityCache::new(limits))),
         }));
     };
-    let pair = pair(certificate_text, key_text, directory);
+    let pair = Pair::of(certificate_text, key_text, directory);
     identities.load(&pair, passwords).map(fixed).map_err(|error| {
         let directive = match &error {
             IdentityError::Certificate(..) | IdentityError::Unfit(..) => "proxy_ssl_certificate",
@@ -264,38 +250,8 @@ fn certificate(
     })
 }
 
-fn pair(certificate: &[u8], key: &[u8], directory: &Path) -> Pair {
-    Pair { certificate: Source::certificate(certificate, directory), key: Source::key(key, directory) }
-}
-
 fn shown(identity: &Arc<CertifiedKey>) -> Arc<SingleCertAndKey> {
     Arc::new(SingleCertAndKey::from(Arc::clone(identity)))
-}
-
-impl NamedCertificate {
-    /// Names a certificate and its key as a request does; none where it names none.
-    pub fn pair(&self, values: &impl VariableSource) -> Option<Pair> {
-        let certificate = self.certificate.expand(values);
-        // As nginx: an empty name is none.
-        (!certificate.is_empty()).then(|| pair(&certificate, &self.key.expand(values), &self.directory))
-    }
-
-    /// Returns what is kept of a pair (`proxy_ssl_certificate_cache`); this never blocks for long.
-    pub fn kept(&self, pair: &Pair, now: Duration) -> Option<Arc<CertifiedKey>> {
-        self.cache.as_ref()?.fresh(pair, now)
-    }
-
-    /// Reads a pair. This blocks.
-    ///
-    /// # Errors
-    /// Why it cannot be shown, in nginx's words.
-    pub fn load(&self, pair: &Pair, now: Duration) -> Result<Arc<CertifiedKey>, IdentityError> {
-        let passwords = self.passwords.as_deref();
-        match &self.cache {
-            None => identity::load(pair, passwords),
-            Some(cache) => cache.load(pair, passwords, now),
-        }
-    }
 }
 
 /// How a connection to an upstream is to be secured. One that was made with another wish must never be used.

@@ -31,6 +31,13 @@ pub struct Pair {
     pub key: Source,
 }
 
+impl Pair {
+    /// Reads the values of the two directives; relative names start from `directory`.
+    pub(crate) fn of(certificate: &[u8], key: &[u8], directory: &Path) -> Self {
+        Self { certificate: Source::certificate(certificate, directory), key: Source::key(key, directory) }
+    }
+}
+
 /// Why a pair cannot be used, in nginx's words.
 #[derive(Debug, Error)]
 pub enum IdentityError {

@@ -21,6 +21,8 @@ mod identity_cache;
 mod key_kind;
 mod key_log;
 mod legacy_pem;
+mod named_certificate;
+mod named_server;
 mod offered;
 mod passwords;
 mod peer_certificate;
@@ -33,6 +35,7 @@ mod resolver;
 mod restricted;
 mod resumption;
 mod server;
+mod server_certificates;
 mod sessions;
 mod signatures;
 mod source;
@@ -48,7 +51,7 @@ pub use crate::{
         prefers_chacha, protocol_name,
     },
     cipher_names::{cipher_name, cipher_names},
-    client::{ClientContext, ClientWish, NamedCertificate, PeerSessions},
+    client::{ClientContext, ClientWish, PeerSessions},
     client_sessions::ClientSessions,
     contexts::Contexts,
     crl::CrlError,
@@ -56,12 +59,14 @@ pub use crate::{
     identity::{Identities, IdentityError, Pair, load},
     identity_cache::IdentityCache,
     key_log::{KeyLogError, KeyLogFile},
+    named_certificate::NamedCertificate,
+    named_server::NamedServer,
     passwords::{Passwords, PasswordsError},
     peer_certificate::PeerCertificate,
     peer_name::PeerName,
     resolver::Resolver,
-    resumption::{ResumptionWish, ZeroRtt},
-    server::{HTTP2_NAME, Offer, ServerContext},
+    resumption::{ResumptionWish, SessionKeeper, ZeroRtt},
+    server::{HTTP2_NAME, Offer, ServerContext, Shown},
     sessions::{SessionContext, SessionStore, SessionZone, SessionZones},
     signatures::signature_name,
     source::Source,

@@ -35,8 +35,27 @@ pub struct ResumptionWish<'a> {
     pub timeout: Duration,
     /// `ssl_early_data`.
     pub early_data: ZeroRtt,
-    /// What sessions are bound to.
-    pub context: SessionContext,
+}
+
+/// What keeps the sessions of one server, whichever certificates it shows.
+#[derive(Debug)]
+pub struct SessionKeeper {
+    place: Place,
+    tickets: Option<Arc<TicketKeys>>,
+    timeout: Duration,
+    early_data: ZeroRtt,
+    clock: Arc<dyn TimeProvider>,
+}
+
+/// Where sessions are kept.
+#[derive(Debug)]
+enum Place {
+    /// Nowhere, and clients are told.
+    Off,
+    /// Nowhere.
+    Nothing,
+    /// Here.
+    Zone(Arc<SessionZone>),
 }
 
 /// `ssl_early_data`.
@@ -67,17 +86,30 @@ const OWN_SESSIONS: u64 = 20480;
 const MOST_EARLY_BYTES: u32 = 16384;
 
 impl ResumptionWish<'_> {
-    /// Puts it in force; a configuration that nothing was done to keeps its sessions itself, without a limit of time.
-    pub fn apply(&self, server: &mut ServerConfig, clock: &Arc<dyn TimeProvider>) {
-        let store = |zone| SessionStore::new(zone, self.context, self.timeout, Arc::clone(clock));
-        server.session_storage = match keeping(self.cache, self.early_data) {
-            Keeping::Off => Arc::new(NoServerSessionStorage {}),
-            Keeping::Nothing => Arc::new(NothingKept),
-            Keeping::Own(sessions) => Arc::new(store(SessionZone::with_sessions(sessions))),
-            Keeping::Shared => match &self.shared {
-                Some(zone) => Arc::new(store(Arc::clone(zone))),
-                None => Arc::new(NothingKept),
-            },
+    /// Makes what keeps the sessions.
+    pub fn keeper(self, clock: Arc<dyn TimeProvider>) -> SessionKeeper {
+        let place = match keeping(self.cache, self.early_data) {
+            Keeping::Off => Place::Off,
+            Keeping::Nothing => Place::Nothing,
+            Keeping::Own(sessions) => Place::Zone(SessionZone::with_sessions(sessions)),
+            Keeping::Shared => self.shared.map_or(Place::Nothing, Place::Zone),
+        };
+        let Self { tickets, timeout, early_data, .. } = self;
+        SessionKeeper { place, tickets, timeout, early_data, clock }
+    }
+}
+
+impl SessionKeeper {
+    /// Puts it in force for sessions that are bound to `context`; a configuration that nothing was done to keeps its sessions
+    /// itself, without a limit of time.
+    pub fn apply(&self, server: &mut ServerConfig, context: SessionContext) {
+        server.session_storage = match &self.place {
+            Place::Off => Arc::new(NoServerSessionStorage {}),
+            Place::Nothing => Arc::new(NothingKept),
+            Place::Zone(zone) => {
+                let clock = Arc::clone(&self.clock);
+                Arc::new(SessionStore::new(Arc::clone(zone), context, self.timeout, clock))
+            }
         };
         server.max_early_data_size = match self.early_data {
             ZeroRtt::Refused => 0,
@@ -85,7 +117,8 @@ impl ResumptionWish<'_> {
         };
         server.ticketer = match (&self.tickets, self.early_data) {
             (Some(keys), ZeroRtt::Refused) => {
-                Arc::new(Ticketer::new(Arc::clone(keys), self.context, self.timeout, Arc::clone(clock)))
+                let clock = Arc::clone(&self.clock);
+                Arc::new(Ticketer::new(Arc::clone(keys), context, self.timeout, clock))
             }
             (Some(_) | None, _) => Arc::new(NoTickets),
         };

@@ -14,14 +14,13 @@ use crate::{
     algorithms::{
         About, AlgorithmError, Algorithms, Commanded, ServerOrder, Tickets, Wish, algorithms, prefers_chacha,
     },
-    identity::{Identities, IdentityError, Pair},
+    identity::Identities,
     key_log::KeyLogFile,
+    named_server::NamedServer,
     resolver::Resolver,
-    restricted::restrict,
-    resumption::{ResumptionWish, ZeroRtt},
+    resumption::{ResumptionWish, SessionKeeper, ZeroRtt},
+    server_certificates::Certificates,
     sessions::{SessionContext, SessionZones},
-    source::Source,
-    stapling::{read_stapling, staple},
     tickets::TicketKeys,
     trust::{Trust, TrustError, TrustFiles},
     verify::client_verifier,
@@ -37,14 +36,39 @@ pub struct ServerContext {
 enum Answer {
     /// With an alert: no certificate is shown.
     Reject,
-    /// With a certificate, and with the same in another order of ciphers for clients that like ChaCha20 best.
-    Show { usual: Offered, chacha: Option<Offered> },
+    /// With a certificate that the configuration names.
+    Show(Configs),
+    /// With one that variables name.
+    Named(Arc<NamedServer>),
+}
+
+/// What a handshake is answered with, as far as the client makes a difference.
+pub enum Shown<'a> {
+    /// An alert (`ssl_reject_handshake`).
+    Nothing,
+    /// This.
+    Fixed(&'a Arc<ServerConfig>),
+    /// What the variables of the handshake name.
+    Named(&'a Arc<NamedServer>),
+}
+
+/// A configuration, and the same in another order of ciphers for clients that like ChaCha20 best.
+pub(crate) struct Configs {
+    usual: Offered,
+    chacha: Option<Offered>,
 }
 
 /// A configuration with either offer.
 struct Offered {
     http1: Arc<ServerConfig>,
     http2: Arc<ServerConfig>,
+}
+
+/// All that a session may not outlive beside the certificates that it saw: what was asked of the client.
+pub(crate) struct SessionBinding {
+    asked: String,
+    id: Vec<u8>,
+    authorities: Vec<Vec<u8>>,
 }
 
 /// What clients may speak over TLS.
@@ -106,42 +130,61 @@ impl ServerContext {
     ) -> Result<Self, Told> {
         let conf = &server.ssl;
         let algorithms = spoken(conf, warned)?;
-        let certificates = certificates(conf, &algorithms.more, directory, identities)?;
+        let certificates = Certificates::of(conf, &algorithms.more, directory, identities, warned)?;
         let trust = (*conf.verify_client != VerifyClient::Off).then(|| trust(conf)).transpose()?;
         if certificates.is_empty() || *conf.reject_handshake {
             return Ok(Self { answer: Answer::Reject, trust });
         }
-        let context = session_context(server, &certificates, trust.as_deref());
-        let resolver = Arc::new(Resolver::new(certificates));
+        let resolver = Arc::new(Resolver::new(certificates.fixed.iter().cloned()));
         let make = |provider| server_config(conf, &algorithms, provider, &resolver, trust.as_deref());
+        let keeper = session_keeper(conf, &algorithms.more, shared)?;
+        let binding = SessionBinding::of(server, trust.as_deref());
         let mut config = make(Arc::clone(&algorithms.provider));
-        keep_sessions(&mut config, conf, &algorithms.more, context, shared)?;
+        keeper.apply(&mut config, binding.context(&certificates.fixed));
+        config.send_half_rtt_data = *conf.early_data;
+        if let Some(count) = algorithms.more.ticket_count {
+            config.send_tls13_tickets = count;
+        }
         if let Some(path) = &*conf.key_log {
             let log = KeyLogFile::open(path).map_err(|error| Told::of("ssl_key_log", &error))?;
             config.key_log = Arc::new(log);
         }
         let chacha = (algorithms.server_order == ServerOrder::ObeyedUnlessChaCha)
             .then(|| Offered::of(with_sessions_of(&config, make(algorithms.chacha_first()))));
-        Ok(Self { answer: Answer::Show { usual: Offered::of(config), chacha }, trust })
+        let configs = Configs { usual: Offered::of(config), chacha };
+        let answer = match certificates.named.is_empty() {
+            true => Answer::Show(configs),
+            false => Answer::Named(Arc::new(NamedServer { certificates, configs, keeper, binding })),
+        };
+        Ok(Self { answer, trust })
     }
 
-    /// Returns what handshakes are answered with for a client that offers these ciphers; none where they are rejected
-    /// (`ssl_reject_handshake`).
-    pub fn config(&self, offer: Offer, ciphers: &[CipherSuite]) -> Option<&Arc<ServerConfig>> {
-        let offered = match &self.answer {
-            Answer::Reject => return None,
-            Answer::Show { chacha: Some(chacha), .. } if prefers_chacha(ciphers) => chacha,
-            Answer::Show { usual, .. } => usual,
-        };
-        Some(match offer {
-            Offer::Http1 => &offered.http1,
-            Offer::Http2 => &offered.http2,
-        })
+    /// Returns what handshakes are answered with for a client that offers these ciphers.
+    pub fn answer(&self, offer: Offer, ciphers: &[CipherSuite]) -> Shown<'_> {
+        match &self.answer {
+            Answer::Reject => Shown::Nothing,
+            Answer::Show(configs) => Shown::Fixed(configs.choose(offer, ciphers)),
+            Answer::Named(named) => Shown::Named(named),
+        }
     }
 
     /// Returns whose certificates clients may have; none where they are not asked for any.
     pub fn trust(&self) -> Option<&Trust> {
         self.trust.as_deref()
+    }
+}
+
+impl Configs {
+    /// Returns the one for a client that offers these ciphers.
+    pub(crate) fn choose(&self, offer: Offer, ciphers: &[CipherSuite]) -> &Arc<ServerConfig> {
+        let offered = match &self.chacha {
+            Some(chacha) if prefers_chacha(ciphers) => chacha,
+            Some(_) | None => &self.usual,
+        };
+        match offer {
+            Offer::Http1 => &offered.http1,
+            Offer::Http2 => &offered.http2,
+        }
     }
 }
 
@@ -179,48 +222,6 @@ fn spoken(conf: &SslConf, warned: &mut Vec<Told>) -> Result<Algorithms, Told> {
         algorithms(&wish).map_err(|AlgorithmError { about, message }| told(about, message))?;
     warned.extend(warnings.into_iter().map(|warning| told(warning.about, warning.message)));
     Ok(algorithms)
-}
-
-fn certificates(
-    conf: &SslConf,
-    more: &Commanded,
-    directory: &Path,
-    identities: &mut Identities,
-) -> Result<Vec<Arc<CertifiedKey>>, Told> {
-    let passwords = conf.password_file.as_deref();
-    let proof = conf.stapling_file.as_deref().map(read_stapling).transpose();
-    let proof = proof.map_err(|error| Told::of("ssl_stapling_file", &error))?;
-    let mut all = Vec::new();
-    for (number, (certificate, key)) in conf.certificate.iter().zip(&*conf.certificate_key).enumerate() {
-        let at = |directive, message| Told { directive, number, message };
-        let (Some(certificate), Some(key)) = (certificate.as_text(), key.as_text()) else {
-            let message = "variables in names of certificates are not supported yet".to_owned();
-            return Err(at("ssl_certificate", message));
-        };
-        let certificate = Source::certificate(certificate, directory);
-        let pair = Pair { certificate, key: Source::key(key, directory) };
-        let identity = identities.load(&pair, passwords).map_err(|error| {
-            let directive = match &error {
-                IdentityError::Certificate(..) | IdentityError::Unfit(..) => "ssl_certificate",
-                IdentityError::Key(..) | IdentityError::Mismatch(..) => "ssl_certificate_key",
-                IdentityError::Passwords(_) => "ssl_password_file",
-            };
-            at(directive, error.to_string())
-        })?;
-        all.push(match &proof {
-            None => identity,
-            Some(proof) => staple(&identity, proof.clone()),
-        });
-    }
-    for (certificate, key) in more.certificates.iter().zip(&more.private_keys) {
-        let certificate = Source::certificate(certificate.as_bytes(), directory);
-        let pair = Pair { certificate, key: Source::key(key.as_bytes(), directory) };
-        all.push(identities.load(&pair, passwords).map_err(|error| Told::of("ssl_conf_command", &error))?);
-    }
-    Ok(match &more.signature_schemes {
-        None => all,
-        Some(schemes) => all.iter().map(|identity| restrict(identity, schemes)).collect(),
-    })
 }
 
 fn trust(conf: &SslConf) -> Result<Arc<Trust>, Told> {
@@ -275,32 +276,36 @@ fn with_sessions_of(other: &ServerConfig, mut config: ServerConfig) -> ServerCon
     config
 }
 
-/// All that a session may not outlive: whose certificates it saw, and what was asked of the client.
-fn session_context(
-    server: &ServerConf,
-    certificates: &[Arc<CertifiedKey>],
-    trust: Option<&Trust>,
-) -> SessionContext {
-    let asked = format!("{:?}", *server.ssl.verify_client);
-    // What a client has shown to one server says nothing to another.
-    let id = match trust {
-        None => Vec::new(),
-        Some(_) => server.defaults.id.to_be_bytes().to_vec(),
-    };
-    let chains =
-        certificates.iter().flat_map(|identity| &identity.cert).map(|certificate| certificate.as_ref());
-    let names = trust.map(Trust::announced).unwrap_or_default().iter().map(|name| name.as_ref());
-    SessionContext::of([asked.as_bytes(), &id].into_iter().chain(chains).chain(names))
+impl SessionBinding {
+    fn of(server: &ServerConf, trust: Option<&Trust>) -> Self {
+        // What a client has shown to one server says nothing to another.
+        let id = match trust {
+            None => Vec::new(),
+            Some(_) => server.defaults.id.to_be_bytes().to_vec(),
+        };
+        let names = trust.map(Trust::announced).unwrap_or_default();
+        Self {
+            asked: format!("{:?}", *server.ssl.verify_client),
+            id,
+            authorities: names.iter().map(|name| name.as_ref().to_vec()).collect(),
+        }
+    }
+
+    /// Adds the certificates that are shown.
+    pub(crate) fn context(&self, certificates: &[Arc<CertifiedKey>]) -> SessionContext {
+        let chains =
+            certificates.iter().flat_map(|identity| &identity.cert).map(|certificate| certificate.as_ref());
+        let names = self.authorities.iter().map(Vec::as_slice);
+        SessionContext::of([self.asked.as_bytes(), &self.id].into_iter().chain(chains).chain(names))
+    }
 }
 
-/// Sets who keeps sessions: clients as tickets, or a cache.
-fn keep_sessions(
-    config: &mut ServerConfig,
+/// Finds who keeps sessions: clients as tickets, or a cache.
+fn session_keeper(
     conf: &SslConf,
     more: &Commanded,
-    context: SessionContext,
     shared: &mut SharedSessions,
-) -> Result<(), Told> {
+) -> Result<SessionKeeper, Told> {
     let clock: Arc<dyn TimeProvider> = Arc::new(DefaultTimeProvider);
     let has_tickets = match more.tickets {
         Some(Tickets::Given) => true,
@@ -313,14 +318,8 @@ fn keep_sessions(
         tickets: has_tickets.then(|| ticket_keys(conf, shared, &*clock)).transpose()?,
         timeout: *conf.session_timeout,
         early_data: if *conf.early_data { ZeroRtt::Taken } else { ZeroRtt::Refused },
-        context,
     };
-    wish.apply(config, &clock);
-    config.send_half_rtt_data = *conf.early_data;
-    if let Some(count) = more.ticket_count {
-        config.send_tls13_tickets = count;
-    }
-    Ok(())
+    Ok(wish.keeper(clock))
 }
 
 fn ticket_keys(

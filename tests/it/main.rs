@@ -47,5 +47,6 @@ mod staleness;
 mod starting;
 mod tls;
 mod tls_algorithms;
+mod tls_named_certificates;
 mod upload_limits;
 mod websocket;

@@ -102,7 +102,7 @@ fn records_are_as_large_as_is_said() {
 }
 
 /// Runs `openssl s_client` and returns all that it said.
-fn openssl_client(address: &str, arguments: &[&str], input: &str) -> String {
+pub fn openssl_client(address: &str, arguments: &[&str], input: &str) -> String {
     let mut child = Command::new("openssl")
         .args(["s_client", "-connect", address, "-ign_eof"])
         .args(arguments)

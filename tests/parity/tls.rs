@@ -75,6 +75,12 @@ fn conf(people: &People) -> Conf {
     };
     let conf = http(&format!(
         "{own} ssl_protocols TLSv1.2 TLSv1.3; ssl_ecdh_curve X25519:prime256v1;
+        map $ssl_server_name-$server_name-$https-$uri $named {{ named.test-localhost-on- second; a.test-localhost-on- own; }}
+        server {{
+            listen 127.0.0.1:%PORT:named% ssl; server_name localhost;
+            ssl_certificate $named.crt; ssl_certificate_key $named.key;
+            return 200 'named $ssl_server_name $ssl_session_reused';
+        }}
         server {{
             listen 127.0.0.1:%PORT% ssl; server_name localhost;
             location / {{ return 200 '$scheme $https $server_port $ssl_protocol $ssl_cipher $ssl_curve $ssl_server_name $ssl_session_reused $ssl_alpn_protocol $ssl_client_verify $ssl_early_data.'; }}
@@ -113,7 +119,10 @@ fn conf(people: &People) -> Conf {
         "none.test",
         "else.test",
     ];
+    let second = people.root.server(&["named.test"]);
     with_pair(conf, &people.root.server(&names))
+        .file("second.crt", &second.chain_pem)
+        .file("second.key", &second.key_pem)
         .file("clients.pem", people.clients.pem())
         .file("dir/page", "page")
 }
@@ -180,6 +189,7 @@ fn redirects(people: &People) -> Vec<Case> {
 fn names(people: &People) -> Vec<Case> {
     let host = |name: &str| format!("GET / HTTP/1.1\r\nHost: {name}\r\n\r\n");
     let named = |name: &str| people.tls().name(name);
+    let again = named("named.test").remembering();
     vec![
         case("another name").secure(&named("a.test")).send(host("a.test")),
         case("a name in capitals")
@@ -197,6 +207,14 @@ fn names(people: &People) -> Vec<Case> {
             .secure(&people.known().name("strict.test"))
             .send(host("a.test")),
         case("a strict server").secure(&people.known().name("strict.test")).send(host("strict.test")),
+        case("variables name a certificate").secure_to("named", &named("named.test")).get("/"),
+        case("variables name another").secure_to("named", &named("a.test")).get("/"),
+        case("variables name none that is there").secure_to("named", &named("else.test")).get("/"),
+        case("a session with a certificate that variables name")
+            .secure_to("named", &again)
+            .get("/")
+            .secure_to("named", &again)
+            .get("/"),
         case("a strict server without a host")
             .secure(&people.known().name("strict.test"))
             .send("GET / HTTP/1.0\r\n\r\n"),

@@ -177,9 +177,6 @@ fn power_of_two(directive: &Directive, range: RangeInclusive<u64>, words: &str) 
     if size.is_power_of_two() && range.contains(&size) { Ok(size) } else { Err(directive.complain(words)) }
 }
 
-/// Why what is about TLS towards clients has no effect.
-const NO_NAMED_CERTIFICATES_YET: &str = "certificates are read when the configuration is";
-
 /// Why what is about revoked certificates of clients has no effect.
 const NO_OCSP_YET: &str = "authorities are not asked about certificates of clients yet";
 
@@ -212,7 +209,6 @@ const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("postpone_gzipping", "0", "compression begins with the first bytes"),
     ("gunzip_buffers", "", "memory for decompression is not settable"),
     ("proxy_send_lowat", "", "the kernel decides when a socket can be written"),
-    ("ssl_certificate_cache", "off", NO_NAMED_CERTIFICATES_YET),
     ("ssl_dhparam", "", "rustls has no key exchange over finite fields"),
     ("ssl_ocsp", "off", NO_OCSP_YET),
     ("ssl_ocsp_cache", "off", NO_OCSP_YET),

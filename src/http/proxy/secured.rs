@@ -67,7 +67,7 @@ async fn shown(
     named: &Arc<NamedCertificate>,
     values: &impl VariableSource,
 ) -> Result<Option<Arc<CertifiedKey>>, IdentityError> {
-    let Some(pair) = named.pair(values) else { return Ok(None) };
+    let Some(pair) = named.pair_if_named(values) else { return Ok(None) };
     let now = clock::moment().since(Moment::default());
     if let Some(kept) = named.kept(&pair, now) {
         return Ok(Some(kept));

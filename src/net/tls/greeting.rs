@@ -98,6 +98,13 @@ impl Greeting {
         self.accepted.client_hello()
     }
 
+    /// Has something found out about the connection, which is given back, and what the client wants of it.
+    pub fn consider<T>(self, find: impl FnOnce(Socket, HelloFacts) -> (Socket, T)) -> (Self, T) {
+        let hello = HelloFacts::of(&self.hello());
+        let (socket, found) = find(self.socket, hello);
+        (Self { socket, ..self }, found)
+    }
+
     /// Answers with a server's configuration, and goes on until requests may be read. Not cancel safe: the connection is
     /// lost with it.
     ///

@@ -56,11 +56,10 @@ impl Site {
             tickets: (block.tickets == "on").then(|| Arc::clone(&self.keys)),
             timeout: TIMEOUT,
             early_data: block.early_data,
-            context: SessionContext::of([block.context.as_bytes()]),
         };
         let mut server = rehearsal::server(Arc::<Resolver>::clone(&self.resolver));
         let clock: Arc<dyn TimeProvider> = Arc::<TestClock>::clone(&self.clock);
-        wish.apply(&mut server, &clock);
+        wish.keeper(clock).apply(&mut server, SessionContext::of([block.context.as_bytes()]));
         Arc::new(server)
     }
 }
