@@ -28,7 +28,7 @@ const DIRECTIVES: &str = "proxy_bind proxy_buffer_size proxy_buffering proxy_buf
 /// How many those are.
 const DIRECTIVE_COUNT: usize = 72;
 /// Its variables.
-const VARIABLES: &str = "$proxy_add_x_forwarded_for $proxy_host $proxy_port";
+const VARIABLES: &str = "$proxy_add_x_forwarded_for $proxy_host $proxy_port $proxy_ssl_server_name";
 /// How many items RFC mode has, named `rfc 1` and so on.
 const RFC_ITEMS: usize = 23;
 

@@ -137,6 +137,8 @@ variables! {
     "proxy_host" => ProxyHost,
     /// Port of `proxy_pass`.
     "proxy_port" => ProxyPort,
+    /// Name of `proxy_ssl_name`, without a port.
+    "proxy_ssl_server_name" => ProxySslServerName,
     /// Field X-Forwarded-For with the client's address appended.
     "proxy_add_x_forwarded_for" => ProxyAddXForwardedFor,
     /// Same as `$args`.

@@ -82,6 +82,7 @@ impl Exchange {
             V::ProxyAddXForwardedFor => sink.forwarded_for(self),
             V::ProxyHost => sink.some(proxy_target(self).map(|(host, _)| host.as_bytes())),
             V::ProxyPort => sink.some(proxy_target(self).map(|(_, port)| port.as_bytes())),
+            V::ProxySslServerName => sink.some(ssl::peer_name(self).as_deref()),
             V::RealpathRoot => sink.some(files::real_root(self).as_deref()),
             V::RemoteAddr => sink.bytes(self.client.remote.text.as_bytes()),
             V::RemotePort => sink.port(self.client.remote.port()),

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use super::ssl_values::{
     CERTIFICATE_CACHE, CONF_COMMAND, CONF_PATH, CertificateCache, ConfCommand, FILE_TEXT, PASSWORD_FILE,
-    PROTOCOLS, SslProtocols,
+    PEER_NAME, PROTOCOLS, SslProtocols,
 };
 use crate::{
     places::Places,
     settings::{HSL, settings},
     source::{Met, Problem, Span},
     template::Template,
-    values::{BYTES, FLAG, NUMBER, OPTIONAL_PATH, OPTIONAL_TEXT},
+    values::{BYTES, FLAG, NUMBER, OPTIONAL_PATH},
 };
 
 settings! {
@@ -33,7 +33,7 @@ settings! {
         /// File that keys of connections are written to, for whoever looks into recorded packets.
         key_log: Option<PathBuf> = None, "proxy_ssl_key_log" in HSL, once(OPTIONAL_PATH);
         /// Name that an upstream's certificate must have, and that it is told; a port in it is of no account.
-        name: Option<Template> = None, "proxy_ssl_name" in HSL, once(OPTIONAL_TEXT), "$proxy_host";
+        name: Option<Template> = None, "proxy_ssl_name" in HSL, once(PEER_NAME), "$proxy_host";
         /// File with passphrases of keys, one in a line.
         password_file: Option<PathBuf> = None, "proxy_ssl_password_file" in HSL, once(PASSWORD_FILE);
         /// Versions of the protocol that are offered to upstreams.
@@ -99,6 +99,12 @@ mod tests {
 
     fn location(text: &str) -> String {
         format!("events {{}} http {{ server {{ location / {{\n{text} }} }} }}")
+    }
+
+    #[test]
+    fn a_name_is_not_made_of_itself() {
+        let told = complaints(&location("proxy_ssl_name a.$proxy_ssl_server_name;"));
+        assert_eq!(told, ["[emerg] \"$proxy_ssl_server_name\" is what \"proxy_ssl_name\" says in :2"]);
     }
 
     #[test]

@@ -10,8 +10,9 @@ use crate::{
     scope::Scope,
     settings::{Arity, Reader},
     source::{Problem, open_failed},
-    template::Template,
+    template::{Part, Template},
     values::{NUMBER, Precision, parse_number, parse_time},
+    variable::Variable,
 };
 
 flags! {
@@ -171,3 +172,13 @@ fn certificate_cache(directive: &Directive, _: &Scope<'_>) -> Result<Option<Cert
         (false, _) => Ok(Some(cache)),
     }
 }
+
+/// The name of an upstream, with variables, but for the one that is made of it.
+pub(super) const PEER_NAME: Reader<Option<Template>> = Reader::one("string", |directive, scope| {
+    let name = scope.template(directive, 0)?;
+    let is_itself = |part: &Part| matches!(part, Part::Variable(Variable::ProxySslServerName));
+    match name.parts().iter().any(is_itself) {
+        true => Err(directive.fail(0, "\"$proxy_ssl_server_name\" is what \"proxy_ssl_name\" says")),
+        false => Ok(Some(name)),
+    }
+});

@@ -2,7 +2,7 @@
 
 use config::SslVariable;
 use rustls::HandshakeKind;
-use tls::PeerCertificate;
+use tls::{PeerCertificate, PeerName};
 
 use super::Sink;
 use crate::{
@@ -20,6 +20,14 @@ pub(super) fn write(exchange: &Exchange, variable: &SslVariable, sink: &mut Sink
     let value = value(exchange, stream, variable);
     // As nginx: what is empty is not there.
     value.is_some_and(|value| sink.unless_empty(value.as_bytes()))
+}
+
+/// Returns the name by which an upstream is known in TLS (`$proxy_ssl_server_name`).
+pub(super) fn peer_name(exchange: &Exchange) -> Option<Vec<u8>> {
+    let (host, _) = super::proxy_target(exchange)?;
+    let name = exchange.location.proxy_ssl.name.as_ref();
+    let name = name.map_or_else(|| host.into(), |name| name.expand(exchange));
+    Some(PeerName::parse(&name).shown().into_bytes())
 }
 
 fn value(exchange: &Exchange, stream: &TlsStream, variable: &SslVariable) -> Option<String> {

@@ -80,8 +80,10 @@ fn variables_and_keys_of_the_cache_tell_how_an_upstream_is_asked() {
         server {
             listen 127.0.0.1:%PORT%;
             add_header X-Host $proxy_host:$proxy_port always;
+            add_header X-Name $proxy_ssl_server_name always;
             location / { proxy_pass https://%ORIGIN%; }
             location /stored { proxy_pass https://%ORIGIN%; proxy_cache zone; proxy_cache_valid 1h; }
+            location /named { proxy_pass https://%ORIGIN%; proxy_ssl_name $arg_name.test:8443; }
             location /none { proxy_pass https://127.0.0.1; proxy_connect_timeout 1s; }
         }",
     );
@@ -90,6 +92,8 @@ fn variables_and_keys_of_the_cache_tell_how_an_upstream_is_asked() {
     let address = origin.address();
     let shown = format!("{address}:{}", address.port());
     assert_eq!(server.get("/").field("X-Host"), Some(&*shown));
+    assert_eq!(server.get("/").field("X-Name"), Some(&*address.ip().to_string()));
+    assert_eq!(server.get("/named?name=a").field("X-Name"), Some("a.test"));
     assert_eq!(origin.requests()[0].field("Host"), Some(&*address.to_string()));
     assert_eq!(server.get("/none").field("X-Host"), Some("127.0.0.1:443"));
     server.wait_for_log("upstream: \"https://127.0.0.1:443/none\"");
