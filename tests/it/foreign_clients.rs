@@ -48,7 +48,10 @@ fn conf(origin: &Origin) -> Conf {
 /// Loads a page and returns what has become of it.
 fn visit(server: &Server, number: usize) -> Option<String> {
     let profile = server.dir().join(format!("profile{number}"));
-    let output = tool("chromium")?
+    tool("chromium")?;
+    // A browser that hangs is a failure, not a test without an end.
+    let output = Command::new("timeout")
+        .args(["120", "chromium"])
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"])
         .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
         .args(["--ignore-certificate-errors", "--virtual-time-budget=20000", "--dump-dom"])
