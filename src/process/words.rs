@@ -8,9 +8,11 @@ const NGINX_VERSION: &str = "1.31.5";
 
 /// What is built in, in the words of nginx's configure, since tools look for them: modules that nginx has by default
 /// and Larder has not yet are named as left out.
-const BUILT: [&str; 20] = [
+const BUILT: [&str; 22] = [
     "--with-http_gunzip_module",
     "--with-http_slice_module",
+    "--with-http_ssl_module",
+    "--with-http_v2_module",
     "--with-pcre",
     "--with-pcre-jit",
     "--without-http_access_module",
@@ -37,8 +39,8 @@ pub fn version(detail: Detail) -> String {
     match detail {
         Detail::Short => own,
         Detail::Full => format!(
-            "{own}nginx version: nginx/{NGINX_VERSION} (the language accepted)\nbuilt without TLS yet\nconfigure \
-             arguments: {}\n",
+            "{own}nginx version: nginx/{NGINX_VERSION} (the language accepted)\nbuilt with rustls and \
+             AWS-LC\nTLS SNI support enabled\nconfigure arguments: {}\n",
             BUILT.join(" ")
         ),
     }
@@ -112,10 +114,10 @@ mod tests {
         assert_eq!(version(Detail::Short), format!("larder version: larder/{}\n", env!("CARGO_PKG_VERSION")));
         let full = version(Detail::Full);
         assert!(full.contains("\nnginx version: nginx/1.31.5 "));
-        assert!(full.contains("\nbuilt without TLS yet\n"));
-        assert!(full.contains(
-            "\nconfigure arguments: --with-http_gunzip_module --with-http_slice_module --with-pcre "
-        ));
-        assert!(full.lines().count() == 4);
+        assert!(full.contains("\nbuilt with rustls and AWS-LC\nTLS SNI support enabled\n"));
+        let modules =
+            ["gunzip", "slice", "ssl", "v2"].map(|name| format!("--with-http_{name}_module")).join(" ");
+        assert!(full.contains(&format!("\nconfigure arguments: {modules} --with-pcre ")), "{full}");
+        assert!(full.lines().count() == 5);
     }
 }
