@@ -30,6 +30,7 @@ pub use crate::request::{
     HeadRules, InvalidNames, RequestError, RequestParser, Underscores, check_host, check_request,
 };
 pub use crate::response::{ResponseError, ResponseParser};
+pub use crate::target::is_method_byte;
 pub use crate::write::{
     CHUNK_END, LAST_CHUNK, reason, write_chunk_size, write_field, write_fields, write_request_line,
     write_status_line, write_trailers,

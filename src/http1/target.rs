@@ -20,7 +20,7 @@ pub(crate) enum LineError {
 
 /// Whether a byte may stand in a method. As nginx: lower-case letters may not.
 #[inline]
-pub(crate) fn is_method_byte(byte: u8) -> bool {
+pub fn is_method_byte(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte == b'_' || byte == b'-'
 }
 

@@ -32,6 +32,10 @@ fn conf(origin: &Origin) -> Conf {
             ssl_certificate own.crt;
             ssl_certificate_key own.key;
             access_log seen.log seen;
+            location /small {
+                proxy_pass http://%ORIGIN%;
+                client_max_body_size 1k;
+            }
             location / {
                 proxy_pass http://%ORIGIN%;
                 proxy_cache zone;
@@ -97,26 +101,22 @@ fn said(command: &mut Command) -> String {
 fn curl_gets_and_sends_over_tls() {
     let origin = Origin::answering(|asked| answer(200).body(format!("{} bytes", asked.body.len())));
     let server = Server::start(&conf(&origin));
-    let url = format!("https://127.0.0.1:{}/page", server.address().port());
-    let curl = || {
+    let curl = |path: &str| {
         let mut curl = tool("curl")?;
-        curl.args([
-            "--silent",
-            "--insecure",
-            "--http2",
-            "--write-out",
-            " %{http_version} %{http_code}",
-            &url,
-        ]);
+        curl.args(["--silent", "--insecure", "--http2", "--write-out", " %{http_version} %{http_code}"]);
+        curl.arg(format!("https://127.0.0.1:{}{path}", server.address().port()));
         Some(curl)
     };
-    let Some(mut get) = curl() else { return };
+    let Some(mut get) = curl("/page") else { return };
     assert_eq!(said(&mut get), "0 bytes 2 200");
-    let Some(mut post) = curl() else { return };
-    let body = "x".repeat(300_000);
     let file = server.dir().join("body");
-    std::fs::write(&file, body).unwrap();
-    assert_eq!(said(post.arg("--data-binary").arg(format!("@{}", file.display()))), "300000 bytes 2 200");
+    std::fs::write(&file, "x".repeat(300_000)).unwrap();
+    let body = format!("@{}", file.display());
+    let Some(mut post) = curl("/page") else { return };
+    assert_eq!(said(post.args(["--data-binary", &body])), "300000 bytes 2 200");
+    let Some(mut refused) = curl("/small") else { return };
+    let page = said(refused.args(["--data-binary", &body]));
+    assert!(page.ends_with(" 2 413"), "an answer before the end of the upload is seen: {page}");
 }
 
 #[test]

@@ -158,6 +158,22 @@ fn bodies_of_requests_reach_upstreams_whole() {
 }
 
 #[test]
+fn what_came_before_an_upstream_broke_off_is_the_clients() {
+    let origin = Origin::always(answer(200).declared(1000).then(Part::Bytes(b"abc".to_vec())));
+    let mut server = Server::start(&served("location / { proxy_pass http://%ORIGIN%; }").origin(&origin));
+    server.allow_in_log("upstream prematurely closed connection");
+    talk(server.address(), async |requests| {
+        let mut requests = requests.clone().ready().await.unwrap();
+        let (answer, _) = requests.send_request(get_request("/"), true).unwrap();
+        let (head, mut body) = answer.await.unwrap().into_parts();
+        assert_eq!(head.status.as_u16(), 200);
+        assert_eq!(body.data().await.unwrap().unwrap(), "abc");
+        let end = body.data().await.unwrap().unwrap_err();
+        assert!(end.is_reset(), "{end}");
+    });
+}
+
+#[test]
 fn a_client_that_takes_nothing_is_timed_out() {
     let big = vec![b'x'; 300_000];
     let server =

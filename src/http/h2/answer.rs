@@ -1,10 +1,12 @@
 //! A request of a stream, from its head to its line in the log.
 
-use std::{cell::RefCell, io, rc::Rc, time::Duration};
+use std::{cell::RefCell, future::poll_fn, io, rc::Rc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use config::{CoreConf, LingeringClose};
 use h2::Reason;
 use http1::Fields;
+use tokio::time::timeout;
 
 use super::{
     fields,
@@ -65,6 +67,27 @@ pub(super) async fn answer(request: Request) {
     stream.watched(work).await;
     access_log::record(&exchange);
     drop(live);
+    if exchange.sent.complete && !stream.has_ended() {
+        linger(stream, &exchange.location.core).await;
+    }
+}
+
+/// Reads what a client still sends of a body that nobody wants, so that it gets to read the answer: whoever is told to stop at once
+/// may lose what came just before (`lingering_close`).
+async fn linger(stream: &RequestStream, core: &CoreConf) {
+    if *core.lingering_close == LingeringClose::Off {
+        return;
+    }
+    let read_on = async {
+        let mut dropped = BytesMut::new();
+        let mut receive = async || {
+            dropped.clear();
+            poll_fn(|context| stream.poll_receive(context, &mut dropped)).await
+        };
+        while let Ok(Ok(1..)) = timeout(*core.lingering_timeout, receive()).await {}
+    };
+    // Whether the client or the time ended first makes no difference.
+    let _ = timeout(*core.lingering_time, read_on).await;
 }
 
 /// Status of a client that was too slow; as nginx, only the log shows it.
@@ -126,14 +149,13 @@ impl<'a> Answering<'a> {
         if exchange.location_state().logs.want_fields() {
             exchange.sent.fields = fields::list(&head);
         }
-        let sent = self.send_all(exchange, head, ends, body, pace).await;
+        match self.send_all(exchange, head, ends, body, pace).await {
+            Ok(()) => exchange.sent.complete = true,
+            Err(broken) => self.broken(exchange, broken).await,
+        }
         exchange.sent.body_bytes = self.sent_bytes;
         let frame_heads = self.frames * fields::FRAME_HEAD_BYTES as u64;
         exchange.sent.bytes = exchange.sent.head_bytes + frame_heads + self.sent_bytes;
-        match sent {
-            Ok(()) => exchange.sent.complete = true,
-            Err(broken) => self.broken(exchange, broken),
-        }
     }
 
     async fn send_all(
@@ -218,7 +240,7 @@ impl<'a> Answering<'a> {
         Ok(())
     }
 
-    fn broken(&self, exchange: &mut Exchange, broken: Broken) {
+    async fn broken(&mut self, exchange: &mut Exchange, broken: Broken) {
         let reason = match broken {
             Broken::Client(error) => {
                 fault::log_send_failure(exchange, &error);
@@ -229,6 +251,10 @@ impl<'a> Answering<'a> {
             }
             Broken::Source(fault) => {
                 fault::log(exchange, &fault);
+                // As nginx: what came before is the client's. A reset takes back what h2 has not passed on yet.
+                if self.flush().await.is_ok() {
+                    tokio::task::yield_now().await;
+                }
                 Reason::INTERNAL_ERROR
             }
         };

@@ -44,7 +44,8 @@ pub(super) fn head(parts: &Parts, core: &ServerCore) -> (RequestHead, Wish, Resu
             _ => fields.push(name, value),
         }
     }
-    let checked = host.map(drop).and_then(|()| check_size(parts, core));
+    let checked =
+        host.map(drop).and_then(|()| check_size(parts, core)).and_then(|()| check_method(&parts.method));
     let (method, wish) = match protocol {
         Some(_) => ("GET", Wish::Tunnel),
         None => (parts.method.as_str(), Wish::Answer),
@@ -94,6 +95,12 @@ fn is_ignored(name: &[u8], core: &ServerCore) -> bool {
         _ => false,
     };
     *core.ignore_invalid_headers && !name.iter().all(valid)
+}
+
+/// As over HTTP/1: a method is of capital letters, `_` and `-`.
+fn check_method(method: &Method) -> Result<(), RequestError> {
+    let is_one = method.as_str().bytes().all(http1::is_method_byte);
+    if is_one { Ok(()) } else { Err(RequestError::InvalidMethod) }
 }
 
 /// Keeps to the limits of `large_client_header_buffers`: each field by the size of a buffer, all together by that of all.
@@ -205,6 +212,22 @@ mod tests {
         ] {
             let (_, _, checked) = head(&parts(uri, fields), &core);
             assert_eq!(checked.err(), wanted, "{uri} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_method_is_what_it_is_over_http_1() {
+        for (method, wanted) in [
+            ("GET", Ok(())),
+            ("M-SEARCH", Ok(())),
+            ("X_Y", Ok(())),
+            ("get", Err(RequestError::InvalidMethod)),
+            ("G~", Err(RequestError::InvalidMethod)),
+        ] {
+            let mut parts = parts("http://a.test/", &[]);
+            parts.method = Method::from_bytes(method.as_bytes()).unwrap();
+            let (_, _, checked) = head(&parts, &ServerCore::default());
+            assert_eq!(checked, wanted, "{method}");
         }
     }
 
