@@ -17,7 +17,7 @@ pub fn group() -> Group {
         r#"proxy_cache_path cache keys_zone=zone:1m;
         server {
             listen 127.0.0.1:%PORT%;
-            proxy_cache zone; proxy_read_timeout 400ms; proxy_cache_valid 200 1h;
+            proxy_cache zone; proxy_read_timeout 1500ms; proxy_cache_valid 200 1h;
             add_header X-Cache "$upstream_cache_status|$upstream_status" always;
             location /502/ { proxy_cache_valid 502 1h; proxy_cache_valid 200 1h; proxy_pass http://%ORIGIN%; }
             location /504/ { proxy_cache_valid 504 1h; proxy_pass http://%ORIGIN%; }

@@ -22,7 +22,7 @@ pub fn group() -> Group {
                 "upstream u{number} {{ server %ORIGIN%; server %ORIGIN:b%; }}
                 server {{
                     listen 127.0.0.1:%PORT%; server_name u{number};
-                    location / {{ proxy_pass http://u{number}; proxy_read_timeout 400ms; {} }}
+                    location / {{ proxy_pass http://u{number}; proxy_read_timeout 1500ms; {} }}
                 }}\n",
                 row.directives
             )

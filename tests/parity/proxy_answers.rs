@@ -14,7 +14,7 @@ fn answers_of_origins() {
 /// `/` passes answers on; the other locations change them.
 pub fn group() -> Group {
     let conf = servers(
-        r#"proxy_buffer_size 1k; proxy_buffers 4 1k; proxy_busy_buffers_size 2k; proxy_read_timeout 400ms;
+        r#"proxy_buffer_size 1k; proxy_buffers 4 1k; proxy_busy_buffers_size 2k; proxy_read_timeout 1500ms;
         location / { proxy_pass http://%ORIGIN%; }
         location /modern/ { proxy_http_version 1.1; proxy_pass http://%ORIGIN%; }
         location /unbuffered/ { proxy_buffering off; proxy_pass http://%ORIGIN%; }

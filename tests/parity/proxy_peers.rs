@@ -49,7 +49,7 @@ pub fn group() -> Group {
                 "upstream {name} {{ {servers} }}
                 server {{
                     listen 127.0.0.1:%PORT%; server_name {name};
-                    location / {{ proxy_pass http://{name}; proxy_read_timeout 400ms; {directives} }}
+                    location / {{ proxy_pass http://{name}; proxy_read_timeout 1500ms; {directives} }}
                 }}\n"
             )
         })
